@@ -1,1 +1,38 @@
 //! Wire formats and their translation: bytes in, bytes out, no I/O, no async.
+//!
+//! A request goes [`read_request_head`] → [`encode_request`]; its answer comes back through
+//! [`decode_answer`] or an [`AnswerStream`]; an error of the provider through [`read_provider_error`]
+//! and to the client through [`error_body`] or [`error_event`]. Client and provider of one format
+//! exchange their own bytes; otherwise a body is decoded to the neutral types of `canonical` and
+//! encoded again, so that a further format costs one folder under `formats`.
+
+mod operation;
+mod request_head;
+mod splice;
+
+mod catalogue;
+mod translate;
+
+mod answer;
+mod answer_stream;
+mod pass_through;
+mod stream_fault;
+
+mod client_error;
+mod provider_error;
+mod redact;
+
+mod canonical;
+mod formats;
+mod sse;
+
+pub use answer::{Answer, MalformedAnswer, decode_answer};
+pub use answer_stream::AnswerStream;
+pub use catalogue::{AuthHeader, Catalogue, ModelSpec, ProviderSpec, Quirks, catalogue};
+pub use client_error::{ClientError, error_body, error_event};
+pub use operation::{Operation, WireFormat};
+pub use provider_error::{ProviderError, read_provider_error};
+pub use request_head::{BadRequest, RequestHead, read_request_head};
+pub use splice::splice_model;
+pub use stream_fault::StreamFault;
+pub use translate::{Untranslatable, UpstreamRequest, encode_request, supports};

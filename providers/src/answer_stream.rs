@@ -1,0 +1,165 @@
+//! A streamed answer: bytes from the upstream in, bytes for the client out, event by event. Owns when
+//! a stream is complete and what a fault does to it; the formats know what is in an event.
+
+use bytes::{BufMut, Bytes, BytesMut};
+use domain::{Price, Usage};
+
+use crate::pass_through::PassThrough;
+use crate::sse::{Framer, TooLong};
+use crate::translate::Translation;
+use crate::{Operation, StreamFault, WireFormat};
+
+/// The state of one streamed 2xx answer.
+#[derive(Debug)]
+pub struct AnswerStream {
+    framer: Framer,
+    route: Route,
+    progress: Progress,
+    fault: Option<StreamFault>,
+}
+
+#[derive(Debug)]
+enum Route {
+    Same(PassThrough),
+    Other(Box<Translation>),
+}
+
+/// How far an answer has come.
+#[derive(Debug, Default)]
+pub(crate) struct Progress {
+    /// A token, a tool call or reasoning was seen.
+    pub(crate) content: bool,
+    /// The reason for stopping was seen.
+    pub(crate) finished: bool,
+    /// The end marker was seen.
+    pub(crate) complete: bool,
+    /// The provider's last cumulative count.
+    pub(crate) usage: Option<Usage>,
+}
+
+impl AnswerStream {
+    /// A stream that has not begun. `include_usage`: the client asked for a usage chunk; only then is
+    /// one passed on, with its cost when `price` is given.
+    pub fn new(
+        operation: Operation,
+        provider: WireFormat,
+        include_usage: bool,
+        price: Option<Price>,
+    ) -> Self {
+        let client = operation.wire_format();
+        let route = if client == provider {
+            Route::Same(PassThrough::new(provider, include_usage, price))
+        } else {
+            Route::Other(Box::new(Translation::new(client, provider, include_usage, price)))
+        };
+        Self { framer: Framer::default(), route, progress: Progress::default(), fault: None }
+    }
+
+    /// Takes the next bytes of the upstream's body and gives the whole, valid events they complete;
+    /// None when there is none yet. Formats being equal, these are the provider's own bytes, and a
+    /// slice of `chunk` when it holds whole events and begins with one.
+    ///
+    /// # Errors
+    /// When an event cannot be used. Good events that arrived before it in the same chunk come out
+    /// first; the fault is then given by the next call (see [`has_fault`](Self::has_fault)).
+    pub fn feed(&mut self, chunk: Bytes) -> Result<Option<Bytes>, StreamFault> {
+        if let Some(fault) = &self.fault {
+            return Err(fault.clone());
+        }
+        match self.framer.feed(chunk) {
+            Ok(None) => Ok(None),
+            Ok(Some(events)) => {
+                let out = self.take(&events);
+                self.settle(out)
+            }
+            Err(TooLong) => {
+                self.fault = Some(StreamFault::TooLong);
+                Err(StreamFault::TooLong)
+            }
+        }
+    }
+
+    /// The upstream ended its body in good order. Gives what is still to be sent: a last event that
+    /// lacks its blank line, or the end marker when the provider gave a finish reason but no marker.
+    ///
+    /// # Errors
+    /// [`StreamFault::Truncated`] when neither marker nor finish reason was seen, or a fault that an
+    /// earlier call still owed.
+    pub fn finish(&mut self) -> Result<Option<Bytes>, StreamFault> {
+        if let Some(fault) = &self.fault {
+            return Err(fault.clone());
+        }
+        let mut out = BytesMut::new();
+        let rest = self.framer.finish();
+        // A last event may lack its blank line. One that was cut off in the middle does not parse and
+        // must not go out, but it does no harm to an answer that has finished.
+        if !self.progress.complete && !rest.trim_ascii().is_empty() {
+            let closed = close_event(&rest);
+            let bytes = self.take(&closed);
+            match self.fault.take() {
+                None => out.put(bytes),
+                Some(StreamFault::Malformed(_)) => {}
+                Some(fault) => {
+                    self.fault = Some(fault.clone());
+                    return Err(fault);
+                }
+            }
+        }
+        if !self.progress.complete {
+            if !self.progress.finished {
+                self.fault = Some(StreamFault::Truncated);
+                return Err(StreamFault::Truncated);
+            }
+            match &mut self.route {
+                Route::Same(same) => out.put_slice(same.end_marker()),
+                Route::Other(translation) => translation.end(&mut out),
+            }
+            self.progress.complete = true;
+        }
+        Ok((!out.is_empty()).then(|| out.freeze()))
+    }
+
+    /// What the provider has counted so far; its last count, never a sum of several.
+    pub fn usage(&self) -> Option<Usage> {
+        self.progress.usage
+    }
+
+    /// A token, a tool call or reasoning was seen: the time to first token has ended, and another
+    /// deployment can no longer take over unnoticed.
+    pub fn content_started(&self) -> bool {
+        self.progress.content
+    }
+
+    /// The end marker was seen, or supplied by [`finish`](Self::finish).
+    pub fn is_complete(&self) -> bool {
+        self.progress.complete
+    }
+
+    /// The next call of [`feed`](Self::feed) or [`finish`](Self::finish) will fail: no need to wait
+    /// for more bytes.
+    pub fn has_fault(&self) -> bool {
+        self.fault.is_some()
+    }
+
+    fn take(&mut self, events: &Bytes) -> Bytes {
+        let (out, fault) = match &mut self.route {
+            Route::Same(same) => same.take(events, &mut self.progress),
+            Route::Other(translation) => translation.take(events, &mut self.progress),
+        };
+        self.fault = fault;
+        out
+    }
+
+    fn settle(&self, out: Bytes) -> Result<Option<Bytes>, StreamFault> {
+        match (&self.fault, out.is_empty()) {
+            (Some(fault), true) => Err(fault.clone()),
+            (_, empty) => Ok((!empty).then_some(out)),
+        }
+    }
+}
+
+/// The event with the blank line it lacks.
+fn close_event(rest: &Bytes) -> Bytes {
+    let ending: &[u8] = if rest.ends_with(b"\n") { b"\n" } else { b"\n\n" };
+    Bytes::from([rest, ending].concat())
+}

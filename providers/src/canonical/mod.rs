@@ -1,0 +1,1 @@
+//! The neutral form between two wire formats.

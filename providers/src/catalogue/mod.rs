@@ -1,0 +1,229 @@
+//! The known providers and models: data files under `catalogue/`, embedded and parsed once. Owns where
+//! a provider is, how it takes its credential and what it cannot do; the operator's own settings win.
+
+mod parse;
+
+use std::collections::BTreeMap;
+use std::sync::OnceLock;
+
+use domain::Price;
+
+use crate::WireFormat;
+
+const PROVIDERS: &str = include_str!("../../catalogue/providers.toml");
+const MODELS: &str = include_str!("../../catalogue/models.toml");
+
+/// One provider.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProviderSpec {
+    /// The `kind` in the configuration.
+    pub kind: String,
+    /// The format of its bodies.
+    pub format: WireFormat,
+    /// Where it is; None when the operator has to say.
+    pub base_url: Option<String>,
+    /// How it takes its credential.
+    pub auth: AuthHeader,
+    /// Headers that every request to it carries.
+    pub headers: Vec<(String, String)>,
+    /// It refuses requests without a credential.
+    pub credential_required: bool,
+    /// Where it differs from others of its format.
+    pub quirks: Quirks,
+    /// The provider's own documentation.
+    pub docs: String,
+    /// The table of `models.toml` that lists its models.
+    models: Option<String>,
+}
+
+/// The header that carries a credential: `name: prefix credential`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AuthHeader {
+    /// The header's name.
+    pub name: String,
+    /// What stands before the credential, with its space.
+    pub prefix: String,
+}
+
+/// Where a provider differs from others of its format.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Quirks {
+    /// It takes `stream_options.include_usage`.
+    pub stream_options: bool,
+    /// It wants the output limit as `max_completion_tokens` instead of `max_tokens`.
+    pub max_completion_tokens: bool,
+    /// It has `/completions`.
+    pub completions: bool,
+    /// It has `/embeddings`.
+    pub embeddings: bool,
+}
+
+/// One model of one provider.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ModelSpec {
+    /// What it charges.
+    pub price: Option<Price>,
+    /// The longest prompt it takes, in tokens.
+    pub context_tokens: Option<u32>,
+    /// The longest answer it gives, in tokens.
+    pub max_output_tokens: Option<u32>,
+}
+
+/// All known providers and models.
+#[derive(Debug, Default)]
+pub struct Catalogue {
+    providers: BTreeMap<String, ProviderSpec>,
+    models: BTreeMap<String, BTreeMap<String, ModelSpec>>,
+}
+
+/// The catalogue this build carries.
+pub fn catalogue() -> &'static Catalogue {
+    static CATALOGUE: OnceLock<Catalogue> = OnceLock::new();
+    // A test keeps the embedded files well formed, so that the fallback is never taken.
+    CATALOGUE.get_or_init(|| parse::catalogue(PROVIDERS, MODELS).unwrap_or_default())
+}
+
+impl Catalogue {
+    /// The provider of this kind.
+    pub fn provider(&self, kind: &str) -> Option<&ProviderSpec> {
+        self.providers.get(kind)
+    }
+
+    /// Every kind, sorted.
+    pub fn provider_kinds(&self) -> impl Iterator<Item = &str> {
+        self.providers.keys().map(String::as_str)
+    }
+
+    /// What is known of a provider's model. A dated snapshot without an entry of its own is found
+    /// under its undated name.
+    pub fn model(&self, kind: &str, model: &str) -> Option<&ModelSpec> {
+        let table = self.models.get(self.providers.get(kind)?.models.as_deref()?)?;
+        table.get(model).or_else(|| table.get(undated(model)?))
+    }
+}
+
+/// `name` of `name-20251001`, `name-2024-08-06`, `name-2512` or `name-latest`.
+fn undated(model: &str) -> Option<&str> {
+    let (name, last) = model.rsplit_once('-')?;
+    let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    match last.len() {
+        8 | 4 if digits(last) => Some(name),
+        2 if digits(last) => {
+            let (name, month) = name.rsplit_once('-')?;
+            let (name, year) = name.rsplit_once('-')?;
+            (digits(month) && digits(year) && year.len() == 4).then_some(name)
+        }
+        _ => (last == "latest").then_some(name),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const REQUIRED: [&str; 23] = [
+        "anthropic",
+        "openai",
+        "azure-openai",
+        "groq",
+        "mistral",
+        "deepseek",
+        "xai",
+        "together",
+        "fireworks",
+        "openrouter",
+        "perplexity",
+        "cerebras",
+        "deepinfra",
+        "nvidia",
+        "huggingface",
+        "ollama",
+        "vllm",
+        "lmstudio",
+        "llama.cpp",
+        "litellm",
+        "portkey",
+        "optillm",
+        "gemini",
+    ];
+
+    #[test]
+    fn the_embedded_files_are_well_formed_and_small() {
+        let catalogue = parse::catalogue(PROVIDERS, MODELS).unwrap();
+        assert!(catalogue.models.values().map(BTreeMap::len).sum::<usize>() > 300);
+        assert!(MODELS.len() < 60_000 && PROVIDERS.len() < 60_000);
+    }
+
+    #[test]
+    fn every_required_provider_is_present() {
+        for kind in REQUIRED {
+            assert!(catalogue().provider(kind).is_some(), "{kind}");
+        }
+    }
+
+    #[test]
+    fn every_provider_has_a_usable_url_header_and_documentation() {
+        for kind in catalogue().provider_kinds() {
+            let spec = catalogue().provider(kind).unwrap();
+            assert_eq!(spec.kind, kind);
+            assert!(spec.docs.starts_with("https://"), "{kind}");
+            assert!(spec.auth.name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-'), "{kind}");
+            assert!(spec.auth.prefix.is_empty() || spec.auth.prefix.ends_with(' '), "{kind}");
+            if let Some(url) = &spec.base_url {
+                let local = url.starts_with("http://127.0.0.1:");
+                assert!(url.starts_with("https://") || local, "{kind}: {url}");
+                assert!(!url.ends_with('/') && !url.ends_with("/chat/completions"), "{kind}: {url}");
+                assert_eq!(local, !spec.credential_required, "{kind}");
+            }
+            if let Some(models) = &spec.models {
+                assert!(catalogue().models.contains_key(models), "{kind}");
+            }
+        }
+    }
+
+    #[test]
+    fn every_table_of_models_belongs_to_a_provider() {
+        for table in catalogue().models.keys() {
+            assert!(
+                catalogue().providers.values().any(|spec| spec.models.as_ref() == Some(table)),
+                "{table}"
+            );
+        }
+    }
+
+    #[test]
+    fn prices_are_micro_dollars_per_million_tokens() {
+        let mini = catalogue().model("openai", "gpt-4o-mini").unwrap();
+        let price = mini.price.unwrap();
+        assert_eq!((price.input, price.output, price.cached_input), (150_000, 600_000, Some(75_000)));
+        assert_eq!((mini.context_tokens, mini.max_output_tokens), (Some(128_000), Some(16_384)));
+    }
+
+    #[test]
+    fn a_snapshot_is_found_under_its_undated_name() {
+        let same = |kind, dated, plain| {
+            let found = catalogue().model(kind, dated);
+            assert!(found.is_some() && found == catalogue().model(kind, plain), "{dated}");
+        };
+        same("anthropic", "claude-haiku-4-5-20251001", "claude-haiku-4-5");
+        same("openai", "gpt-4o-2024-08-06", "gpt-4o");
+        same("azure-openai", "gpt-4o", "gpt-4o");
+        assert_eq!(catalogue().model("openai", "gpt-4o-nonsense"), None);
+        assert_eq!(catalogue().model("ollama", "llama3.2"), None);
+        assert_eq!(undated("claude-opus-4-5"), None);
+    }
+
+    #[test]
+    fn anthropic_has_its_own_header_and_version() {
+        let spec = catalogue().provider("anthropic").unwrap();
+        assert_eq!((spec.auth.name.as_str(), spec.auth.prefix.as_str()), ("x-api-key", ""));
+        assert_eq!(spec.headers, [("anthropic-version".to_owned(), "2023-06-01".to_owned())]);
+        assert_eq!(spec.base_url.as_deref(), Some("https://api.anthropic.com"));
+    }
+
+    #[test]
+    fn a_misspelt_field_is_refused() {
+        assert!(parse::catalogue("[x]\ndocs = \"https://x\"\nbase_uri = \"https://x\"", "").is_err());
+        assert!(parse::catalogue("", "[x]\n\"m\" = { input = 1, output = 2, contxt = 3 }").is_err());
+    }
+}

@@ -1,0 +1,123 @@
+//! The layout of the data files.
+
+use std::collections::BTreeMap;
+
+use domain::Price;
+use serde::Deserialize;
+
+use super::{AuthHeader, Catalogue, ModelSpec, ProviderSpec, Quirks};
+use crate::WireFormat;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "snake_case")]
+struct ProviderEntry {
+    #[serde(default)]
+    format: Format,
+    base_url: Option<String>,
+    #[serde(default = "authorization")]
+    auth_header: String,
+    #[serde(default = "bearer")]
+    auth_prefix: String,
+    #[serde(default)]
+    headers: BTreeMap<String, String>,
+    #[serde(default = "yes")]
+    credential_required: bool,
+    #[serde(default = "yes")]
+    stream_options: bool,
+    #[serde(default)]
+    max_completion_tokens: bool,
+    #[serde(default = "yes")]
+    completions: bool,
+    #[serde(default = "yes")]
+    embeddings: bool,
+    models: Option<String>,
+    docs: String,
+}
+
+#[derive(Clone, Copy, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Format {
+    #[default]
+    OpenAi,
+    Anthropic,
+}
+
+/// US dollars per million tokens, and tokens.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ModelEntry {
+    input: f64,
+    output: f64,
+    cached_input: Option<f64>,
+    cache_write: Option<f64>,
+    reasoning: Option<f64>,
+    context: Option<u32>,
+    max_output: Option<u32>,
+}
+
+fn authorization() -> String {
+    "Authorization".to_owned()
+}
+
+fn bearer() -> String {
+    "Bearer ".to_owned()
+}
+
+fn yes() -> bool {
+    true
+}
+
+pub(super) fn catalogue(providers: &str, models: &str) -> Result<Catalogue, toml::de::Error> {
+    let providers: BTreeMap<String, ProviderEntry> = toml::from_str(providers)?;
+    let models: BTreeMap<String, BTreeMap<String, ModelEntry>> = toml::from_str(models)?;
+    Ok(Catalogue {
+        providers: providers.into_iter().map(|(kind, entry)| (kind.clone(), provider(kind, entry))).collect(),
+        models: models
+            .into_iter()
+            .map(|(table, entries)| {
+                (table, entries.into_iter().map(|(name, entry)| (name, model(&entry))).collect())
+            })
+            .collect(),
+    })
+}
+
+fn provider(kind: String, entry: ProviderEntry) -> ProviderSpec {
+    ProviderSpec {
+        kind,
+        format: match entry.format {
+            Format::OpenAi => WireFormat::OpenAi,
+            Format::Anthropic => WireFormat::Anthropic,
+        },
+        base_url: entry.base_url,
+        auth: AuthHeader { name: entry.auth_header, prefix: entry.auth_prefix },
+        headers: entry.headers.into_iter().collect(),
+        credential_required: entry.credential_required,
+        quirks: Quirks {
+            stream_options: entry.stream_options,
+            max_completion_tokens: entry.max_completion_tokens,
+            completions: entry.completions,
+            embeddings: entry.embeddings,
+        },
+        docs: entry.docs,
+        models: entry.models,
+    }
+}
+
+fn model(entry: &ModelEntry) -> ModelSpec {
+    ModelSpec {
+        price: Some(Price {
+            input: micros(entry.input),
+            output: micros(entry.output),
+            cached_input: entry.cached_input.map(micros),
+            cache_write: entry.cache_write.map(micros),
+            reasoning: entry.reasoning.map(micros),
+        }),
+        context_tokens: entry.context,
+        max_output_tokens: entry.max_output,
+    }
+}
+
+/// The cast saturates, and a negative price becomes zero.
+fn micros(usd: f64) -> u64 {
+    (usd * 1_000_000.0).round() as u64
+}

@@ -1,0 +1,13 @@
+//! Looks at JSON values without parsing them.
+
+use serde_json::value::RawValue;
+
+/// The value is there and holds something: not null, not an empty string, list or object.
+pub(crate) fn is_filled(raw: Option<&RawValue>) -> bool {
+    raw.is_some_and(|raw| !matches!(raw.get(), "null" | "\"\"" | "[]" | "{}"))
+}
+
+/// Where `part`, which borrows from `whole`, begins in it.
+pub(crate) fn offset_in(whole: &str, part: &RawValue) -> usize {
+    (part.get().as_ptr() as usize).saturating_sub(whole.as_ptr() as usize)
+}

@@ -1,0 +1,102 @@
+//! What a client may ask for, and in whose wire format. Owns the public paths; knows no bodies.
+
+/// The two body formats Signalbox speaks, on either side.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum WireFormat {
+    /// OpenAI's chat completions, completions and embeddings, and everything compatible with them.
+    OpenAi,
+    /// Anthropic's Messages.
+    Anthropic,
+}
+
+impl WireFormat {
+    /// The name used in the catalogue and in the configuration.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::OpenAi => "openai",
+            Self::Anthropic => "anthropic",
+        }
+    }
+}
+
+/// One public POST path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Operation {
+    /// `/v1/chat/completions`
+    ChatCompletions,
+    /// `/v1/completions`
+    Completions,
+    /// `/v1/embeddings`
+    Embeddings,
+    /// `/v1/messages`
+    Messages,
+}
+
+impl Operation {
+    /// The operation behind a request path, with or without the leading `/v1`.
+    pub fn from_path(path: &str) -> Option<Self> {
+        match path.strip_prefix("/v1").unwrap_or(path) {
+            "/chat/completions" => Some(Self::ChatCompletions),
+            "/completions" => Some(Self::Completions),
+            "/embeddings" => Some(Self::Embeddings),
+            "/messages" => Some(Self::Messages),
+            _ => None,
+        }
+    }
+
+    /// The format the client speaks.
+    pub fn wire_format(self) -> WireFormat {
+        match self {
+            Self::ChatCompletions | Self::Completions | Self::Embeddings => WireFormat::OpenAi,
+            Self::Messages => WireFormat::Anthropic,
+        }
+    }
+
+    /// The metric label; the names of OpenTelemetry's `gen_ai.operation.name` where it has one.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::ChatCompletions => "chat",
+            Self::Completions => "text_completion",
+            Self::Embeddings => "embeddings",
+            Self::Messages => "messages",
+        }
+    }
+
+    /// The path below a provider's base URL when the provider speaks the client's format.
+    pub(crate) fn upstream_path(self) -> &'static str {
+        match self {
+            Self::ChatCompletions => "/chat/completions",
+            Self::Completions => "/completions",
+            Self::Embeddings => "/embeddings",
+            Self::Messages => "/v1/messages",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_path_is_known_with_and_without_v1() {
+        for (path, operation) in [
+            ("/v1/chat/completions", Operation::ChatCompletions),
+            ("/chat/completions", Operation::ChatCompletions),
+            ("/v1/completions", Operation::Completions),
+            ("/completions", Operation::Completions),
+            ("/v1/embeddings", Operation::Embeddings),
+            ("/embeddings", Operation::Embeddings),
+            ("/v1/messages", Operation::Messages),
+            ("/messages", Operation::Messages),
+        ] {
+            assert_eq!(Operation::from_path(path), Some(operation), "{path}");
+        }
+    }
+
+    #[test]
+    fn a_path_that_only_begins_like_a_known_one_is_unknown() {
+        for path in ["/v1/messages/count_tokens", "/v1", "/v2/messages", "/v1/v1/messages", ""] {
+            assert_eq!(Operation::from_path(path), None, "{path}");
+        }
+    }
+}

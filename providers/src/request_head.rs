@@ -1,0 +1,242 @@
+//! Reads the few fields of a request body that the gateway acts on, in one pass and without building
+//! a tree. Everything else is checked for JSON syntax and skipped; it reaches the provider as it is.
+
+use std::borrow::Cow;
+use std::ops::Range;
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use crate::{Operation, WireFormat};
+
+/// The touched fields of a request body.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RequestHead {
+    /// The model the client asks for, unescaped.
+    pub model: String,
+    /// Where the model's JSON string literal, quotes included, lies in the body.
+    pub model_span: Range<usize>,
+    /// The client wants an event stream.
+    pub stream: bool,
+    /// The client asked for a usage chunk (`stream_options.include_usage`; OpenAI's formats only).
+    pub include_usage: bool,
+    /// `max_completion_tokens`, else `max_tokens`.
+    pub max_tokens: Option<u64>,
+    /// How many answers are wanted (`n`).
+    pub choices: u64,
+}
+
+/// The body cannot be used. The message is for the client.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct BadRequest {
+    /// What is wrong, where, and what was expected.
+    pub message: String,
+    /// The field at fault.
+    pub param: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Fields<'a> {
+    #[serde(borrow)]
+    model: Option<&'a RawValue>,
+    #[serde(borrow)]
+    stream: Option<&'a RawValue>,
+    #[serde(borrow)]
+    stream_options: Option<&'a RawValue>,
+    #[serde(borrow)]
+    max_tokens: Option<&'a RawValue>,
+    #[serde(borrow)]
+    max_completion_tokens: Option<&'a RawValue>,
+    #[serde(borrow)]
+    n: Option<&'a RawValue>,
+}
+
+#[derive(Default, Deserialize)]
+struct StreamOptions {
+    include_usage: Option<bool>,
+}
+
+/// Reads the head of a request body.
+///
+/// # Errors
+/// When the body is not UTF-8, not JSON (the message names line and column), not an object, has no
+/// usable `model`, names a touched field twice, or gives one of them the wrong type.
+pub fn read_request_head(operation: Operation, body: &[u8]) -> Result<RequestHead, BadRequest> {
+    let text = std::str::from_utf8(body).map_err(|error| {
+        refuse(format!("The request body is not valid UTF-8: byte {} is wrong.", error.valid_up_to()), None)
+    })?;
+    match text.trim_ascii_start().as_bytes().first() {
+        Some(b'{') => {}
+        None => return Err(refuse("The request body is empty: expected a JSON object.", None)),
+        Some(b'[' | b'"' | b't' | b'f' | b'n' | b'-' | b'0'..=b'9') => {
+            return Err(refuse("The request body must be a JSON object.", None));
+        }
+        Some(_) => {
+            let syntax = syntax_error(text);
+            return Err(refuse(format!("The request body is not valid JSON: {syntax}."), None));
+        }
+    }
+    let fields: Fields<'_> = serde_json::from_str(text).map_err(|error| unreadable(&error))?;
+    let (model, model_span) = read_model(text, fields.model)?;
+    let openai = operation.wire_format() == WireFormat::OpenAi;
+    let include_usage = match fields.stream_options {
+        Some(raw) if openai => {
+            read::<StreamOptions>(raw, "stream_options", "an object")?.include_usage.unwrap_or(false)
+        }
+        _ => false,
+    };
+    let whole = "a non-negative integer";
+    let max_tokens = match (fields.max_completion_tokens, fields.max_tokens) {
+        (Some(raw), _) => Some(read(raw, "max_completion_tokens", whole)?),
+        (None, Some(raw)) => Some(read(raw, "max_tokens", whole)?),
+        (None, None) => None,
+    };
+    let stream = fields.stream.map(|raw| read(raw, "stream", "true or false")).transpose()?.unwrap_or(false);
+    let choices = match fields.n {
+        Some(raw) if openai => read(raw, "n", whole)?,
+        _ => 1,
+    };
+    Ok(RequestHead { model, model_span, stream, include_usage, max_tokens, choices })
+}
+
+fn read_model(text: &str, raw: Option<&RawValue>) -> Result<(String, Range<usize>), BadRequest> {
+    let Some(raw) = raw else {
+        return Err(refuse("The field `model` is missing: name the model to use.", Some("model")));
+    };
+    let model: Cow<'_, str> = read(raw, "model", "a string")?;
+    if model.trim().is_empty() {
+        return Err(refuse("The field `model` is empty: name the model to use.", Some("model")));
+    }
+    // The raw value borrows from the body, so the difference of the two addresses is its place there.
+    let start = (raw.get().as_ptr() as usize).saturating_sub(text.as_ptr() as usize);
+    Ok((model.into_owned(), start..start + raw.get().len()))
+}
+
+fn read<'a, T: Deserialize<'a>>(raw: &'a RawValue, field: &str, expected: &str) -> Result<T, BadRequest> {
+    serde_json::from_str(raw.get())
+        .map_err(|_| refuse(format!("The field `{field}` must be {expected}."), Some(field)))
+}
+
+/// Serde's own wording names the field, the expectation, the line and the column.
+fn unreadable(error: &serde_json::Error) -> BadRequest {
+    let text = error.to_string();
+    match text.strip_prefix("duplicate field `").and_then(|rest| rest.split('`').next()) {
+        Some(field) => refuse(format!("The field `{field}` is given twice: {text}."), Some(field)),
+        None => refuse(format!("The request body is not valid JSON: {text}."), None),
+    }
+}
+
+fn syntax_error(text: &str) -> String {
+    serde_json::from_str::<serde::de::IgnoredAny>(text)
+        .map_or_else(|error| error.to_string(), |_| "expected a JSON object".to_owned())
+}
+
+fn refuse(message: impl Into<String>, param: Option<&str>) -> BadRequest {
+    BadRequest { message: message.into(), param: param.map(str::to_owned) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn chat(body: &str) -> Result<RequestHead, BadRequest> {
+        read_request_head(Operation::ChatCompletions, body.as_bytes())
+    }
+
+    fn fault(body: &str) -> (String, Option<String>) {
+        let error = chat(body).unwrap_err();
+        (error.message, error.param)
+    }
+
+    #[test]
+    fn the_touched_fields_are_read_and_the_model_is_located() {
+        let body = "\u{20}{\"messages\":[{\"role\":\"user\",\"content\":\"\\u00e9\"}], \"model\" : \"gpt\\u002d4o\",\n\
+                    \"stream\":true,\"stream_options\":{\"include_usage\":true,\"x\":1},\"max_tokens\":7,\"n\":2}";
+        let head = chat(body).unwrap();
+        assert_eq!(head.model, "gpt-4o");
+        assert_eq!(&body[head.model_span.clone()], "\"gpt\\u002d4o\"");
+        assert!(head.stream && head.include_usage);
+        assert_eq!((head.max_tokens, head.choices), (Some(7), 2));
+    }
+
+    #[test]
+    fn nulls_count_as_absent() {
+        let head =
+            chat(r#"{"model":"m","stream":null,"stream_options":null,"max_tokens":null,"n":null}"#).unwrap();
+        assert_eq!((head.stream, head.include_usage, head.max_tokens, head.choices), (false, false, None, 1));
+    }
+
+    #[test]
+    fn max_completion_tokens_wins_over_max_tokens() {
+        assert_eq!(
+            chat(r#"{"model":"m","max_tokens":1,"max_completion_tokens":2}"#).unwrap().max_tokens,
+            Some(2)
+        );
+    }
+
+    #[test]
+    fn malformed_json_names_line_and_column_and_what_was_expected() {
+        let (message, param) = fault("{\n  \"model\": \"m\"\n  \"n\": 1}");
+        assert_eq!(message, "The request body is not valid JSON: expected `,` or `}` at line 3 column 3.");
+        assert_eq!(param, None);
+        assert!(fault("{\"model\":\"m\"} x").0.contains("trailing characters at line 1 column 15"));
+        assert!(fault("{\"model\":\"m").0.contains("EOF while parsing a string"));
+        assert!(fault("hello").0.contains("line 1 column 1"));
+    }
+
+    #[test]
+    fn a_body_that_is_not_an_object_is_refused() {
+        for body in ["[\"m\"]", "\"m\"", "3", "null", " true"] {
+            assert_eq!(fault(body).0, "The request body must be a JSON object.", "{body}");
+        }
+        assert!(fault("").0.contains("empty"));
+    }
+
+    #[test]
+    fn a_model_that_is_missing_empty_or_no_string_is_named() {
+        for body in ["{}", r#"{"model":null}"#, r#"{"model":""}"#, r#"{"model":" "}"#, r#"{"model":4}"#] {
+            let (message, param) = fault(body);
+            assert!(message.contains("`model`"), "{message}");
+            assert_eq!(param.as_deref(), Some("model"));
+        }
+    }
+
+    #[test]
+    fn a_second_top_level_model_is_refused_but_a_nested_one_is_not() {
+        let (message, param) = fault(r#"{"model":"a","model":"b"}"#);
+        assert!(message.contains("twice"), "{message}");
+        assert_eq!(param.as_deref(), Some("model"));
+        assert!(chat(r#"{"model":"a","metadata":{"model":"b"}}"#).is_ok());
+    }
+
+    #[test]
+    fn an_escaped_spelling_of_model_is_still_the_same_field() {
+        assert!(chat(r#"{"model":"a","mod\u0065l":"b"}"#).is_err());
+    }
+
+    #[test]
+    fn bytes_that_are_not_utf8_are_refused_even_in_skipped_fields() {
+        let body = b"{\"model\":\"m\",\"x\":\"\xff\"}";
+        let error = read_request_head(Operation::ChatCompletions, body).unwrap_err();
+        assert_eq!(error.message, "The request body is not valid UTF-8: byte 18 is wrong.");
+    }
+
+    #[test]
+    fn a_touched_field_of_the_wrong_type_is_named() {
+        for (body, field) in [
+            (r#"{"model":"m","stream":"yes"}"#, "stream"),
+            (r#"{"model":"m","max_tokens":-1}"#, "max_tokens"),
+            (r#"{"model":"m","n":1.5}"#, "n"),
+            (r#"{"model":"m","stream_options":true}"#, "stream_options"),
+        ] {
+            assert_eq!(fault(body).1.as_deref(), Some(field));
+        }
+    }
+
+    #[test]
+    fn deep_nesting_in_skipped_fields_does_not_exhaust_the_stack() {
+        let body = format!("{{\"model\":\"m\",\"x\":{}{}}}", "[".repeat(200_000), "]".repeat(200_000));
+        assert!(chat(&body).is_ok());
+    }
+}
