@@ -6,7 +6,7 @@ use domain::{Price, Usage};
 
 use crate::pass_through::PassThrough;
 use crate::sse::{Framer, TooLong};
-use crate::translate::Translation;
+use crate::translation::Translation;
 use crate::{Operation, StreamFault, WireFormat};
 
 /// The state of one streamed 2xx answer.

@@ -17,12 +17,14 @@ mod answer;
 mod answer_stream;
 mod pass_through;
 mod stream_fault;
+mod translation;
 
 mod client_error;
 mod provider_error;
 mod redact;
 
 mod canonical;
+mod fields;
 mod formats;
 mod sse;
 

@@ -1,10 +1,9 @@
-//! Chooses between passing a body through and decoding it from one format to encode it in the other.
+//! Chooses between passing a request through and decoding it from one format to encode it in another.
 
-use bytes::{Bytes, BytesMut};
-use domain::Price;
+use bytes::Bytes;
 
-use crate::answer_stream::Progress;
-use crate::{MalformedAnswer, Operation, ProviderSpec, RequestHead, StreamFault, WireFormat, splice_model};
+use crate::fields::unsupported;
+use crate::{MalformedAnswer, Operation, ProviderSpec, RequestHead, WireFormat, formats, splice_model};
 
 /// What goes to the provider.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,62 +14,65 @@ pub struct UpstreamRequest {
     pub body: Bytes,
 }
 
-/// The request has a field that the provider's format cannot express.
+/// The provider's format cannot express the request.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct Untranslatable {
-    /// Names the field and says what to do.
+    /// Names the field and says what to do: remove it, or set `drop_params: true` on the model.
     pub message: String,
     /// The field.
     pub param: Option<String>,
 }
 
-/// Whether a deployment of this provider can serve the operation at all.
+/// Whether a deployment of this provider can serve the operation, by itself or by translation.
 pub fn supports(operation: Operation, spec: &ProviderSpec) -> bool {
     match operation {
-        Operation::ChatCompletions => spec.format == WireFormat::OpenAi,
-        Operation::Messages => spec.format == WireFormat::Anthropic,
+        Operation::ChatCompletions | Operation::Messages => true,
         Operation::Completions => spec.format == WireFormat::OpenAi && spec.quirks.completions,
         Operation::Embeddings => spec.format == WireFormat::OpenAi && spec.quirks.embeddings,
     }
 }
 
-/// The body and path for a provider.
+/// Path and body for a provider. Formats being equal, the body is the client's own but for the model.
 ///
 /// # Errors
-/// When the provider's format cannot express the request.
+/// When the provider's format cannot express the request. With `drop_params` a parameter that it does
+/// not have is left out instead; a piece of the conversation never is.
 pub fn encode_request(
     operation: Operation,
     head: &RequestHead,
     body: &Bytes,
     spec: &ProviderSpec,
     upstream_model: &str,
-    _drop_params: bool,
+    drop_params: bool,
 ) -> Result<UpstreamRequest, Untranslatable> {
     if !supports(operation, spec) {
-        let message = format!("The provider kind `{}` has no {}.", spec.kind, operation.as_str());
+        let message = format!(
+            "Providers of the kind `{}` have no {}: ask for a model that another provider serves.",
+            spec.kind,
+            operation.as_str()
+        );
         return Err(Untranslatable { message, param: None });
     }
-    let body = splice_model(body, &head.model_span, upstream_model);
-    Ok(UpstreamRequest { path: operation.upstream_path(), body })
+    let client = operation.wire_format();
+    if client == spec.format {
+        let body = splice_model(body, &head.model_span, upstream_model);
+        return Ok(UpstreamRequest { path: operation.upstream_path(), body });
+    }
+    let request = formats::decode_request(client, body)?;
+    if let Some(field) = request.particular.first().filter(|_| !drop_params) {
+        return Err(unsupported(field));
+    }
+    let body = formats::encode_request(&request, spec, upstream_model, drop_params)?;
+    let operation = match spec.format {
+        WireFormat::OpenAi => Operation::ChatCompletions,
+        WireFormat::Anthropic => Operation::Messages,
+    };
+    Ok(UpstreamRequest { path: operation.upstream_path(), body: Bytes::from(body) })
 }
 
-pub(crate) fn answer(_: WireFormat, _: WireFormat, _: &str) -> Result<Bytes, MalformedAnswer> {
-    Err("the provider speaks another format".to_owned().into())
-}
-
-/// A stream between two formats.
-#[derive(Debug)]
-pub(crate) struct Translation;
-
-impl Translation {
-    pub(crate) fn new(_: WireFormat, _: WireFormat, _: bool, _: Option<Price>) -> Self {
-        Self
-    }
-
-    pub(crate) fn take(&mut self, _: &Bytes, _: &mut Progress) -> (Bytes, Option<StreamFault>) {
-        (Bytes::new(), Some(StreamFault::Malformed("the provider speaks another format".to_owned())))
-    }
-
-    pub(crate) fn end(&mut self, _: &mut BytesMut) {}
+/// A whole answer of the provider's format in the client's.
+pub(crate) fn answer(client: WireFormat, provider: WireFormat, body: &str) -> Result<Bytes, MalformedAnswer> {
+    let answer = formats::decode_answer(provider, body)?;
+    Ok(Bytes::from(formats::encode_answer(client, &answer)?))
 }

@@ -1,0 +1,61 @@
+//! A request for a chat answer.
+
+use serde_json::{Map, Number, Value};
+
+use super::{Message, Part};
+
+/// One request, without model and format.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct ChatRequest {
+    /// Instructions; text parts only.
+    pub(crate) system: Vec<Part>,
+    pub(crate) messages: Vec<Message>,
+    pub(crate) tools: Vec<Tool>,
+    pub(crate) tool_choice: Option<ToolChoice>,
+    pub(crate) parallel_tool_calls: Option<bool>,
+    pub(crate) max_tokens: Option<u64>,
+    pub(crate) temperature: Option<Number>,
+    pub(crate) top_p: Option<Number>,
+    pub(crate) stop: Vec<String>,
+    pub(crate) stream: bool,
+    /// Who the end user is, for the provider's abuse monitoring.
+    pub(crate) user: Option<String>,
+    /// How hard the model is to think: `low`, `medium`, `high`, …
+    pub(crate) effort: Option<String>,
+    /// The answer has to be JSON of this shape.
+    pub(crate) schema: Option<AnswerSchema>,
+    /// Fields of the source format that have no neutral meaning, by path. They are refused or dropped.
+    pub(crate) particular: Vec<String>,
+    /// Top-level fields that the source format does not know. They are passed on.
+    pub(crate) rest: Map<String, Value>,
+}
+
+/// A tool the model may call.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Tool {
+    pub(crate) name: String,
+    pub(crate) description: Option<String>,
+    /// JSON Schema of the arguments.
+    pub(crate) parameters: Option<Value>,
+    /// The arguments have to match the schema exactly.
+    pub(crate) strict: Option<bool>,
+    /// Fields beside it that the source format does not know.
+    pub(crate) rest: Map<String, Value>,
+}
+
+/// Whether the model has to call a tool.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum ToolChoice {
+    Auto,
+    None,
+    Required,
+    Named(String),
+}
+
+/// The JSON Schema of an answer.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct AnswerSchema {
+    pub(crate) name: Option<String>,
+    pub(crate) schema: Value,
+    pub(crate) strict: Option<bool>,
+}

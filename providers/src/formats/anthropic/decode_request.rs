@@ -1,0 +1,113 @@
+//! An Anthropic Messages request, read into the neutral form.
+
+use serde_json::{Map, Value};
+
+use super::decode_message::{take_content, take_messages};
+use crate::Untranslatable;
+use crate::canonical::{AnswerSchema, ChatRequest, Tool, ToolChoice};
+use crate::fields::{
+    inexpressible, misshapen, need_object, need_text, object, take, take_flag, take_list, take_number,
+    take_text, take_texts,
+};
+
+/// Parameters of the Messages API that have no neutral meaning.
+const PARTICULAR: [&str; 8] = [
+    "container",
+    "context_management",
+    "inference_geo",
+    "mcp_servers",
+    "service_tier",
+    "speed",
+    "thinking",
+    "top_k",
+];
+
+/// Reads a request body.
+///
+/// # Errors
+/// When a field has the wrong shape, or the conversation holds something no other format has.
+pub(crate) fn decode_request(body: &[u8]) -> Result<ChatRequest, Untranslatable> {
+    let mut map = object(body)?;
+    let mut request = ChatRequest { system: take_content(&mut map, "system", "")?, ..ChatRequest::default() };
+    request.messages = take_messages(&mut map)?;
+    for (index, tool) in take_list(&mut map, "tools", "")?.into_iter().enumerate() {
+        request.tools.push(decode_tool(tool, &format!("tools[{index}]"))?);
+    }
+    take_tool_choice(&mut map, &mut request)?;
+    request.max_tokens = take_number(&mut map, "max_tokens")?.and_then(|limit| limit.as_u64());
+    request.temperature = take_number(&mut map, "temperature")?;
+    request.top_p = take_number(&mut map, "top_p")?;
+    request.stop = take_texts(&mut map, "stop_sequences")?;
+    request.stream = take_flag(&mut map, "stream")?.unwrap_or(false);
+    if let Some(metadata) = take(&mut map, "metadata") {
+        request.user = take_text(&mut need_object(metadata, "metadata")?, "user_id", "metadata")?;
+    }
+    take_output_config(&mut map, &mut request)?;
+    // Where to cut the prompt for the provider's cache; others cut it by themselves.
+    take(&mut map, "cache_control");
+    for field in PARTICULAR {
+        if take(&mut map, field).is_some_and(|value| !is_default(field, &value)) {
+            request.particular.push(field.to_owned());
+        }
+    }
+    take(&mut map, "model");
+    map.retain(|_, value| !value.is_null());
+    request.rest = map;
+    Ok(request)
+}
+
+/// The value asks for nothing beyond what happens without it.
+fn is_default(field: &str, value: &Value) -> bool {
+    match field {
+        "thinking" => value.get("type").is_some_and(|kind| kind == "disabled"),
+        "service_tier" => value == "auto",
+        "speed" => value == "standard",
+        "mcp_servers" => value.as_array().is_some_and(Vec::is_empty),
+        _ => false,
+    }
+}
+
+fn decode_tool(tool: Value, path: &str) -> Result<Tool, Untranslatable> {
+    let mut map = need_object(tool, path)?;
+    let kind = take_text(&mut map, "type", path)?.unwrap_or_else(|| "custom".to_owned());
+    if kind != "custom" {
+        return Err(inexpressible(path, &format!("a tool of the provider's own, {kind}")));
+    }
+    let tool = Tool {
+        name: need_text(&mut map, "name", path)?,
+        description: take_text(&mut map, "description", path)?,
+        parameters: take(&mut map, "input_schema"),
+        strict: take_flag(&mut map, "strict")?,
+        rest: Map::new(),
+    };
+    Ok(tool)
+}
+
+fn take_tool_choice(map: &mut Map<String, Value>, request: &mut ChatRequest) -> Result<(), Untranslatable> {
+    let Some(choice) = take(map, "tool_choice") else { return Ok(()) };
+    let mut choice = need_object(choice, "tool_choice")?;
+    let one_at_a_time = take_flag(&mut choice, "disable_parallel_tool_use")?.unwrap_or(false);
+    request.parallel_tool_calls = one_at_a_time.then_some(false);
+    request.tool_choice = Some(match need_text(&mut choice, "type", "tool_choice")?.as_str() {
+        "auto" => ToolChoice::Auto,
+        "none" => ToolChoice::None,
+        "any" => ToolChoice::Required,
+        "tool" => ToolChoice::Named(need_text(&mut choice, "name", "tool_choice")?),
+        _ => return Err(misshapen("tool_choice.type", "auto, any, tool or none")),
+    });
+    Ok(())
+}
+
+fn take_output_config(map: &mut Map<String, Value>, request: &mut ChatRequest) -> Result<(), Untranslatable> {
+    let Some(config) = take(map, "output_config") else { return Ok(()) };
+    let mut config = need_object(config, "output_config")?;
+    request.effort = take_text(&mut config, "effort", "output_config")?;
+    if let Some(format) = take(&mut config, "format") {
+        let mut format = need_object(format, "output_config.format")?;
+        let schema = take(&mut format, "schema")
+            .ok_or_else(|| misshapen("output_config.format.schema", "an object"))?;
+        request.schema = Some(AnswerSchema { name: None, schema, strict: Some(true) });
+    }
+    request.particular.extend(config.keys().map(|field| format!("output_config.{field}")));
+    Ok(())
+}

@@ -1,0 +1,203 @@
+//! The neutral request, spelt as Anthropic Messages.
+
+use serde_json::{Map, Value, json};
+
+use crate::Untranslatable;
+use crate::canonical::{ChatRequest, Media, Message, Part, Role, Tool, ToolChoice};
+use crate::fields::{inexpressible, misshapen, unsupported};
+
+/// What Anthropic is given when neither client nor catalogue says: every request needs a limit.
+const DEFAULT_MAX_TOKENS: u64 = 4_096;
+
+/// Spells a request.
+///
+/// # Errors
+/// When the format has no form for a field and `drop_params` is off, or for a piece of the conversation.
+pub(crate) fn encode_request(
+    request: &ChatRequest,
+    model: &str,
+    max_output: Option<u32>,
+    drop_params: bool,
+) -> Result<Vec<u8>, Untranslatable> {
+    let mut body = Map::new();
+    let mut put = |field: &str, value: Value| body.insert(field.to_owned(), value);
+    put("model", model.into());
+    let limit = request.max_tokens.or(max_output.map(u64::from)).unwrap_or(DEFAULT_MAX_TOKENS);
+    put("max_tokens", limit.into());
+    let system: Vec<Value> = encode_parts(&request.system, "system")?;
+    if !system.is_empty() {
+        put("system", system.into());
+    }
+    put("messages", encode_messages(&request.messages)?.into());
+    if !request.tools.is_empty() {
+        put("tools", request.tools.iter().map(encode_tool).collect());
+        if let Some(choice) = encode_tool_choice(request) {
+            put("tool_choice", choice);
+        }
+    }
+    if let Some(temperature) = &request.temperature {
+        if temperature.as_f64().is_some_and(|value| value <= 1.0) {
+            put("temperature", temperature.clone().into());
+        } else if !drop_params {
+            return Err(Untranslatable {
+                message:
+                    "`temperature` is above 1, the provider's limit: lower it, or set `drop_params: true` on \
+                          the model."
+                        .to_owned(),
+                param: Some("temperature".to_owned()),
+            });
+        }
+    }
+    if let Some(top_p) = &request.top_p {
+        put("top_p", top_p.clone().into());
+    }
+    if !request.stop.is_empty() {
+        put("stop_sequences", request.stop.clone().into());
+    }
+    if request.stream {
+        put("stream", true.into());
+    }
+    if let Some(user) = &request.user {
+        put("metadata", json!({ "user_id": user }));
+    }
+    if let Some(config) = encode_output_config(request, drop_params)? {
+        put("output_config", config);
+    }
+    for (field, value) in &request.rest {
+        put(field, value.clone());
+    }
+    Ok(Value::Object(body).to_string().into_bytes())
+}
+
+fn encode_output_config(request: &ChatRequest, drop_params: bool) -> Result<Option<Value>, Untranslatable> {
+    let mut config = Map::new();
+    match request.effort.as_deref() {
+        Some(effort @ ("low" | "medium" | "high" | "xhigh" | "max")) => {
+            config.insert("effort".to_owned(), effort.into());
+        }
+        Some(_) if !drop_params => return Err(unsupported("reasoning_effort")),
+        _ => {}
+    }
+    if let Some(wanted) = &request.schema {
+        config.insert("format".to_owned(), json!({ "type": "json_schema", "schema": wanted.schema }));
+    }
+    Ok((!config.is_empty()).then_some(Value::Object(config)))
+}
+
+/// Turns alternate: what several tools answered, and the text after it, is one turn of the user.
+fn encode_messages(messages: &[Message]) -> Result<Vec<Value>, Untranslatable> {
+    let mut turns: Vec<(Role, Vec<Value>)> = Vec::new();
+    for message in messages {
+        let parts = encode_parts(&message.parts, &format!("messages[{}].content", message.index))?;
+        match turns.last_mut() {
+            Some((role, so_far)) if *role == message.role => so_far.extend(parts),
+            _ => turns.push((message.role, parts)),
+        }
+    }
+    Ok(turns
+        .into_iter()
+        .filter(|(_, parts)| !parts.is_empty())
+        .map(|(role, parts)| {
+            let role = if role == Role::User { "user" } else { "assistant" };
+            json!({ "role": role, "content": parts })
+        })
+        .collect())
+}
+
+fn encode_parts(parts: &[Part], path: &str) -> Result<Vec<Value>, Untranslatable> {
+    let mut blocks = Vec::with_capacity(parts.len());
+    for (index, part) in parts.iter().enumerate() {
+        blocks.extend(encode_part(part, &format!("{path}[{index}]"))?);
+    }
+    Ok(blocks)
+}
+
+fn encode_part(part: &Part, path: &str) -> Result<Option<Value>, Untranslatable> {
+    Ok(Some(match part {
+        // Anthropic refuses empty text, which OpenAI's clients send beside tool calls.
+        Part::Text { text, .. } if text.is_empty() => return Ok(None),
+        Part::Text { text, rest } => {
+            let mut block = Map::new();
+            block.insert("type".to_owned(), "text".into());
+            block.insert("text".to_owned(), text.clone().into());
+            block.extend(rest.clone());
+            Value::Object(block)
+        }
+        Part::Image(media) => json!({ "type": "image", "source": encode_media(media) }),
+        Part::Document { media: Media::Base64 { media_type, .. }, .. } if media_type != "application/pdf" => {
+            return Err(inexpressible(path, media_type));
+        }
+        Part::Document { media, name } => {
+            let mut block = json!({ "type": "document", "source": encode_media(media) });
+            if let (Some(name), Some(block)) = (name, block.as_object_mut()) {
+                block.insert("title".to_owned(), name.clone().into());
+            }
+            block
+        }
+        Part::ToolCall { id, name, arguments } => {
+            json!({ "type": "tool_use", "id": id, "name": name, "input": parse_arguments(arguments, path)? })
+        }
+        Part::ToolResult { call_id, parts, is_error } => {
+            let content = encode_parts(parts, path)?;
+            let mut block = json!({ "type": "tool_result", "tool_use_id": call_id, "content": content });
+            if let (true, Some(block)) = (is_error, block.as_object_mut()) {
+                block.insert("is_error".to_owned(), true.into());
+            }
+            block
+        }
+        Part::Reasoning { text, signature: Some(signature) } => {
+            json!({ "type": "thinking", "thinking": text, "signature": signature })
+        }
+        // Thinking is taken back only with its signature.
+        Part::Reasoning { signature: None, .. } => return Ok(None),
+    }))
+}
+
+fn parse_arguments(arguments: &str, path: &str) -> Result<Value, Untranslatable> {
+    serde_json::from_str::<Map<String, Value>>(arguments)
+        .map(Value::Object)
+        .map_err(|_| misshapen(path, "the text of a JSON object"))
+}
+
+fn encode_media(media: &Media) -> Value {
+    match media {
+        Media::Url(url) => json!({ "type": "url", "url": url }),
+        Media::Base64 { media_type, payload } => {
+            json!({ "type": "base64", "media_type": media_type, "data": payload })
+        }
+    }
+}
+
+fn encode_tool(tool: &Tool) -> Value {
+    let mut out = Map::new();
+    out.insert("name".to_owned(), tool.name.clone().into());
+    if let Some(description) = &tool.description {
+        out.insert("description".to_owned(), description.clone().into());
+    }
+    let parameters = tool.parameters.clone().unwrap_or_else(|| json!({ "type": "object", "properties": {} }));
+    out.insert("input_schema".to_owned(), parameters);
+    // Strictness is off unless asked for, and not every model knows the field.
+    if tool.strict == Some(true) {
+        out.insert("strict".to_owned(), true.into());
+    }
+    out.extend(tool.rest.clone());
+    Value::Object(out)
+}
+
+fn encode_tool_choice(request: &ChatRequest) -> Option<Value> {
+    let mut choice = match &request.tool_choice {
+        Some(ToolChoice::Auto) => json!({ "type": "auto" }),
+        Some(ToolChoice::None) => json!({ "type": "none" }),
+        Some(ToolChoice::Required) => json!({ "type": "any" }),
+        Some(ToolChoice::Named(name)) => json!({ "type": "tool", "name": name }),
+        None if request.parallel_tool_calls == Some(false) => json!({ "type": "auto" }),
+        None => return None,
+    };
+    if request.parallel_tool_calls == Some(false)
+        && request.tool_choice != Some(ToolChoice::None)
+        && let Some(choice) = choice.as_object_mut()
+    {
+        choice.insert("disable_parallel_tool_use".to_owned(), true.into());
+    }
+    Some(choice)
+}

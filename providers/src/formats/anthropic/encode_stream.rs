@@ -1,0 +1,116 @@
+//! Neutral steps, spelt as Anthropic's events.
+
+use bytes::{BufMut, BytesMut};
+use domain::Usage;
+use serde_json::{Value, json};
+
+use super::decode_answer::write_finish;
+use super::encode_answer::encode_usage;
+use crate::canonical::{Finish, StreamEvent};
+
+/// The state between two steps.
+#[derive(Debug, Default)]
+pub(crate) struct StreamEncoder {
+    started: bool,
+    open: Option<Open>,
+    blocks: usize,
+    calls: usize,
+    finish: Option<(Finish, Option<String>)>,
+    usage: Usage,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Open {
+    Text,
+    Thinking,
+    ToolCall,
+}
+
+impl StreamEncoder {
+    /// Spells one step behind `out`. Reason and usage wait for the end, where they stand in one event.
+    pub(crate) fn encode(&mut self, event: StreamEvent, out: &mut BytesMut) {
+        match event {
+            StreamEvent::Start { id, model } => self.start(&id, &model, out),
+            StreamEvent::Text(text) => {
+                self.open(Open::Text, &json!({ "type": "text", "text": "" }), out);
+                self.delta(&json!({ "type": "text_delta", "text": text }), out);
+            }
+            StreamEvent::Reasoning(text) => {
+                let block = json!({ "type": "thinking", "thinking": "", "signature": "" });
+                self.open(Open::Thinking, &block, out);
+                self.delta(&json!({ "type": "thinking_delta", "thinking": text }), out);
+            }
+            StreamEvent::ToolCall { id, name } => {
+                self.close(out);
+                self.calls += 1;
+                let block = json!({ "type": "tool_use", "id": id, "name": name, "input": {} });
+                self.open(Open::ToolCall, &block, out);
+            }
+            StreamEvent::Arguments(text) => {
+                self.delta(&json!({ "type": "input_json_delta", "partial_json": text }), out);
+            }
+            StreamEvent::Finish { finish, stop_sequence } => {
+                self.close(out);
+                self.finish = Some((finish, stop_sequence));
+            }
+            StreamEvent::Usage(usage) => self.usage = usage,
+            StreamEvent::Done => self.done(out),
+        }
+    }
+
+    fn start(&mut self, id: &str, model: &str, out: &mut BytesMut) {
+        self.started = true;
+        let message = json!({
+            "id": id, "type": "message", "role": "assistant", "model": model, "content": [],
+            "stop_reason": null, "stop_sequence": null,
+            // Known only at the end; the format wants the fields here as well.
+            "usage": { "input_tokens": 0, "output_tokens": 0 },
+        });
+        write("message_start", &json!({ "type": "message_start", "message": message }), out);
+    }
+
+    fn done(&mut self, out: &mut BytesMut) {
+        if !self.started {
+            self.start("", "", out);
+        }
+        self.close(out);
+        let (finish, stop_sequence) = self.finish.take().unwrap_or((Finish::Stop, None));
+        let reason = write_finish(finish.with_calls(self.calls > 0), stop_sequence.as_deref());
+        let delta = json!({ "stop_reason": reason, "stop_sequence": stop_sequence });
+        let usage = encode_usage(&self.usage);
+        write("message_delta", &json!({ "type": "message_delta", "delta": delta, "usage": usage }), out);
+        write("message_stop", &json!({ "type": "message_stop" }), out);
+    }
+
+    fn open(&mut self, kind: Open, block: &Value, out: &mut BytesMut) {
+        if self.open == Some(kind) {
+            return;
+        }
+        self.close(out);
+        let index = self.blocks;
+        let event = json!({ "type": "content_block_start", "index": index, "content_block": block });
+        write("content_block_start", &event, out);
+        self.open = Some(kind);
+    }
+
+    fn delta(&self, delta: &Value, out: &mut BytesMut) {
+        let event = json!({ "type": "content_block_delta", "index": self.blocks, "delta": delta });
+        write("content_block_delta", &event, out);
+    }
+
+    fn close(&mut self, out: &mut BytesMut) {
+        if self.open.take().is_some() {
+            let event = json!({ "type": "content_block_stop", "index": self.blocks });
+            write("content_block_stop", &event, out);
+            self.blocks += 1;
+        }
+    }
+}
+
+fn write(name: &str, event: &Value, out: &mut BytesMut) {
+    out.put_slice(b"event: ");
+    out.put_slice(name.as_bytes());
+    out.put_slice(b"\ndata: ");
+    out.put_slice(event.to_string().as_bytes());
+    out.put_slice(b"\n\n");
+}

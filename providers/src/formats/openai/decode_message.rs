@@ -1,0 +1,141 @@
+//! The messages of an OpenAI chat request.
+
+use serde_json::{Map, Value};
+
+use super::content::Content;
+use crate::Untranslatable;
+use crate::canonical::{ChatRequest, Media, Message, Part, Role};
+use crate::fields::{inexpressible, misshapen, need_object, need_text, take, take_list, take_text};
+
+/// Takes `messages` out of the body. System and developer messages become the instructions, wherever
+/// they stand, because the other formats have one place for them.
+pub(super) fn take_messages(
+    map: &mut Map<String, Value>,
+    request: &mut ChatRequest,
+) -> Result<(), Untranslatable> {
+    for (index, message) in take_list(map, "messages", "")?.into_iter().enumerate() {
+        let path = format!("messages[{index}]");
+        let mut message = need_object(message, &path)?;
+        let role = need_text(&mut message, "role", &path)?;
+        let named = take(&mut message, "name").is_some();
+        match role.as_str() {
+            "system" | "developer" => request.system.extend(take_content(&mut message, &path)?),
+            "user" => {
+                let parts = take_content(&mut message, &path)?;
+                request.messages.push(Message { index, role: Role::User, parts });
+            }
+            "assistant" => {
+                let parts = take_assistant(&mut message, &path)?;
+                request.messages.push(Message { index, role: Role::Assistant, parts });
+            }
+            "tool" => {
+                let call_id = need_text(&mut message, "tool_call_id", &path)?;
+                let parts = take_content(&mut message, &path)?;
+                let result = Part::ToolResult { call_id, parts, is_error: false };
+                request.messages.push(Message { index, role: Role::User, parts: vec![result] });
+            }
+            other => return Err(inexpressible(&format!("{path}.role"), other)),
+        }
+        // A tool's name only repeats the call's; a participant's name has no place elsewhere.
+        if named && role != "tool" {
+            request.particular.push(format!("{path}.name"));
+        }
+    }
+    Ok(())
+}
+
+fn take_assistant(message: &mut Map<String, Value>, path: &str) -> Result<Vec<Part>, Untranslatable> {
+    if take(message, "function_call").is_some() {
+        return Err(inexpressible(&format!("{path}.function_call"), "a deprecated function call"));
+    }
+    // The reasoning of a provider without signatures: no one takes it back.
+    let mut parts: Vec<Part> = take_text(message, "reasoning_content", path)?
+        .map(|text| Part::Reasoning { text, signature: None })
+        .into_iter()
+        .collect();
+    parts.extend(take_content(message, path)?);
+    parts.extend(take_text(message, "refusal", path)?.map(Part::text));
+    for (index, call) in take_list(message, "tool_calls", path)?.into_iter().enumerate() {
+        let path = format!("{path}.tool_calls[{index}]");
+        let mut call = need_object(call, &path)?;
+        let Some(function) = take(&mut call, "function") else {
+            return Err(inexpressible(&path, "a call of something other than a function"));
+        };
+        let mut function = need_object(function, &format!("{path}.function"))?;
+        parts.push(Part::ToolCall {
+            id: need_text(&mut call, "id", &path)?,
+            name: need_text(&mut function, "name", &path)?,
+            arguments: take_arguments(&mut function, &format!("{path}.function"))?,
+        });
+    }
+    Ok(parts)
+}
+
+/// The JSON text of a call's arguments; the text itself is kept, so that numbers stay as they are.
+fn take_arguments(function: &mut Map<String, Value>, path: &str) -> Result<String, Untranslatable> {
+    let text = take_text(function, "arguments", path)?.filter(|text| !text.trim().is_empty());
+    let text = text.unwrap_or_else(|| "{}".to_owned());
+    match serde_json::from_str::<Map<String, Value>>(&text) {
+        Ok(_) => Ok(text),
+        Err(_) => Err(misshapen(&format!("{path}.arguments"), "the text of a JSON object")),
+    }
+}
+
+fn take_content(message: &mut Map<String, Value>, path: &str) -> Result<Vec<Part>, Untranslatable> {
+    let path = format!("{path}.content");
+    match take(message, "content") {
+        None => Ok(Vec::new()),
+        Some(Value::String(text)) => Ok(vec![Part::text(text)]),
+        Some(Value::Array(items)) => items
+            .into_iter()
+            .enumerate()
+            .map(|(index, item)| decode_part(item, &format!("{path}[{index}]")))
+            .collect(),
+        Some(_) => Err(misshapen(&path, "a string or a list of parts")),
+    }
+}
+
+fn decode_part(part: Value, path: &str) -> Result<Part, Untranslatable> {
+    let mut map = need_object(part, path)?;
+    match need_text(&mut map, "type", path)?.as_str() {
+        "text" => Ok(Part::Text { text: need_text(&mut map, "text", path)?, rest: map }),
+        "refusal" => Ok(Part::text(need_text(&mut map, "refusal", path)?)),
+        // Mistral's, which no one else takes back.
+        "thinking" => {
+            let mut content = Content::default();
+            content.take(&Value::Object(map));
+            Ok(Part::Reasoning { text: content.reasoning.concat(), signature: None })
+        }
+        "image_url" => {
+            let path = format!("{path}.image_url");
+            // Some clients write the URL without its object.
+            let url = match take(&mut map, "image_url") {
+                Some(Value::String(url)) => url,
+                other => need_text(&mut need_object(other.unwrap_or_default(), &path)?, "url", &path)?,
+            };
+            Ok(Part::Image(decode_media(url, &path)?))
+        }
+        "file" => {
+            let path = format!("{path}.file");
+            let mut file = need_object(take(&mut map, "file").unwrap_or_default(), &path)?;
+            let name = take_text(&mut file, "filename", &path)?;
+            match take_text(&mut file, "file_data", &path)? {
+                Some(url) => Ok(Part::Document { media: decode_media(url, &path)?, name }),
+                None => Err(inexpressible(&path, "a file that the provider does not hold")),
+            }
+        }
+        other => Err(inexpressible(path, other)),
+    }
+}
+
+/// A URL, or a `data:` URL taken apart.
+fn decode_media(url: String, path: &str) -> Result<Media, Untranslatable> {
+    let Some(inline) = url.strip_prefix("data:") else { return Ok(Media::Url(url)) };
+    inline
+        .split_once(";base64,")
+        .map(|(kind, payload)| Media::Base64 {
+            media_type: kind.split(';').next().unwrap_or(kind).to_owned(),
+            payload: payload.to_owned(),
+        })
+        .ok_or_else(|| misshapen(path, "a web address or a data: URL in base64"))
+}
