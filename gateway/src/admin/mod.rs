@@ -1,0 +1,54 @@
+//! The admin listener: metrics and health, for operators and their machines, never for clients.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use http::{HeaderValue, Response, StatusCode, header};
+use pingora::apps::http_app::ServeHttp;
+use pingora::protocols::http::ServerSession;
+
+use crate::app::App;
+
+/// Serves `/metrics`, `/healthz`, `/readyz`.
+pub struct Admin {
+    app: Arc<App>,
+}
+
+impl Admin {
+    /// For this process.
+    pub fn new(app: Arc<App>) -> Self {
+        Self { app }
+    }
+
+    fn answer(&self, method: &str, path: &str) -> (StatusCode, &'static str, Vec<u8>) {
+        let plain = "text/plain; charset=utf-8";
+        if method != "GET" && method != "HEAD" {
+            return (StatusCode::METHOD_NOT_ALLOWED, plain, b"GET only\n".to_vec());
+        }
+        match path {
+            "/metrics" => {
+                let dropped = i64::try_from(self.app.access_log.dropped()).unwrap_or(i64::MAX);
+                self.app.metrics.log_dropped.set(dropped);
+                (StatusCode::OK, "text/plain; version=0.0.4; charset=utf-8", self.app.metrics.expose())
+            }
+            "/healthz" => (StatusCode::OK, plain, b"ok\n".to_vec()),
+            "/readyz" if self.app.is_draining() => (StatusCode::SERVICE_UNAVAILABLE, plain, b"draining\n".to_vec()),
+            "/readyz" => (StatusCode::OK, plain, b"ready\n".to_vec()),
+            _ => (StatusCode::NOT_FOUND, plain, b"known: /metrics /healthz /readyz\n".to_vec()),
+        }
+    }
+}
+
+#[async_trait]
+impl ServeHttp for Admin {
+    async fn response(&self, session: &mut ServerSession) -> Response<Vec<u8>> {
+        let head = session.req_header();
+        let (status, content_type, body) = self.answer(head.method.as_str(), head.uri.path());
+        let length = body.len();
+        let mut response = Response::new(body);
+        *response.status_mut() = status;
+        response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+        response.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from(length));
+        response
+    }
+}

@@ -1,0 +1,164 @@
+//! The life of the process: what all requests share, and how the server is put together.
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use anyhow::Context;
+use arc_swap::ArcSwap;
+use pingora::apps::HttpServerOptions;
+use pingora::connectors::ConnectorOptions;
+use pingora::connectors::http::Connector;
+use pingora::listeners::tls::TlsSettings;
+use pingora::proxy::ProxyServiceBuilder;
+use pingora::server::Server;
+use pingora::server::configuration::{Opt, ServerConf};
+use pingora::services::background::background_service;
+use pingora::services::listening::Service;
+
+use crate::admin::Admin;
+use crate::background::{ConfigWatch, Drain, NameRefresh};
+use crate::config::Config;
+use crate::edge::{Edge, GuessLimiter};
+use crate::limits::LimitBook;
+use crate::snapshot::Snapshot;
+use crate::telemetry::{AccessLog, Metrics};
+use crate::upstream::Registry;
+
+/// Idle upstream connections kept per worker thread.
+const POOL_SIZE: usize = 512;
+/// After this long the process ends, whatever still runs.
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// What all requests share.
+pub struct App {
+    /// The configuration in force.
+    pub snapshot: ArcSwap<Snapshot>,
+    /// Connections to providers.
+    pub connector: Arc<Connector>,
+    /// The metrics.
+    pub metrics: &'static Metrics,
+    /// The access log.
+    pub access_log: AccessLog,
+    /// Against guessing keys.
+    pub guess_limiter: GuessLimiter,
+    registry: Registry,
+    limits: LimitBook,
+    draining: AtomicBool,
+}
+
+impl App {
+    /// Resolves a checked configuration.
+    ///
+    /// # Errors
+    /// When a secret has gone since the check, or the access log cannot be opened.
+    pub fn new(config: &Config) -> anyhow::Result<Arc<Self>> {
+        let (registry, limits) = (Registry::default(), LimitBook::default());
+        let metrics = Metrics::global();
+        let snapshot = Snapshot::new(config, &registry, &limits, metrics).map_err(anyhow::Error::msg)?;
+        let access_log = AccessLog::open(&config.log.access)
+            .with_context(|| format!("log.access: {} cannot be opened", config.log.access))?;
+        Ok(Arc::new(Self {
+            snapshot: ArcSwap::from_pointee(snapshot),
+            connector: Arc::new(Connector::new(Some(ConnectorOptions::new(POOL_SIZE)))),
+            metrics,
+            access_log,
+            guess_limiter: GuessLimiter::default(),
+            registry,
+            limits,
+            draining: AtomicBool::new(false),
+        }))
+    }
+
+    /// Puts another configuration in force; requests that run keep the old one.
+    ///
+    /// # Errors
+    /// When a secret has gone; the old configuration stays.
+    pub fn reload(&self, config: &Config) -> Result<(), String> {
+        let snapshot = Snapshot::new(config, &self.registry, &self.limits, self.metrics)?;
+        self.snapshot.store(Arc::new(snapshot));
+        Ok(())
+    }
+
+    /// True once the process is asked to end.
+    pub fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Relaxed)
+    }
+
+    /// The process is asked to end: running requests finish, failed attempts are not repeated.
+    pub fn drain(&self) {
+        self.draining.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Serves until a signal ends the process. `ready` runs right before the listeners open.
+///
+/// # Errors
+/// When the gateway cannot start.
+pub fn serve(config: &Config, path: Option<PathBuf>, upgrade: bool, ready: impl FnOnce()) -> anyhow::Result<()> {
+    start_tracing(&config.log.level);
+    let app = App::new(config)?;
+    let options = Opt { upgrade, ..Opt::default() };
+    let mut server = Server::new_with_opt_and_conf(Some(options), server_conf(config));
+    server.bootstrap();
+
+    let mut public = ProxyServiceBuilder::new(&server.configuration, Edge::new(app.clone()))
+        .name("public")
+        .server_options(http_options())
+        .build();
+    match &config.tls {
+        None => public.add_tcp(&config.listen),
+        Some(tls) => {
+            let mut settings = TlsSettings::intermediate(&tls.cert, &tls.key)
+                .map_err(|error| anyhow::anyhow!("tls: the certificate or key cannot be used: {error}"))?;
+            settings.enable_h2();
+            public.add_tls_with_settings(&config.listen, None, settings);
+        }
+    }
+    server.add_service(public);
+
+    let mut admin = Service::new("admin".to_owned(), Admin::new(app.clone()));
+    admin.threads = Some(1);
+    admin.add_tcp(&config.admin.listen);
+    server.add_service(admin);
+
+    server.add_service(background_service("names", NameRefresh::new(app.clone())));
+    server.add_service(background_service("drain", Drain::new(app.clone())));
+    if let Some(path) = path {
+        server.add_service(background_service("configuration", ConfigWatch::new(app, path)));
+    }
+    ready();
+    tracing::info!(listen = config.listen, admin = config.admin.listen, "serving");
+    server.run_forever()
+}
+
+fn server_conf(config: &Config) -> ServerConf {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    ServerConf {
+        threads: if config.threads == 0 { cores } else { config.threads },
+        grace_period_seconds: Some(config.drain.0.as_secs()),
+        graceful_shutdown_timeout_seconds: Some(SHUTDOWN_TIMEOUT.as_secs()),
+        upstream_keepalive_pool_size: POOL_SIZE,
+        // The raw pass-through must not repeat what it cannot replay.
+        max_retries: 1,
+        ..ServerConf::default()
+    }
+}
+
+fn http_options() -> HttpServerOptions {
+    let mut options = HttpServerOptions::default();
+    options.h2c = true;
+    options.h2_idle_timeout = Some(Duration::from_secs(300));
+    options
+}
+
+fn start_tracing(level: &str) {
+    // Pingora's own messages name addresses and header bytes; only its errors are of use.
+    let filter = tracing_subscriber::EnvFilter::new(format!("{level},pingora_core=error,pingora_proxy=error"));
+    let started = tracing_subscriber::fmt().json().with_env_filter(filter).with_writer(std::io::stderr).try_init();
+    if started.is_err() {
+        let _ = writeln!(std::io::stderr(), "notice: messages were already being collected");
+    }
+}

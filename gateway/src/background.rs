@@ -1,0 +1,142 @@
+//! What runs beside the requests: watching the configuration, refreshing addresses, ending the process
+//! when it is idle.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use pingora::server::ShutdownWatch;
+use pingora::services::background::BackgroundService;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::app::App;
+use crate::config;
+
+const WATCH_INTERVAL: Duration = Duration::from_secs(1);
+const NAME_INTERVAL: Duration = Duration::from_secs(30);
+const DRAIN_INTERVAL: Duration = Duration::from_millis(50);
+
+/// Reloads the configuration on SIGHUP and when the file changes.
+pub struct ConfigWatch {
+    app: Arc<App>,
+    path: PathBuf,
+}
+
+/// Resolves providers' host names again and again.
+pub struct NameRefresh {
+    app: Arc<App>,
+}
+
+/// Ends the process as soon as the last request has ended, instead of after the whole grace period.
+pub struct Drain {
+    app: Arc<App>,
+}
+
+impl ConfigWatch {
+    /// Watches `path`.
+    pub fn new(app: Arc<App>, path: PathBuf) -> Self {
+        Self { app, path }
+    }
+
+    /// The file's text; None while it is being replaced.
+    fn read(&self) -> Option<String> {
+        std::fs::read_to_string(&self.path).ok()
+    }
+
+    fn reload(&self, text: &str) {
+        let result = config::load_text(text)
+            .map_err(|faults| faults.to_string())
+            .and_then(|loaded| self.app.reload(&loaded.config));
+        let outcome = match result {
+            Ok(()) => {
+                tracing::info!(path = %self.path.display(), "configuration reloaded");
+                "ok"
+            }
+            Err(faults) => {
+                tracing::error!(path = %self.path.display(), faults, "configuration refused, the old one stays in force");
+                "refused"
+            }
+        };
+        self.app.metrics.reloads.with_label_values(&[outcome]).inc();
+    }
+}
+
+#[async_trait]
+impl BackgroundService for ConfigWatch {
+    async fn start(&self, mut shutdown: ShutdownWatch) {
+        let Ok(mut hangup) = signal(SignalKind::hangup()) else {
+            tracing::error!("SIGHUP cannot be received: the configuration is reloaded on file change only");
+            return;
+        };
+        let mut known = self.read();
+        loop {
+            // Reading a few kilobytes a second is cheaper to get right than change notices, which
+            // differ between editors, Kubernetes' symbolic links and network file systems.
+            let forced = tokio::select! {
+                _ = shutdown.changed() => return,
+                _ = hangup.recv() => true,
+                () = tokio::time::sleep(WATCH_INTERVAL) => false,
+            };
+            let Some(text) = self.read() else { continue };
+            if forced || known.as_ref() != Some(&text) {
+                self.reload(&text);
+                known = Some(text);
+            }
+        }
+    }
+}
+
+impl NameRefresh {
+    /// For the providers of whatever configuration is in force.
+    pub fn new(app: Arc<App>) -> Self {
+        Self { app }
+    }
+}
+
+#[async_trait]
+impl BackgroundService for NameRefresh {
+    async fn start(&self, mut shutdown: ShutdownWatch) {
+        loop {
+            let snapshot = self.app.snapshot.load_full();
+            for provider in snapshot.providers.values().filter(|provider| provider.resolver.is_name()) {
+                if let Err(reason) = provider.resolver.refresh().await {
+                    tracing::warn!(provider = provider.name.as_str(), reason, "the last known address stays in use");
+                }
+            }
+            drop(snapshot);
+            tokio::select! {
+                _ = shutdown.changed() => return,
+                () = tokio::time::sleep(NAME_INTERVAL) => {}
+            }
+        }
+    }
+}
+
+impl Drain {
+    /// For the requests of this process.
+    pub fn new(app: Arc<App>) -> Self {
+        Self { app }
+    }
+}
+
+#[async_trait]
+impl BackgroundService for Drain {
+    async fn start(&self, mut shutdown: ShutdownWatch) {
+        let Ok(mut terminate) = signal(SignalKind::terminate()) else { return };
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = shutdown.changed() => {}
+        }
+        self.app.drain();
+        // New connections are refused from here on; what was accepted a moment ago still arrives.
+        tokio::time::sleep(DRAIN_INTERVAL * 4).await;
+        while self.app.metrics.in_flight.get() > 0 {
+            tokio::time::sleep(DRAIN_INTERVAL).await;
+        }
+        self.app.access_log.drain().await;
+        tracing::info!("idle, ending");
+        #[expect(clippy::disallowed_methods, reason = "everything has ended; Pingora would sleep out its grace period")]
+        std::process::exit(0);
+    }
+}

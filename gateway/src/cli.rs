@@ -1,0 +1,103 @@
+//! The command line.
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::config::{self, Faults, Loaded};
+use crate::{app, demo};
+
+/// `EX_USAGE` of sysexits: the configuration is wrong.
+const EXIT_CONFIG: u8 = 64;
+
+/// An AI gateway: one base URL for every provider.
+#[derive(Debug, Parser)]
+#[command(name = "signalbox", version)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serve.
+    Serve {
+        /// The configuration file.
+        #[arg(long)]
+        config: PathBuf,
+        /// Take the listening sockets over from a running gateway that receives SIGQUIT.
+        #[arg(long)]
+        upgrade: bool,
+    },
+    /// Name every fault of a configuration file; exit 64 when there are any.
+    Check {
+        /// The configuration file.
+        #[arg(long)]
+        config: PathBuf,
+    },
+    /// Serve with a bundled mock provider: no account, no key, no file.
+    Demo,
+    /// Print the JSON Schema of the configuration.
+    Schema,
+}
+
+/// Runs the program.
+pub fn run() -> ExitCode {
+    let result = match Arguments::parse().command {
+        Command::Serve { config, upgrade } => serve(config, upgrade),
+        Command::Check { config } => check(&config),
+        Command::Demo => demo::run(),
+        Command::Schema => schema(),
+    };
+    result.unwrap_or_else(|error| {
+        say(&format!("signalbox: {error:#}"));
+        ExitCode::FAILURE
+    })
+}
+
+fn serve(path: PathBuf, upgrade: bool) -> anyhow::Result<ExitCode> {
+    match config::load(&path) {
+        Ok(Loaded { config, notices }) => {
+            for notice in notices {
+                say(&format!("notice: {notice}"));
+            }
+            app::serve(&config, Some(path), upgrade, || {})?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Err(faults) => Ok(refuse(&path, &faults)),
+    }
+}
+
+fn check(path: &std::path::Path) -> anyhow::Result<ExitCode> {
+    match config::load(path) {
+        Ok(Loaded { config, notices }) => {
+            let mut out = std::io::stdout().lock();
+            for notice in notices {
+                writeln!(out, "notice: {notice}")?;
+            }
+            let (providers, models, keys) = (config.providers.len(), config.models.len(), config.keys.len());
+            writeln!(out, "ok: {providers} providers, {models} models, {keys} keys")?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Err(faults) => Ok(refuse(path, &faults)),
+    }
+}
+
+fn refuse(path: &std::path::Path, faults: &Faults) -> ExitCode {
+    say(&format!("{}: {} fault(s)\n{faults}", path.display(), faults.0.len()));
+    ExitCode::from(EXIT_CONFIG)
+}
+
+fn schema() -> anyhow::Result<ExitCode> {
+    let mut out = std::io::stdout().lock();
+    serde_json::to_writer_pretty(&mut out, &config::json_schema())?;
+    writeln!(out)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// To stderr, whose closing is no reason to fail.
+fn say(text: &str) {
+    let _ = writeln!(std::io::stderr(), "{text}");
+}

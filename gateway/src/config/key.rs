@@ -1,0 +1,46 @@
+//! The `keys` section: virtual keys that live in the configuration.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{SecretSource, Span};
+
+/// A virtual key.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct KeyConfig {
+    /// Its name in logs, metrics and reports.
+    pub name: String,
+    /// The key itself; only its hash is kept.
+    pub key: SecretSource,
+    /// What it may ask for: public names, `provider/model`, `provider/*` (which opens the raw pass-through of that
+    /// provider too) or `*`. Left out: every public name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub models: Option<Vec<String>>,
+    /// Requests in any 60 seconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
+    pub rpm: Option<u32>,
+    /// Prompt and completion tokens in any 60 seconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
+    pub tpm: Option<u64>,
+    /// Requests at the same time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
+    pub max_parallel: Option<u32>,
+    /// A money cap per window.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub budget: Option<BudgetConfig>,
+}
+
+/// A money cap per window.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct BudgetConfig {
+    /// US dollars.
+    #[schemars(range(min = 0))]
+    pub usd: f64,
+    /// The window.
+    pub per: Span,
+}

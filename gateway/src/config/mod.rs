@@ -1,0 +1,26 @@
+//! The configuration file: its shape, its faults, its secrets. Owns everything between the YAML text
+//! and a [`Config`] that is known to be sound; resolving it into deployments is the snapshot's work.
+
+mod fault;
+mod key;
+mod load;
+mod model;
+mod provider;
+mod root;
+mod schema;
+mod secret;
+mod unit;
+mod validate;
+
+pub use fault::{Fault, Faults};
+pub use key::KeyConfig;
+pub use load::{Loaded, load, load_text};
+pub use model::{
+    BackoffConfig, BalanceStrategy, CooldownConfig, DeploymentConfig, ModelConfig, PriceConfig, RetryConfig,
+    RouteConfig, TimeoutConfig,
+};
+pub use provider::ProviderConfig;
+pub use root::{AdminConfig, Config, LimitConfig, LogConfig, TlsConfig};
+pub use schema::json_schema;
+pub use secret::SecretSource;
+pub use unit::{Size, Span};

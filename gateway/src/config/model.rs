@@ -1,0 +1,181 @@
+//! The `models` section: public names, the deployments behind them, and how attempts are made.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::Span;
+
+/// A public model name: either deployments, or a rule that picks another model.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct ModelConfig {
+    /// The targets that answer for this model.
+    pub deployments: Vec<DeploymentConfig>,
+    /// How traffic is spread over them.
+    pub balance: BalanceStrategy,
+    /// Attempts at one deployment.
+    pub retries: RetryConfig,
+    /// How long to wait for what.
+    pub timeouts: TimeoutConfig,
+    /// A stream slower than this counts as stalled; 0 is off.
+    pub min_chars_per_second: u32,
+    /// When a deployment leaves the rotation.
+    pub cooldown: CooldownConfig,
+    /// Models to try, in this order, when every deployment failed.
+    pub fallbacks: Vec<String>,
+    /// Drop request fields that a deployment's wire format cannot express, instead of refusing the request.
+    pub drop_params: bool,
+    /// Makes this a virtual model.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub route: Option<RouteConfig>,
+}
+
+/// One callable target.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DeploymentConfig {
+    /// A key of `providers`.
+    pub provider: String,
+    /// The model's name at the provider.
+    pub model: String,
+    /// Its share of the traffic; 0 drains it.
+    #[serde(default = "one")]
+    pub weight: u32,
+    /// What it charges, when not what the catalogue says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub price: Option<PriceConfig>,
+}
+
+fn one() -> u32 {
+    1
+}
+
+/// USD per million tokens.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PriceConfig {
+    /// Prompt tokens.
+    #[schemars(range(min = 0))]
+    pub input: f64,
+    /// Generated tokens.
+    #[schemars(range(min = 0))]
+    pub output: f64,
+    /// Prompt tokens read from the provider's prompt cache; `input` when left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0))]
+    pub cached_input: Option<f64>,
+    /// Prompt tokens written to the provider's prompt cache; `input` when left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0))]
+    pub cache_write: Option<f64>,
+}
+
+/// How traffic is spread over a model's deployments.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum BalanceStrategy {
+    /// In proportion to `weight`, evenly interleaved.
+    #[default]
+    Weighted,
+    /// In turn, whatever the weights.
+    RoundRobin,
+    /// To the one with the fewest requests in flight.
+    LeastBusy,
+    /// To the fastest; not active yet, balances like `weighted`.
+    Latency,
+    /// To the cheapest; not active yet, balances like `weighted`.
+    Cost,
+}
+
+/// Attempts at one deployment.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct RetryConfig {
+    /// How often one deployment is called at most, the first call included.
+    #[schemars(range(min = 1, max = 10))]
+    pub attempts: u32,
+    /// The wait between them.
+    pub backoff: BackoffConfig,
+}
+
+/// Exponential backoff with full jitter: a random wait between zero and `initial` × 2ⁿ, at most `max`.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct BackoffConfig {
+    /// The ceiling of the first wait.
+    pub initial: Span,
+    /// The ceiling of every wait.
+    pub max: Span,
+}
+
+/// How long to wait for what.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct TimeoutConfig {
+    /// For a connection, TLS included.
+    pub connect: Span,
+    /// For the first token of a stream.
+    pub first_token: Span,
+    /// For an unstreamed answer to begin. Left out: four times `first_token`, since such an answer is silent until it is whole.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub answer: Option<Span>,
+    /// Between two reads of an answer that has begun.
+    pub idle: Span,
+    /// For the request as a whole, all attempts included.
+    pub total: Span,
+}
+
+/// When a deployment leaves the rotation.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct CooldownConfig {
+    /// Failures in a row that open it; 0 is never.
+    pub failures: u32,
+    /// How long it stays out before one request probes it.
+    pub open: Span,
+}
+
+/// The rule of a virtual model.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RouteConfig {
+    /// The classifier.
+    pub classifier: String,
+    /// The model for what the classifier finds hard.
+    pub strong: String,
+    /// The model for the rest.
+    pub weak: String,
+    /// The classifier's cut.
+    #[schemars(range(min = 0, max = 1))]
+    pub threshold: f64,
+}
+
+impl Default for RetryConfig {
+    fn default() -> Self {
+        Self { attempts: 2, backoff: BackoffConfig::default() }
+    }
+}
+
+impl Default for BackoffConfig {
+    fn default() -> Self {
+        Self { initial: Span::from_millis(200), max: Span::from_millis(5_000) }
+    }
+}
+
+impl Default for TimeoutConfig {
+    fn default() -> Self {
+        Self {
+            connect: Span::from_millis(2_000),
+            first_token: Span::from_millis(15_000),
+            answer: None,
+            idle: Span::from_millis(10_000),
+            total: Span::from_millis(600_000),
+        }
+    }
+}
+
+impl Default for CooldownConfig {
+    fn default() -> Self {
+        Self { failures: 3, open: Span::from_millis(5_000) }
+    }
+}

@@ -1,0 +1,182 @@
+//! The root of the configuration file and its small sections.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{KeyConfig, ModelConfig, ProviderConfig, SecretSource, Size, Span};
+
+/// The configuration of one gateway.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// Address and port of the public listener (HTTP/1.1 and HTTP/2).
+    pub listen: String,
+    /// Serves the public listener over TLS.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tls: Option<TlsConfig>,
+    /// The admin listener.
+    pub admin: AdminConfig,
+    /// Where keys and spend are kept: `sqlite:PATH` or `postgres://…`. Not active yet.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub store: Option<String>,
+    /// `redis://…`: limits and cache shared by several gateways. Not active yet.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cluster: Option<String>,
+    /// Vendors and servers by name.
+    pub providers: BTreeMap<String, ProviderConfig>,
+    /// Public model names.
+    pub models: BTreeMap<String, ModelConfig>,
+    /// Virtual keys. Without any, a gateway on a loopback address takes every request.
+    pub keys: Vec<KeyConfig>,
+    /// The answer cache. Not active yet.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cache: Option<CacheConfig>,
+    /// What is refused or cut off.
+    pub limits: LimitConfig,
+    /// What is logged.
+    pub log: LogConfig,
+    /// Worker threads of the public listener; 0: one per processor.
+    pub threads: usize,
+    /// How long running requests may take to finish after SIGTERM.
+    pub drain: Span,
+}
+
+/// A certificate and its key, both PEM files.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TlsConfig {
+    /// The certificate chain.
+    pub cert: String,
+    /// The private key.
+    pub key: String,
+}
+
+/// The admin listener: metrics and health.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct AdminConfig {
+    /// Its address and port.
+    pub listen: String,
+    /// The token that the admin API asks for. Not active yet.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub token: Option<SecretSource>,
+}
+
+/// Bounds on what one request or address may take.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct LimitConfig {
+    /// The largest request body.
+    pub body: Size,
+    /// How long a client may take to send its body.
+    pub body_time: Span,
+    /// The largest unstreamed answer of a provider.
+    pub answer: Size,
+    /// Requests in flight at once; more are refused with 503.
+    #[schemars(range(min = 1))]
+    pub in_flight: u32,
+    /// Failed authentications per address in ten seconds; more are refused with 429.
+    #[schemars(range(min = 1))]
+    pub failed_auth: u32,
+}
+
+/// What is logged, and where.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct LogConfig {
+    /// The access log, one JSON object a line: `stdout`, `off` or a file's path.
+    pub access: String,
+    /// The program's own messages on stderr: `error`, `warn`, `info` or `debug`.
+    pub level: String,
+}
+
+/// The answer cache.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CacheConfig {
+    /// The memory tier's cap.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory: Option<Size>,
+    /// The disk tier.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub disk: Option<CacheDiskConfig>,
+    /// The exact cache.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exact: Option<ExactCacheConfig>,
+    /// The semantic cache.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub semantic: Option<SemanticCacheConfig>,
+}
+
+/// The cache's disk tier.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CacheDiskConfig {
+    /// Its folder.
+    pub path: String,
+    /// Its cap.
+    pub size: Size,
+}
+
+/// The exact cache.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ExactCacheConfig {
+    /// How long an entry lives.
+    pub ttl: Span,
+}
+
+/// The semantic cache.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SemanticCacheConfig {
+    /// The largest share of hits that may be wrong.
+    #[schemars(range(min = 0, max = 1))]
+    pub max_error: f64,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            listen: "127.0.0.1:8080".to_owned(),
+            tls: None,
+            admin: AdminConfig::default(),
+            store: None,
+            cluster: None,
+            providers: BTreeMap::new(),
+            models: BTreeMap::new(),
+            keys: Vec::new(),
+            cache: None,
+            limits: LimitConfig::default(),
+            log: LogConfig::default(),
+            threads: 0,
+            drain: Span::from_millis(600_000),
+        }
+    }
+}
+
+impl Default for AdminConfig {
+    fn default() -> Self {
+        Self { listen: "127.0.0.1:9090".to_owned(), token: None }
+    }
+}
+
+impl Default for LimitConfig {
+    fn default() -> Self {
+        Self {
+            body: Size(32 << 20),
+            body_time: Span::from_millis(60_000),
+            answer: Size(64 << 20),
+            in_flight: 20_000,
+            failed_auth: 100,
+        }
+    }
+}
+
+impl Default for LogConfig {
+    fn default() -> Self {
+        Self { access: "stdout".to_owned(), level: "info".to_owned() }
+    }
+}

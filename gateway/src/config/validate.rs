@@ -1,0 +1,199 @@
+//! What only the whole configuration can tell: names that lead nowhere, secrets that are not there,
+//! and what its operator should know besides.
+
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+
+use super::load::closest;
+use super::{BalanceStrategy, Config, Fault, Faults, ModelConfig, ProviderConfig};
+
+/// Adds the faults it finds and returns the notices.
+pub(super) fn run(config: &Config, faults: &mut Faults) -> Vec<Fault> {
+    let mut notices = Faults::default();
+    listeners(config, faults);
+    for (name, provider) in &config.providers {
+        check_provider(&format!("providers.{name}"), name, provider, faults, &mut notices);
+    }
+    for (name, model) in &config.models {
+        check_model(&format!("models.{name}"), name, model, config, faults, &mut notices);
+    }
+    keys(config, faults, &mut notices);
+    inactive(config, &mut notices);
+    notices.0
+}
+
+fn listeners(config: &Config, faults: &mut Faults) {
+    for (path, address) in [("listen", &config.listen), ("admin.listen", &config.admin.listen)] {
+        if address.parse::<SocketAddr>().is_err() {
+            faults.add(path, format!("`{address}` is no address: write IP:PORT, as in 127.0.0.1:8080"));
+        }
+    }
+    if config.listen == config.admin.listen && !config.listen.ends_with(":0") {
+        faults.add("admin.listen", "is the same as `listen`: give it another port");
+    }
+    let loopback = config.listen.parse::<SocketAddr>().is_ok_and(|address| address.ip().is_loopback());
+    if config.keys.is_empty() && !loopback {
+        faults.add("keys", "there are none, and `listen` can be reached from other machines: add a key");
+    }
+    for (path, file) in config.tls.iter().flat_map(|tls| [("tls.cert", &tls.cert), ("tls.key", &tls.key)]) {
+        if let Err(error) = std::fs::File::open(file) {
+            faults.add(path, format!("{file} cannot be read ({error}): mend the path"));
+        }
+    }
+    if let Some(token) = &config.admin.token
+        && let Err(problem) = token.resolve()
+    {
+        faults.add("admin.token", problem);
+    }
+    if !["error", "warn", "info", "debug", "trace"].contains(&config.log.level.as_str()) {
+        faults.add("log.level", format!("`{}` is none of error, warn, info, debug", config.log.level));
+    }
+}
+
+fn check_provider(path: &str, name: &str, provider: &ProviderConfig, faults: &mut Faults, notices: &mut Faults) {
+    let catalogue = providers::catalogue();
+    if name.contains('/') || name.is_empty() {
+        faults.add(path, "a provider's name may not be empty or contain `/`: rename it");
+    }
+    let Some(spec) = catalogue.provider(&provider.kind) else {
+        let known = match closest(&provider.kind, catalogue.provider_kinds()) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => format!("known: {}", catalogue.provider_kinds().collect::<Vec<_>>().join(", ")),
+        };
+        return faults.add(format!("{path}.kind"), format!("`{}` is not a known kind: {known}", provider.kind));
+    };
+    match provider.base_url.as_ref().or(spec.base_url.as_ref()) {
+        None => faults.add(format!("{path}.base_url"), format!("is missing: `{}` has no fixed address", provider.kind)),
+        Some(url) => {
+            if let Err(problem) = crate::upstream::Origin::parse(url) {
+                faults.add(format!("{path}.base_url"), problem);
+            }
+        }
+    }
+    match &provider.api_key {
+        None if spec.credential_required && provider.base_url.is_none() => {
+            faults.add(format!("{path}.api_key"), "is missing: this provider refuses requests without one");
+        }
+        Some(source) => {
+            if let Err(problem) = source.resolve() {
+                faults.add(format!("{path}.api_key"), problem);
+            } else if source.is_inline() {
+                notices.add(format!("{path}.api_key"), "a secret is written out: prefer env:NAME or file:PATH");
+            }
+        }
+        None => {}
+    }
+    for (header, value) in &provider.headers {
+        let fits = http::HeaderName::try_from(header).is_ok() && http::HeaderValue::try_from(value).is_ok();
+        if !fits {
+            faults.add(format!("{path}.headers.{header}"), "is no valid header: mend its name or value");
+        }
+    }
+}
+
+fn check_model(
+    path: &str,
+    name: &str,
+    model: &ModelConfig,
+    config: &Config,
+    faults: &mut Faults,
+    notices: &mut Faults,
+) {
+    let known_model = |faults: &mut Faults, at: String, wanted: &str| {
+        if !config.models.contains_key(wanted) {
+            faults.add(at, unknown("model", wanted, config.models.keys()));
+        } else if wanted == name {
+            faults.add(at, "names the model itself: name another");
+        }
+    };
+    for (index, deployment) in model.deployments.iter().enumerate() {
+        if !config.providers.contains_key(&deployment.provider) {
+            let at = format!("{path}.deployments[{index}].provider");
+            faults.add(at, unknown("provider", &deployment.provider, config.providers.keys()));
+        }
+    }
+    match (&model.route, model.deployments.is_empty()) {
+        (None, true) => faults.add(path, "has neither deployments nor a route: add one of them"),
+        (Some(_), false) => faults.add(path, "has both deployments and a route: keep one of them"),
+        (Some(route), true) => {
+            known_model(faults, format!("{path}.route.strong"), &route.strong);
+            known_model(faults, format!("{path}.route.weak"), &route.weak);
+            notices.add(format!("{path}.route"), format!("is not active yet: every request goes to `{}`", route.strong));
+        }
+        (None, false) => {}
+    }
+    if !model.deployments.is_empty() && model.deployments.iter().all(|deployment| deployment.weight == 0) {
+        faults.add(format!("{path}.deployments"), "all have weight 0: give one of them a share");
+    }
+    for (index, fallback) in model.fallbacks.iter().enumerate() {
+        known_model(faults, format!("{path}.fallbacks[{index}]"), fallback);
+    }
+    for (field, span) in [
+        ("connect", model.timeouts.connect),
+        ("first_token", model.timeouts.first_token),
+        ("idle", model.timeouts.idle),
+        ("total", model.timeouts.total),
+    ] {
+        if span.0.is_zero() {
+            faults.add(format!("{path}.timeouts.{field}"), "must be longer than zero");
+        }
+    }
+    if matches!(model.balance, BalanceStrategy::Latency | BalanceStrategy::Cost) {
+        notices.add(format!("{path}.balance"), "is not active yet: balances like `weighted`");
+    }
+    if model.min_chars_per_second > 0 {
+        notices.add(format!("{path}.min_chars_per_second"), "is not active yet");
+    }
+}
+
+fn keys(config: &Config, faults: &mut Faults, notices: &mut Faults) {
+    let mut names = BTreeSet::new();
+    for (index, key) in config.keys.iter().enumerate() {
+        let path = format!("keys[{index}]");
+        if !names.insert(&key.name) {
+            faults.add(format!("{path}.name"), format!("`{}` is used twice: rename one", key.name));
+        }
+        match key.key.resolve() {
+            Err(problem) => faults.add(format!("{path}.key"), problem),
+            Ok(_) if key.key.is_inline() => {
+                notices.add(format!("{path}.key"), "a secret is written out: prefer env:NAME or file:PATH");
+            }
+            Ok(_) => {}
+        }
+        for (at, wanted) in key.models.iter().flatten().enumerate() {
+            let provider = wanted.split_once('/').map(|(provider, _)| provider);
+            let fits = wanted == "*"
+                || config.models.contains_key(wanted)
+                || provider.is_some_and(|provider| config.providers.contains_key(provider));
+            if !fits {
+                faults.add(format!("{path}.models[{at}]"), unknown("model", wanted, config.models.keys()));
+            }
+        }
+        if key.budget.is_some() {
+            notices.add(format!("{path}.budget"), "is not active yet: spend is counted in metrics only");
+        }
+    }
+}
+
+fn inactive(config: &Config, notices: &mut Faults) {
+    for (path, present) in [
+        ("store", config.store.is_some()),
+        ("cluster", config.cluster.is_some()),
+        ("cache", config.cache.is_some()),
+        ("admin.token", config.admin.token.is_some()),
+    ] {
+        if present {
+            notices.add(path, "is not active yet: it is read and otherwise ignored");
+        }
+    }
+}
+
+fn unknown<'a>(what: &str, name: &str, known: impl Iterator<Item = &'a String> + Clone) -> String {
+    match closest(name, known.clone().map(String::as_str)) {
+        Some(near) => format!("`{name}` is not a known {what}: did you mean `{near}`?"),
+        None => {
+            let known = known.map(String::as_str).collect::<Vec<_>>().join(", ");
+            format!("`{name}` is not a known {what}: known are {known}")
+        }
+    }
+}

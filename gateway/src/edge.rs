@@ -1,0 +1,148 @@
+//! Where Pingora's phases meet ours. This module alone knows Pingora's `Session`.
+
+mod downstream;
+mod guess_limiter;
+mod local;
+mod pass_through;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use pingora::http::{RequestHeader, ResponseHeader};
+use pingora::proxy::{FailToProxy, ProxyHttp, Session};
+use pingora::upstreams::peer::HttpPeer;
+use pingora::{Error, Result};
+use providers::{Operation, WireFormat};
+
+use crate::app::App;
+use crate::error::GatewayError;
+use crate::phases::respond;
+use crate::pipeline;
+use crate::request::Record;
+use crate::telemetry::TraceContext;
+use crate::upstream::Provider;
+
+pub use downstream::Downstream;
+pub use guess_limiter::GuessLimiter;
+
+/// A client that takes nothing for so long is gone.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(60);
+/// Between two reads of a request.
+const READ_TIMEOUT: Duration = Duration::from_secs(60);
+/// Longest request id that is taken over from a client.
+const LONGEST_REQUEST_ID: usize = 128;
+
+/// The public listener's application.
+pub struct Edge {
+    app: Arc<App>,
+}
+
+/// One request, as Pingora carries it from phase to phase.
+pub struct Context {
+    /// Written when it is dropped.
+    record: Record,
+    /// The target of a raw pass-through.
+    provider: Option<Arc<Provider>>,
+}
+
+impl Edge {
+    /// For this process.
+    pub fn new(app: Arc<App>) -> Self {
+        Self { app }
+    }
+}
+
+#[async_trait]
+impl ProxyHttp for Edge {
+    type CTX = Context;
+
+    fn new_ctx(&self) -> Context {
+        Context { record: Record::new(self.app.clone()), provider: None }
+    }
+
+    /// Framing, identity, time-outs: before anything is believed.
+    async fn early_request_filter(&self, session: &mut Session, ctx: &mut Context) -> Result<()> {
+        session.downstream_session.set_read_timeout(Some(READ_TIMEOUT));
+        session.downstream_session.set_write_timeout(Some(WRITE_TIMEOUT));
+        let head = session.downstream_session.req_header();
+        let text = |name: &str| head.headers.get(name).and_then(|value| value.to_str().ok());
+        ctx.record.request_id = request_id(text("x-request-id"));
+        ctx.record.trace = text("traceparent").and_then(TraceContext::parse);
+        ctx.record.client = client_format(head);
+        Ok(())
+    }
+
+    /// The whole life of a request for a model; only the raw pass-through goes on to Pingora's own upstream leg.
+    async fn request_filter(&self, session: &mut Session, ctx: &mut Context) -> Result<bool> {
+        let record = &mut ctx.record;
+        let mut downstream = Downstream::new(session);
+        if let Some(problem) = downstream.framing_fault() {
+            respond::error(&mut downstream, record, &GatewayError::Framing(problem)).await;
+            return Ok(true);
+        }
+        if Operation::from_path(downstream.path()).is_some() {
+            pipeline::run(&self.app, &mut downstream, record).await;
+            return Ok(true);
+        }
+        if local::run(&self.app, &mut downstream, record).await {
+            return Ok(true);
+        }
+        match pass_through::admit(&self.app, &downstream, record) {
+            Ok(provider) => {
+                ctx.provider = Some(provider);
+                Ok(false)
+            }
+            Err(error) => {
+                respond::error(&mut downstream, record, &error).await;
+                Ok(true)
+            }
+        }
+    }
+
+    async fn upstream_peer(&self, _session: &mut Session, ctx: &mut Context) -> Result<Box<HttpPeer>> {
+        pass_through::peer(ctx.provider.as_deref()).await
+    }
+
+    async fn upstream_request_filter(
+        &self,
+        session: &mut Session,
+        upstream_request: &mut RequestHeader,
+        ctx: &mut Context,
+    ) -> Result<()> {
+        let head = session.downstream_session.req_header();
+        pass_through::rewrite(head, upstream_request, ctx.provider.as_deref(), ctx.record.trace.as_ref())
+    }
+
+    async fn response_filter(&self, _session: &mut Session, answer: &mut ResponseHeader, ctx: &mut Context) -> Result<()> {
+        ctx.record.status = answer.status.as_u16();
+        ctx.record.outcome = if answer.status.is_success() { "ok" } else { "rejected" };
+        answer.insert_header("x-request-id", ctx.record.request_id.as_str())
+    }
+
+    /// What escaped the pipeline: failures of the raw pass-through, and of Pingora itself.
+    async fn fail_to_proxy(&self, session: &mut Session, error: &Error, ctx: &mut Context) -> FailToProxy {
+        let error = pass_through::failure(error);
+        let mut downstream = Downstream::new(session);
+        respond::error(&mut downstream, &mut ctx.record, &error).await;
+        FailToProxy { error_code: error.face().status, can_reuse_downstream: false }
+    }
+}
+
+/// The client's own id when it is harmless, else a new one.
+fn request_id(given: Option<&str>) -> String {
+    let harmless = |id: &&str| !id.is_empty() && id.len() <= LONGEST_REQUEST_ID && id.bytes().all(|b| b.is_ascii_graphic());
+    match given.filter(harmless) {
+        Some(id) => id.to_owned(),
+        None => format!("req_{:016x}{:08x}", fastrand::u64(..), fastrand::u32(..)),
+    }
+}
+
+/// Anthropic's SDKs name their API version in every request, whatever the path.
+fn client_format(head: &RequestHeader) -> WireFormat {
+    match Operation::from_path(head.uri.path()) {
+        Some(operation) => operation.wire_format(),
+        None if head.headers.contains_key("anthropic-version") => WireFormat::Anthropic,
+        None => WireFormat::OpenAi,
+    }
+}

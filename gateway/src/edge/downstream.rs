@@ -1,0 +1,171 @@
+//! The client's side of a request, as the phases see it: header, body, answer, and whether it is
+//! still there.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use http::header;
+use pingora::http::ResponseHeader;
+use pingora::proxy::Session;
+
+use crate::error::GatewayError;
+
+/// What is left of an unread body is read and thrown away up to this time, to keep the connection.
+const DRAIN_TIME: Duration = Duration::from_secs(5);
+/// A larger rest, in bytes, is not worth reading.
+const DRAIN_LIMIT: usize = 1 << 20;
+/// First guess, in bytes, for a body without a length.
+const BODY_CAPACITY: usize = 64 << 10;
+
+/// One client request.
+pub struct Downstream<'a> {
+    session: &'a mut Session,
+}
+
+impl<'a> Downstream<'a> {
+    /// Wraps Pingora's session.
+    pub(super) fn new(session: &'a mut Session) -> Self {
+        Self { session }
+    }
+
+    /// The method.
+    pub fn method(&self) -> &str {
+        self.session.downstream_session.req_header().method.as_str()
+    }
+
+    /// The path.
+    pub fn path(&self) -> &str {
+        self.session.downstream_session.req_header().uri.path()
+    }
+
+    /// The query, without its question mark.
+    pub fn query(&self) -> Option<&str> {
+        self.session.downstream_session.req_header().uri.query()
+    }
+
+    /// A header's value.
+    pub fn header(&self, name: &str) -> Option<&[u8]> {
+        self.session.downstream_session.req_header().headers.get(name).map(http::HeaderValue::as_bytes)
+    }
+
+    /// The client's address.
+    pub fn client_ip(&self) -> Option<IpAddr> {
+        Some(self.session.downstream_session.client_addr()?.as_inet()?.ip())
+    }
+
+    /// True for HTTP/2.
+    pub fn is_http2(&self) -> bool {
+        self.session.downstream_session.is_http2()
+    }
+
+    /// What is wrong with the request on the wire. Two lengths for one body are how requests are
+    /// smuggled past a proxy (RFC 9112, 11.2).
+    pub(super) fn framing_fault(&self) -> Option<&'static str> {
+        let headers = &self.session.downstream_session.req_header().headers;
+        let many = |name: header::HeaderName| headers.get_all(name).iter().nth(1).is_some();
+        if headers.contains_key(header::CONTENT_LENGTH) && headers.contains_key(header::TRANSFER_ENCODING) {
+            return Some("The request has both Content-Length and Transfer-Encoding: send one of them.");
+        }
+        if many(header::CONTENT_LENGTH) || many(header::HOST) {
+            return Some("The request has Content-Length or Host more than once: send each once.");
+        }
+        if self.session.downstream_session.is_upgrade_req() {
+            return Some("This gateway does not upgrade connections: send plain HTTP requests.");
+        }
+        None
+    }
+
+    /// The whole body.
+    ///
+    /// # Errors
+    /// [`GatewayError::BodyTooLarge`], [`GatewayError::BodyTimeout`], [`GatewayError::ClientGone`].
+    pub async fn read_body(&mut self, limit: u64, time: Duration) -> Result<Bytes, GatewayError> {
+        let length =
+            self.header("content-length").and_then(|value| std::str::from_utf8(value).ok()?.parse::<u64>().ok());
+        if length.is_some_and(|length| length > limit) {
+            return Err(GatewayError::BodyTooLarge { limit });
+        }
+        let expects = self.header("expect").is_some_and(|value| value.eq_ignore_ascii_case(b"100-continue"));
+        if expects && !self.is_http2() {
+            let sent = self.session.downstream_session.write_continue_response().await;
+            sent.map_err(|_| GatewayError::ClientGone)?;
+        }
+        let read = self.collect(limit, length.and_then(|length| usize::try_from(length).ok()));
+        pingora_timeout::timeout(time, read).await.map_err(|_| GatewayError::BodyTimeout)?
+    }
+
+    async fn collect(&mut self, limit: u64, length: Option<usize>) -> Result<Bytes, GatewayError> {
+        let mut first = Bytes::new();
+        let mut rest = BytesMut::new();
+        loop {
+            let chunk = self.session.downstream_session.read_request_body().await;
+            let Some(chunk) = chunk.map_err(|_| GatewayError::ClientGone)? else { break };
+            if (first.len() + rest.len() + chunk.len()) as u64 > limit {
+                return Err(GatewayError::BodyTooLarge { limit });
+            }
+            if first.is_empty() && rest.is_empty() {
+                // Most bodies come in one piece, which is not copied.
+                first = chunk;
+                continue;
+            }
+            if rest.is_empty() {
+                rest.reserve(length.unwrap_or(BODY_CAPACITY));
+                rest.extend_from_slice(&first);
+                first = Bytes::new();
+            }
+            rest.extend_from_slice(&chunk);
+        }
+        Ok(if rest.is_empty() { first } else { rest.freeze() })
+    }
+
+    /// Resolves when the client has closed its connection or reset its stream. The body must have been read.
+    pub async fn gone(&mut self) {
+        while let Ok(Some(_)) = self.session.downstream_session.read_body_or_idle(true).await {}
+    }
+
+    /// True once a final status was sent; a `100 Continue` is none.
+    pub fn has_answered(&self) -> bool {
+        self.session.downstream_session.response_written().is_some_and(|head| !head.status.is_informational())
+    }
+
+    /// Sends the answer's header.
+    ///
+    /// # Errors
+    /// [`GatewayError::ClientGone`].
+    pub async fn write_head(&mut self, head: Box<ResponseHeader>) -> Result<(), GatewayError> {
+        self.session.downstream_session.write_response_header(head).await.map_err(|_| GatewayError::ClientGone)
+    }
+
+    /// Sends a piece of the answer's body, at once.
+    ///
+    /// # Errors
+    /// [`GatewayError::ClientGone`].
+    pub async fn write(&mut self, piece: Bytes, end: bool) -> Result<(), GatewayError> {
+        self.session.downstream_session.write_response_body(piece, end).await.map_err(|_| GatewayError::ClientGone)
+    }
+
+    /// Closes the connection behind this answer.
+    pub fn close_after(&mut self) {
+        self.session.downstream_session.set_keepalive(None);
+    }
+
+    /// Reads what is left of the body, or gives the connection up when that is too much.
+    pub async fn drain(&mut self) {
+        let session = &mut self.session.downstream_session;
+        let rest = async {
+            let mut drained = 0;
+            while drained <= DRAIN_LIMIT {
+                match session.read_request_body().await {
+                    Ok(Some(chunk)) => drained += chunk.len(),
+                    Ok(None) => return true,
+                    Err(_) => return false,
+                }
+            }
+            false
+        };
+        if !matches!(pingora_timeout::timeout(DRAIN_TIME, rest).await, Ok(true)) {
+            self.close_after();
+        }
+    }
+}

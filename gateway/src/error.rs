@@ -1,0 +1,208 @@
+//! Everything that can end a request badly, and the one place that says how a client is told.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use domain::FailureKind;
+use providers::{BadRequest, ClientError, ProviderError, WireFormat};
+
+use crate::limits::Refusal;
+
+/// Why a request gets no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum GatewayError {
+    /// No key, or one we do not know.
+    #[error("{}", if *.given { "The API key is not known here: check the key." } else { "No API key was given: send it as `Authorization: Bearer KEY`, `x-api-key`, `api-key` or `x-goog-api-key`." })]
+    Unauthenticated {
+        /// A key was sent.
+        given: bool,
+    },
+    /// Too many failed authentications from one address.
+    #[error("Too many failed authentications from this address: wait, and check the key.")]
+    TooManyFailures,
+    /// The key may not use the model.
+    #[error("The API key may not use the model `{model}`: ask for another model or have it allowed.")]
+    ModelNotAllowed {
+        /// What was asked for.
+        model: String,
+    },
+    /// No such model.
+    #[error("The model `{model}` does not exist here. Known models: {known}.")]
+    UnknownModel {
+        /// What was asked for.
+        model: String,
+        /// What this key may ask for.
+        known: String,
+    },
+    /// No such path.
+    #[error("There is nothing at {method} {path}: POST /v1/chat/completions, /v1/completions, /v1/embeddings or /v1/messages, or GET /v1/models.")]
+    UnknownPath {
+        /// The request's method.
+        method: String,
+        /// The request's path.
+        path: String,
+    },
+    /// The path exists for another method.
+    #[error("{path} does not take {method}: use {allowed}.")]
+    MethodNotAllowed {
+        /// The request's method.
+        method: String,
+        /// The request's path.
+        path: String,
+        /// What it takes.
+        allowed: &'static str,
+    },
+    /// The request contradicts itself on the wire.
+    #[error("{0}")]
+    Framing(&'static str),
+    /// The body cannot be used.
+    #[error("{}", .0.message)]
+    BadRequest(BadRequest),
+    /// The body is too long.
+    #[error("The request body is longer than {limit} bytes, the limit of this gateway (limits.body).")]
+    BodyTooLarge {
+        /// The limit in bytes.
+        limit: u64,
+    },
+    /// The client was too slow.
+    #[error("The request body did not arrive in time (limits.body_time).")]
+    BodyTimeout,
+    /// A limit of the virtual key.
+    #[error("The API key's limit of {} {} {} is reached: retry in {} s.", .0.limit, .0.what, if .0.what == "parallel requests" { "at once" } else { "per minute" }, seconds(.0.retry_after))]
+    RateLimited(Refusal),
+    /// Too many requests in flight in this process.
+    #[error("The gateway is at its limit of requests in flight: retry shortly.")]
+    Overloaded,
+    /// None of the model's deployments can do this.
+    #[error("No deployment of the model `{model}` supports this operation: ask for another model.")]
+    Unsupported {
+        /// What was asked for.
+        model: String,
+    },
+    /// The provider refuses the request itself.
+    #[error("{}", .error.message)]
+    Rejected {
+        /// The provider's status.
+        status: u16,
+        /// What it said.
+        error: ProviderError,
+        /// Its body, when it can be given on as it is.
+        body: Option<Bytes>,
+    },
+    /// Every deployment is rate-limited.
+    #[error("Every deployment of the model is rate-limited by its provider. The last one said: {reason}")]
+    UpstreamRateLimited {
+        /// The last provider's reason.
+        reason: String,
+        /// What it asked for, in milliseconds.
+        retry_after_ms: Option<u64>,
+    },
+    /// Every deployment failed.
+    #[error("Every deployment of the model failed. The last failure: {reason}")]
+    UpstreamFailed {
+        /// The last kind.
+        kind: FailureKind,
+        /// The last reason.
+        reason: String,
+    },
+    /// Every deployment was too slow.
+    #[error("The model did not answer in time: {reason}")]
+    UpstreamTimeout {
+        /// The last reason.
+        reason: String,
+    },
+    /// The client left.
+    #[error("The client closed the connection.")]
+    ClientGone,
+}
+
+/// How one error looks outside.
+pub struct Face {
+    /// HTTP status.
+    pub status: u16,
+    /// OpenAI's `error.type`.
+    pub kind: &'static str,
+    /// OpenAI's `error.code`.
+    pub code: Option<&'static str>,
+    /// The metric label.
+    pub label: &'static str,
+}
+
+impl GatewayError {
+    /// Status, type, code and label: the one table.
+    pub fn face(&self) -> Face {
+        let invalid = "invalid_request_error";
+        let (status, kind, code, label) = match self {
+            Self::Unauthenticated { .. } => (401, "authentication_error", Some("invalid_api_key"), "unauthenticated"),
+            Self::TooManyFailures => (429, "rate_limit_error", Some("too_many_failures"), "unauthenticated"),
+            Self::ModelNotAllowed { .. } => (403, "permission_error", Some("model_not_allowed"), "model_not_allowed"),
+            Self::UnknownModel { .. } => (404, invalid, Some("model_not_found"), "unknown_model"),
+            Self::UnknownPath { .. } => (404, invalid, Some("unknown_url"), "unknown_path"),
+            Self::MethodNotAllowed { .. } => (405, invalid, Some("method_not_allowed"), "method_not_allowed"),
+            Self::Framing(_) => (400, invalid, Some("bad_framing"), "bad_request"),
+            Self::BadRequest(_) => (400, invalid, None, "bad_request"),
+            Self::BodyTooLarge { .. } => (413, invalid, Some("request_too_large"), "too_large"),
+            Self::BodyTimeout => (408, "timeout_error", Some("request_timeout"), "body_timeout"),
+            Self::RateLimited(_) => (429, "rate_limit_error", Some("rate_limit_exceeded"), "rate_limited"),
+            Self::Overloaded => (503, "overloaded_error", Some("overloaded"), "overloaded"),
+            Self::Unsupported { .. } => (400, invalid, Some("unsupported_operation"), "unsupported"),
+            Self::Rejected { status, .. } => (*status, invalid, None, "rejected"),
+            Self::UpstreamRateLimited { .. } => {
+                (429, "rate_limit_error", Some("upstream_rate_limited"), "upstream_rate_limited")
+            }
+            Self::UpstreamFailed { .. } => (502, "api_error", Some("upstream_failed"), "upstream_failed"),
+            Self::UpstreamTimeout { .. } => (504, "timeout_error", Some("upstream_timeout"), "upstream_timeout"),
+            Self::ClientGone => (499, "api_error", None, "client_gone"),
+        };
+        Face { status, kind, code, label }
+    }
+
+    /// The body in the client's own envelope.
+    pub fn body(&self, client: WireFormat, request_id: &str) -> Bytes {
+        if let Self::Rejected { body: Some(body), .. } = self {
+            return body.clone();
+        }
+        providers::error_body(client, &self.client_error(&self.to_string(), request_id))
+    }
+
+    /// The in-band event for a stream that has already begun.
+    pub fn event(&self, client: WireFormat, request_id: &str) -> Bytes {
+        providers::error_event(client, &self.client_error(&self.to_string(), request_id))
+    }
+
+    /// What `retry-after` should say.
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::RateLimited(refusal) => Some(refusal.retry_after),
+            Self::UpstreamRateLimited { retry_after_ms, .. } => {
+                Some(Duration::from_millis(retry_after_ms.unwrap_or(1_000)))
+            }
+            Self::TooManyFailures => Some(Duration::from_secs(10)),
+            Self::Overloaded => Some(Duration::from_secs(1)),
+            _ => None,
+        }
+    }
+
+    /// True when the rest of the request cannot be read, so that the connection must be closed.
+    pub fn closes_connection(&self) -> bool {
+        matches!(self, Self::Framing(_) | Self::BodyTooLarge { .. } | Self::BodyTimeout)
+    }
+
+    fn client_error<'a>(&'a self, message: &'a str, request_id: &'a str) -> ClientError<'a> {
+        let face = self.face();
+        let (kind, code, param) = match self {
+            Self::BadRequest(error) => (face.kind, face.code, error.param.as_deref()),
+            Self::UnknownModel { .. } | Self::ModelNotAllowed { .. } => (face.kind, face.code, Some("model")),
+            Self::Rejected { error, .. } => {
+                (error.kind.as_deref().unwrap_or(face.kind), error.code.as_deref(), error.param.as_deref())
+            }
+            _ => (face.kind, face.code, None),
+        };
+        ClientError { status: face.status, kind, code, param, message, request_id }
+    }
+}
+
+/// Whole seconds, rounded up: a client that comes back early is refused again.
+pub fn seconds(wait: Duration) -> u64 {
+    wait.as_millis().div_ceil(1_000).max(1).try_into().unwrap_or(u64::MAX)
+}

@@ -1,0 +1,21 @@
+//! Signalbox: an AI gateway on Pingora. Start at [`pipeline`] for the life of a request, at [`app`] for
+//! the life of the process, at [`config`] for what can be set.
+
+pub mod admin;
+pub mod app;
+pub mod background;
+pub mod cli;
+pub mod config;
+pub mod demo;
+pub mod edge;
+pub mod error;
+pub mod limits;
+pub mod phases;
+pub mod pipeline;
+pub mod request;
+pub mod snapshot;
+pub mod telemetry;
+pub mod upstream;
+
+/// What providers see as our user agent.
+pub const USER_AGENT: &str = concat!("signalbox/", env!("CARGO_PKG_VERSION"));

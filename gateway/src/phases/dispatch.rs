@@ -1,0 +1,206 @@
+//! Attempts, retries, fallbacks, until an answer has begun.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use domain::{FailureKind, Retry};
+
+use crate::app::App;
+use crate::edge::Downstream;
+use crate::error::GatewayError;
+use crate::request::{Plan, Record, Request};
+use crate::snapshot::{Model, Snapshot};
+use crate::upstream::{Attempt, AttemptFailure, Deployment, Opened, UpstreamCall};
+
+/// A credential that the provider refuses stays refused for a while.
+const CREDENTIAL_COOLDOWN: Duration = Duration::from_secs(60);
+
+/// What is the same for every attempt of one request.
+struct Run<'a> {
+    app: &'a App,
+    request: &'a Request,
+    call: UpstreamCall<'a>,
+}
+
+/// Finds an answer.
+///
+/// # Errors
+/// When the client left, the provider refused the request itself, or nobody could answer.
+pub async fn run(
+    app: &App,
+    snapshot: &Snapshot,
+    plan: &Plan,
+    request: &Request,
+    downstream: &mut Downstream<'_>,
+    record: &mut Record,
+) -> Result<Opened, GatewayError> {
+    let total = plan.models.first().map_or(Duration::ZERO, |model| model.timeouts.total);
+    let call = UpstreamCall {
+        connector: &app.connector,
+        operation: request.operation,
+        head: &request.head,
+        body: &request.body,
+        query: request.query.as_deref(),
+        headers: &request.headers,
+        deadline: record.started + total,
+        answer_limit: usize::try_from(snapshot.limits.answer.0).unwrap_or(usize::MAX),
+    };
+    let run = Run { app, request, call };
+    let mut last = None;
+    for model in &plan.models {
+        if let Some(opened) = run.model(model, false, downstream, record, &mut last).await? {
+            return Ok(opened);
+        }
+    }
+    // Everything is cooling down: a try that may fail beats a refusal that has.
+    if let Some(model) = plan.models.first().filter(|_| record.attempts == 0)
+        && let Some(opened) = run.model(model, true, downstream, record, &mut last).await?
+    {
+        return Ok(opened);
+    }
+    Err(give_up(last, request, record))
+}
+
+impl Run<'_> {
+    /// All deployments of one model, each at most once. None: the next model's turn.
+    async fn model(
+        &self,
+        model: &Arc<Model>,
+        ignore_cooldown: bool,
+        downstream: &mut Downstream<'_>,
+        record: &mut Record,
+        last: &mut Option<AttemptFailure>,
+    ) -> Result<Option<Opened>, GatewayError> {
+        let mut tried = vec![false; model.deployments.len()];
+        loop {
+            let now = Instant::now();
+            let picked = model.balancer.pick(&model.deployments, |index| {
+                !tried.get(index).copied().unwrap_or(true)
+                    && model.deployments.get(index).is_some_and(|deployment| {
+                        deployment.weight > 0
+                            && (ignore_cooldown || !deployment.state.cooldown.is_open(now))
+                            && providers::supports(self.request.operation, &deployment.provider.spec)
+                    })
+            });
+            let Some((index, deployment)) = picked.and_then(|index| Some((index, model.deployments.get(index)?))) else {
+                return Ok(None);
+            };
+            if let Some(tried) = tried.get_mut(index) {
+                *tried = true;
+            }
+            // While half open only one request may probe; the others go on to the next deployment.
+            if !ignore_cooldown && !deployment.state.cooldown.admit(now) {
+                continue;
+            }
+            match self.deployment(model, deployment, downstream, record).await? {
+                Ok(opened) => return Ok(Some(opened)),
+                Err(failure) => {
+                    let is_over = matches!(failure.failure.retry, Retry::Never) || failure.failure.kind == FailureKind::Total;
+                    *last = Some(failure);
+                    if is_over {
+                        return Err(give_up(last.take(), self.request, record));
+                    }
+                }
+            }
+        }
+    }
+
+    /// Attempts at one deployment.
+    async fn deployment(
+        &self,
+        model: &Arc<Model>,
+        deployment: &Arc<Deployment>,
+        downstream: &mut Downstream<'_>,
+        record: &mut Record,
+    ) -> Result<Result<Opened, AttemptFailure>, GatewayError> {
+        record.fallback = record.deployment.is_some();
+        record.deployment = Some(deployment.clone());
+        let mut failed = 0;
+        loop {
+            record.attempts += 1;
+            let attempt =
+                Attempt { call: self.call, deployment, timeouts: &model.timeouts, drop_params: model.drop_params };
+            let outcome = tokio::select! {
+                biased;
+                outcome = attempt.run() => outcome,
+                () = downstream.gone() => return Err(GatewayError::ClientGone),
+            };
+            record.waited += outcome.waited;
+            let failure = match outcome.result {
+                Ok(opened) => {
+                    deployment.state.cooldown.succeeded();
+                    deployment.series.answered(outcome.waited.as_secs_f64());
+                    return Ok(Ok(opened));
+                }
+                Err(failure) => failure,
+            };
+            failed += 1;
+            observe(model, deployment, &failure);
+            let wait = match failure.failure.retry {
+                Retry::Here => model.backoff.wait(failed, fastrand::f64()),
+                Retry::After(wait) => wait,
+                Retry::Elsewhere | Retry::Never => return Ok(Err(failure)),
+            };
+            let time_left = self.call.deadline.saturating_duration_since(Instant::now());
+            if failed >= model.attempts || wait >= time_left || self.app.is_draining() {
+                return Ok(Err(failure));
+            }
+            let waiting = Instant::now();
+            tokio::select! {
+                () = tokio::time::sleep(wait) => {}
+                () = downstream.gone() => return Err(GatewayError::ClientGone),
+            }
+            record.waited += waiting.elapsed();
+        }
+    }
+}
+
+/// Counts a failure, and takes the deployment out of the rotation when it is to blame.
+fn observe(model: &Model, deployment: &Deployment, failure: &AttemptFailure) {
+    deployment.series.failed(failure.failure.kind);
+    let now = Instant::now();
+    match failure.failure.kind {
+        FailureKind::Rejected | FailureKind::ContextLength | FailureKind::Untranslatable | FailureKind::NotFound => {}
+        FailureKind::Credential => deployment.state.cooldown.open(CREDENTIAL_COOLDOWN, now),
+        _ => deployment.state.cooldown.failed(model.cooldown, now),
+    }
+    tracing::warn!(
+        model = model.name.as_str(),
+        deployment = deployment.id.as_str(),
+        kind = failure.failure.kind.as_str(),
+        status = failure.failure.status,
+        "attempt failed"
+    );
+}
+
+/// What the client is told when nobody answered.
+fn give_up(last: Option<AttemptFailure>, request: &Request, record: &Record) -> GatewayError {
+    let Some(AttemptFailure { failure, reply }) = last else {
+        let reason = "no deployment of the model is available".to_owned();
+        return GatewayError::UpstreamFailed { kind: FailureKind::Connect, reason };
+    };
+    let provider = record.deployment.as_ref().map(|deployment| &deployment.provider);
+    match failure.kind {
+        FailureKind::FirstToken | FailureKind::Idle | FailureKind::Total => {
+            GatewayError::UpstreamTimeout { reason: failure.reason }
+        }
+        FailureKind::RateLimited => {
+            let retry_after_ms = reply.and_then(|reply| reply.retry_after_ms);
+            GatewayError::UpstreamRateLimited { reason: failure.reason, retry_after_ms }
+        }
+        FailureKind::Untranslatable => {
+            GatewayError::BadRequest(providers::BadRequest { message: failure.reason, param: None })
+        }
+        FailureKind::Rejected | FailureKind::ContextLength | FailureKind::NotFound => match reply {
+            Some(reply) => {
+                let same_format = provider.is_some_and(|provider| provider.spec.format == request.operation.wire_format());
+                let leaks = provider.is_some_and(|provider| provider.is_leaked_in(&reply.body));
+                let is_envelope = reply.body.starts_with(b"{") && !reply.error.message.is_empty();
+                let body = (same_format && !leaks && is_envelope).then_some(reply.body);
+                GatewayError::Rejected { status: reply.status, error: reply.error, body }
+            }
+            None => GatewayError::UpstreamFailed { kind: failure.kind, reason: failure.reason },
+        },
+        kind => GatewayError::UpstreamFailed { kind, reason: failure.reason },
+    }
+}

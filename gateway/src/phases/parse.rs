@@ -1,0 +1,62 @@
+//! What is asked for?
+
+use http::{HeaderName, HeaderValue};
+use providers::{Operation, WireFormat};
+
+use crate::edge::Downstream;
+use crate::error::GatewayError;
+use crate::request::{Record, Request};
+use crate::snapshot::Snapshot;
+
+/// Headers of the client that a provider of the same format should see.
+const PASSED_ON: [&str; 5] = ["anthropic-beta", "anthropic-version", "openai-beta", "idempotency-key", "tracestate"];
+
+/// Reads the body and its head.
+///
+/// # Errors
+/// Everything that can be wrong with a path, a method or a body.
+pub async fn run(
+    snapshot: &Snapshot,
+    downstream: &mut Downstream<'_>,
+    record: &mut Record,
+) -> Result<Request, GatewayError> {
+    let (method, path) = (downstream.method(), downstream.path());
+    let Some(operation) = Operation::from_path(path) else {
+        return Err(GatewayError::UnknownPath { method: method.to_owned(), path: path.to_owned() });
+    };
+    if method != "POST" {
+        let (method, path) = (method.to_owned(), path.to_owned());
+        return Err(GatewayError::MethodNotAllowed { method, path, allowed: "POST" });
+    }
+    record.operation = Some(operation);
+    let query = downstream.query().map(str::to_owned);
+    let headers = headers(downstream, operation, record)?;
+    let waiting = std::time::Instant::now();
+    let body = downstream.read_body(snapshot.limits.body.0, snapshot.limits.body_time.0).await;
+    record.waited += waiting.elapsed();
+    let body = body?;
+    let head = providers::read_request_head(operation, &body).map_err(GatewayError::BadRequest)?;
+    record.stream = head.stream;
+    Ok(Request { operation, head, body, query, headers })
+}
+
+fn headers(
+    downstream: &Downstream<'_>,
+    operation: Operation,
+    record: &Record,
+) -> Result<Vec<(HeaderName, HeaderValue)>, GatewayError> {
+    let mut headers = Vec::new();
+    for name in PASSED_ON {
+        let foreign = name.starts_with("anthropic") && operation.wire_format() != WireFormat::Anthropic;
+        if let Some(value) = downstream.header(name).filter(|_| !foreign) {
+            let value = HeaderValue::from_bytes(value).map_err(|_| GatewayError::Framing("A header is not valid."))?;
+            headers.push((HeaderName::from_static(name), value));
+        }
+    }
+    if let Some(trace) = &record.trace
+        && let Ok(value) = HeaderValue::try_from(trace.child(fastrand::u64(1..)))
+    {
+        headers.push((HeaderName::from_static("traceparent"), value));
+    }
+    Ok(headers)
+}

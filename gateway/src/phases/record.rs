@@ -1,0 +1,82 @@
+//! The end of every request: limits are settled, metrics counted, the access log written.
+
+use std::time::{Instant, SystemTime};
+
+use crate::request::Record;
+use crate::telemetry::AccessLine;
+
+/// Records a request. Called once, from the record's drop.
+pub fn run(record: &mut Record) {
+    if record.request_id.is_empty() {
+        // The connection ended before it carried a request.
+        return;
+    }
+    if record.outcome.is_empty() {
+        // The future was dropped: the process is going down, or the connection went away under it.
+        record.outcome = "aborted";
+        record.status = 499;
+    }
+    settle(record);
+    let seconds = record.started.elapsed().as_secs_f64();
+    let metrics = record.app.metrics;
+    metrics.overhead.observe(record.overhead().as_secs_f64());
+    match &record.deployment {
+        Some(deployment) if record.outcome == "ok" => deployment.series.model.succeeded(seconds),
+        _ => {
+            let model = record.model.as_ref().map_or("", |model| model.name.as_str());
+            metrics.request_failed(model, record.outcome, seconds);
+        }
+    }
+    if let (Some(deployment), Some(usage)) = (&record.deployment, &record.usage) {
+        let cost = deployment.price.map_or_else(Default::default, |price| price.cost(usage));
+        deployment.series.used(usage, cost);
+    }
+    if !record.app.access_log.is_off() {
+        log(record);
+    }
+}
+
+/// What was reserved becomes what was used. Without a count from the provider the estimate stands.
+fn settle(record: &Record) {
+    let limits = record.principal.as_ref().and_then(|principal| principal.limits.as_ref());
+    if let (Some(limits), Some((reserved_at, reserved))) = (limits, record.reserved) {
+        let answered = record.outcome == "ok" || record.status == 200;
+        let used = match record.usage {
+            Some(usage) => usage.total(),
+            None if answered => reserved,
+            None => 0,
+        };
+        limits.settle(Instant::now(), reserved_at, reserved, used);
+    }
+}
+
+fn log(record: &Record) {
+    let usage = record.usage.unwrap_or_default();
+    let price = record.deployment.as_ref().and_then(|deployment| deployment.price);
+    let micros = |duration: std::time::Duration| u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
+    record.app.access_log.append(&AccessLine {
+        time: rfc3339(SystemTime::now()),
+        request_id: &record.request_id,
+        trace_id: record.trace.as_ref().map(|trace| trace.trace_id.as_str()),
+        key: record.principal.as_ref().map(|principal| &*principal.name),
+        operation: record.operation.map(providers::Operation::as_str),
+        model: record.model.as_ref().map(|model| model.name.as_str()),
+        deployment: record.deployment.as_ref().map(|deployment| deployment.id.as_str()),
+        status: record.status,
+        outcome: record.outcome,
+        stream: record.stream,
+        attempts: record.attempts,
+        fallback: record.fallback,
+        prompt_tokens: usage.prompt,
+        completion_tokens: usage.completion,
+        cost_micros: price.map_or(0, |price| price.cost(&usage).0),
+        duration_us: micros(record.started.elapsed()),
+        ttft_us: record.ttft.map(micros),
+        overhead_us: micros(record.overhead()),
+    });
+}
+
+/// RFC 3339 in UTC with milliseconds.
+fn rfc3339(now: SystemTime) -> String {
+    humantime::format_rfc3339_millis(now).to_string()
+}

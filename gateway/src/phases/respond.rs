@@ -1,0 +1,190 @@
+//! The answer, or the error, to the client.
+
+use std::time::Instant;
+
+use bytes::Bytes;
+use domain::FailureKind;
+use pingora::http::ResponseHeader;
+use providers::Answer;
+
+use crate::edge::Downstream;
+use crate::error::{GatewayError, seconds};
+use crate::request::Record;
+use crate::upstream::{AttemptFailure, Opened, OpenedStream};
+
+/// Sends an answer that has begun.
+///
+/// # Errors
+/// [`GatewayError::ClientGone`]; everything else is told in-band.
+pub async fn run(answer: Opened, downstream: &mut Downstream<'_>, record: &mut Record) -> Result<(), GatewayError> {
+    record.ttft = Some(record.started.elapsed());
+    record.status = 200;
+    match answer {
+        Opened::Whole(answer) => whole(answer, downstream, record).await,
+        Opened::Stream(stream) => streamed(*stream, downstream, record).await,
+    }
+}
+
+async fn whole(answer: Answer, downstream: &mut Downstream<'_>, record: &mut Record) -> Result<(), GatewayError> {
+    record.usage = answer.usage;
+    let mut head = header(record, 200, "application/json")?;
+    put(&mut head, "content-length", answer.body.len().to_string())?;
+    let cost = record.deployment.as_ref().and_then(|deployment| deployment.price).zip(answer.usage);
+    if let Some((price, usage)) = cost {
+        put(&mut head, "x-signalbox-cost-usd", price.cost(&usage).to_string())?;
+    }
+    downstream.write_head(head).await?;
+    downstream.write(answer.body, true).await?;
+    record.outcome = "ok";
+    Ok(())
+}
+
+async fn streamed(
+    mut stream: OpenedStream,
+    downstream: &mut Downstream<'_>,
+    record: &mut Record,
+) -> Result<(), GatewayError> {
+    let mut head = header(record, 200, "text/event-stream; charset=utf-8")?;
+    put(&mut head, "cache-control", "no-cache")?;
+    // nginx, and everything that copies it, would buffer the stream otherwise.
+    put(&mut head, "x-accel-buffering", "no")?;
+    if !downstream.is_http2() {
+        put(&mut head, "transfer-encoding", "chunked")?;
+    }
+    downstream.write_head(head).await?;
+    let result = pump(&mut stream, downstream, record).await;
+    record.usage = stream.usage();
+    match result {
+        Ok(None) => {
+            downstream.write(Bytes::new(), true).await?;
+            stream.release().await;
+            record.outcome = "ok";
+            Ok(())
+        }
+        Ok(Some(failure)) => {
+            tracing::warn!(kind = failure.failure.kind.as_str(), request_id = record.request_id, "stream broke off");
+            let error = broken_off(failure);
+            record.outcome = error.face().label;
+            downstream.write(error.event(record.client, &record.request_id), true).await
+        }
+        Err(gone) => Err(gone),
+    }
+}
+
+/// Moves pieces until the end (None) or until the upstream fails (Some).
+async fn pump(
+    stream: &mut OpenedStream,
+    downstream: &mut Downstream<'_>,
+    record: &mut Record,
+) -> Result<Option<AttemptFailure>, GatewayError> {
+    for piece in std::mem::take(&mut stream.held) {
+        downstream.write(piece, false).await?;
+    }
+    loop {
+        let waiting = Instant::now();
+        let next = tokio::select! {
+            biased;
+            next = stream.next() => next,
+            () = downstream.gone() => return Err(GatewayError::ClientGone),
+        };
+        record.waited += waiting.elapsed();
+        match next {
+            Ok(Some(piece)) => downstream.write(piece, false).await?,
+            Ok(None) => return Ok(None),
+            Err(failure) => return Ok(Some(failure)),
+        }
+    }
+}
+
+fn broken_off(failure: AttemptFailure) -> GatewayError {
+    let reason = failure.failure.reason;
+    match failure.failure.kind {
+        FailureKind::Idle | FailureKind::Total | FailureKind::FirstToken => GatewayError::UpstreamTimeout { reason },
+        kind => GatewayError::UpstreamFailed { kind, reason },
+    }
+}
+
+/// Tells the client what went wrong, in its own envelope. The connection stays open where HTTP allows.
+pub async fn error(downstream: &mut Downstream<'_>, record: &mut Record, error: &GatewayError) {
+    let face = error.face();
+    record.outcome = face.label;
+    if matches!(error, GatewayError::ClientGone) {
+        record.status = face.status;
+        return;
+    }
+    if downstream.has_answered() {
+        return;
+    }
+    record.status = face.status;
+    if error.closes_connection() {
+        downstream.close_after();
+    } else {
+        // What is left of a body that nobody read would be taken for the next request.
+        downstream.drain().await;
+    }
+    let body = error.body(record.client, &record.request_id);
+    let head = error_header(record, error, face.status, body.len());
+    // A client that is gone by now needs no error.
+    if let Ok(head) = head
+        && downstream.write_head(head).await.is_ok()
+    {
+        let _ = downstream.write(body, true).await;
+    }
+}
+
+fn error_header(
+    record: &Record,
+    error: &GatewayError,
+    status: u16,
+    length: usize,
+) -> Result<Box<ResponseHeader>, GatewayError> {
+    let mut head = header(record, status, "application/json")?;
+    put(&mut head, "content-length", length.to_string())?;
+    if let Some(wait) = error.retry_after() {
+        put(&mut head, "retry-after", seconds(wait).to_string())?;
+        put(&mut head, "retry-after-ms", wait.as_millis().to_string())?;
+    }
+    if let GatewayError::MethodNotAllowed { allowed, .. } = error {
+        put(&mut head, "allow", *allowed)?;
+    }
+    Ok(head)
+}
+
+/// What every answer carries.
+fn header(record: &Record, status: u16, content_type: &'static str) -> Result<Box<ResponseHeader>, GatewayError> {
+    let build = || -> pingora::Result<ResponseHeader> {
+        let mut head = ResponseHeader::build_no_case(status, Some(16))?;
+        head.insert_header("content-type", content_type)?;
+        head.insert_header("x-request-id", record.request_id.as_str())?;
+        if record.client == providers::WireFormat::Anthropic {
+            head.insert_header("request-id", record.request_id.as_str())?;
+        }
+        if let Some(model) = &record.model {
+            head.insert_header("x-signalbox-model", model.name.as_str())?;
+        }
+        if let Some(deployment) = &record.deployment {
+            head.insert_header("x-signalbox-deployment", deployment.id.as_str())?;
+            head.insert_header("x-signalbox-attempts", record.attempts.to_string())?;
+            head.insert_header("x-signalbox-fallback", if record.fallback { "true" } else { "false" })?;
+        }
+        head.insert_header("x-signalbox-overhead-us", record.overhead().as_micros().to_string())?;
+        if let Some(limits) = record.principal.as_ref().and_then(|principal| principal.limits.as_ref()) {
+            let now = Instant::now();
+            if let Some((limit, left)) = limits.requests_left(now) {
+                head.insert_header("x-ratelimit-limit-requests", limit.to_string())?;
+                head.insert_header("x-ratelimit-remaining-requests", left.to_string())?;
+            }
+            if let Some((limit, left)) = limits.tokens_left(now) {
+                head.insert_header("x-ratelimit-limit-tokens", limit.to_string())?;
+                head.insert_header("x-ratelimit-remaining-tokens", left.to_string())?;
+            }
+        }
+        Ok(head)
+    };
+    build().map(Box::new).map_err(|_| GatewayError::Framing("A name in the answer's header is not valid HTTP."))
+}
+
+fn put(head: &mut ResponseHeader, name: &'static str, value: impl TryInto<http::HeaderValue>) -> Result<(), GatewayError> {
+    let value = value.try_into().map_err(|_| GatewayError::Framing("A value in the answer's header is not valid HTTP."))?;
+    head.insert_header(name, value).map_err(|_| GatewayError::Framing("A value in the answer's header is not valid HTTP."))
+}

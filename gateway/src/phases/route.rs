@@ -1,0 +1,63 @@
+//! Which models, in which order?
+
+use std::sync::Arc;
+
+use domain::ModelName;
+
+use crate::error::GatewayError;
+use crate::request::{Plan, Record, Request};
+use crate::snapshot::{Model, Principal, Snapshot};
+
+/// Fallbacks of fallbacks are followed up to this many models.
+const LONGEST_PLAN: usize = 8;
+
+/// The model that was asked for, and behind it its fallbacks, and theirs.
+///
+/// # Errors
+/// [`GatewayError::UnknownModel`], [`GatewayError::ModelNotAllowed`], [`GatewayError::Unsupported`].
+pub fn run(
+    snapshot: &Snapshot,
+    principal: &Principal,
+    request: &Request,
+    record: &mut Record,
+) -> Result<Plan, GatewayError> {
+    let wanted = request.head.model.as_str();
+    let public = snapshot.models.contains_key(wanted);
+    let Some(model) = snapshot.model(wanted) else {
+        let visible = snapshot.visible_models(principal);
+        let known = visible.iter().map(|model| model.name.as_str()).collect::<Vec<_>>().join(", ");
+        return Err(GatewayError::UnknownModel { model: wanted.to_owned(), known });
+    };
+    if !principal.may_use(wanted, public) {
+        return Err(GatewayError::ModelNotAllowed { model: wanted.to_owned() });
+    }
+    record.model = Some(model.clone());
+    let mut models = Vec::with_capacity(1 + model.fallbacks.len());
+    append(snapshot, model, &mut models);
+    models.retain(|model| {
+        model.deployments.iter().any(|deployment| providers::supports(request.operation, &deployment.provider.spec))
+    });
+    if models.is_empty() {
+        return Err(GatewayError::Unsupported { model: wanted.to_owned() });
+    }
+    Ok(Plan { models })
+}
+
+/// Breadth first, each model once: a circle of fallbacks ends where it began.
+fn append(snapshot: &Snapshot, first: Arc<Model>, models: &mut Vec<Arc<Model>>) {
+    let concrete = |name: &ModelName| {
+        let model = snapshot.models.get(name)?;
+        Some(model.strong.as_ref().and_then(|strong| snapshot.models.get(strong)).unwrap_or(model).clone())
+    };
+    let first = first.strong.as_ref().and_then(concrete).unwrap_or(first);
+    models.push(first);
+    let mut next = 0;
+    while let Some(model) = models.get(next).cloned() {
+        for fallback in model.fallbacks.iter().filter_map(concrete) {
+            if models.len() < LONGEST_PLAN && !models.iter().any(|known| known.name == fallback.name) {
+                models.push(fallback);
+            }
+        }
+        next += 1;
+    }
+}

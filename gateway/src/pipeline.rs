@@ -1,0 +1,42 @@
+//! The life of a request, top to bottom. A phase never calls another phase; the last one, `record`,
+//! runs when the [`Record`] is dropped.
+
+use crate::app::App;
+use crate::edge::Downstream;
+use crate::error::GatewayError;
+use crate::phases::{admit, authenticate, dispatch, parse, reserve, respond, route};
+use crate::request::Record;
+
+/// Serves one request for a model.
+pub async fn run(app: &App, downstream: &mut Downstream<'_>, record: &mut Record) {
+    if let Err(error) = answer(app, downstream, record).await {
+        respond::error(downstream, record, &error).await;
+    }
+}
+
+async fn answer(app: &App, downstream: &mut Downstream<'_>, record: &mut Record) -> Result<(), GatewayError> {
+    // One snapshot from here to the end: a reload in between changes nothing for this request.
+    let snapshot = app.snapshot.load_full();
+
+    // Who asks? Before the body is read, so that a stranger costs us nothing.
+    let principal = authenticate::run(app, &snapshot, downstream)?;
+    record.principal = Some(principal.clone());
+
+    // May this key ask now: requests per minute, requests at once?
+    admit::run(app, &principal, record)?;
+
+    // What is asked for? The body is read, bounded in size and time, and parsed once.
+    let request = parse::run(&snapshot, downstream, record).await?;
+
+    // Which models, in which order?
+    let plan = route::run(&snapshot, &principal, &request, record)?;
+
+    // Do the tokens fit into the key's minute?
+    reserve::run(&principal, &request, record)?;
+
+    // Attempts, retries, fallbacks, until an answer has begun.
+    let answer = dispatch::run(app, &snapshot, &plan, &request, downstream, record).await?;
+
+    // Everything the provider says from here on goes to the client as it comes.
+    respond::run(answer, downstream, record).await
+}

@@ -1,0 +1,298 @@
+//! The immutable resolved configuration. One request sees one snapshot from its first phase to its
+//! last; a reload swaps the whole of it.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use domain::{DeploymentId, ModelName, Price, ProviderName, Secret};
+use sha2::{Digest, Sha256};
+use subtle::ConstantTimeEq;
+
+use crate::config::{Config, DeploymentConfig, LimitConfig, ModelConfig, PriceConfig};
+use crate::limits::{KeyLimits, LimitBook};
+use crate::telemetry::{DeploymentLabels, Metrics};
+use crate::upstream::{Backoff, Balancer, CooldownRule, Deployment, Provider, Registry};
+
+/// Everything a request needs to know.
+#[derive(Debug)]
+pub struct Snapshot {
+    /// Public names and virtual models.
+    pub models: HashMap<ModelName, Arc<Model>>,
+    /// By name.
+    pub providers: HashMap<ProviderName, Arc<Provider>>,
+    /// Virtual keys by hash.
+    pub keys: KeyTable,
+    /// Bounds on one request.
+    pub limits: LimitConfig,
+    /// Targets asked for as `provider/model`, one per provider: their metrics and state.
+    direct: HashMap<ProviderName, Arc<Deployment>>,
+}
+
+/// One public model.
+#[derive(Debug)]
+pub struct Model {
+    /// Its public name.
+    pub name: ModelName,
+    /// Its targets; empty for a virtual model.
+    pub deployments: Vec<Arc<Deployment>>,
+    /// Who is next.
+    pub balancer: Balancer,
+    /// Attempts at one deployment, at most.
+    pub attempts: u32,
+    /// The wait between them.
+    pub backoff: Backoff,
+    /// How long to wait for what.
+    pub timeouts: Timeouts,
+    /// When a deployment leaves the rotation.
+    pub cooldown: CooldownRule,
+    /// Models to try next.
+    pub fallbacks: Vec<ModelName>,
+    /// Whether fields that a target cannot express are dropped.
+    pub drop_params: bool,
+    /// Where a virtual model leads.
+    pub strong: Option<ModelName>,
+}
+
+/// A model's time-outs.
+#[derive(Clone, Copy, Debug)]
+pub struct Timeouts {
+    /// For a connection.
+    pub connect: Duration,
+    /// For a stream's first token.
+    pub first_token: Duration,
+    /// For an unstreamed answer to begin.
+    pub answer: Duration,
+    /// Between two reads.
+    pub idle: Duration,
+    /// For the request as a whole.
+    pub total: Duration,
+}
+
+/// Who a virtual key stands for.
+#[derive(Debug)]
+pub struct Principal {
+    /// The key's name.
+    pub name: Arc<str>,
+    allowed: Allowed,
+    /// The key's counters; None without limits.
+    pub limits: Option<Arc<KeyLimits>>,
+}
+
+#[derive(Debug)]
+enum Allowed {
+    EveryPublicModel,
+    Listed(Vec<String>),
+}
+
+/// Virtual keys by the SHA-256 of the key.
+#[derive(Debug, Default)]
+pub struct KeyTable {
+    by_hash: HashMap<[u8; 32], Arc<Principal>>,
+    /// Who an unauthenticated request stands for, when no keys are configured.
+    open: Option<Arc<Principal>>,
+}
+
+impl Snapshot {
+    /// Resolves a checked configuration. State that must outlive a reload comes from `registry` and
+    /// `limits`.
+    ///
+    /// # Errors
+    /// When a secret has gone since the check.
+    pub fn new(config: &Config, registry: &Registry, limits: &LimitBook, metrics: &Metrics) -> Result<Self, String> {
+        let mut providers = HashMap::new();
+        for (name, provider) in &config.providers {
+            let provider = Provider::new(name, provider).map_err(|problem| format!("providers.{name}: {problem}"))?;
+            providers.insert(ProviderName::from(name.as_str()), provider);
+        }
+        let mut models = HashMap::new();
+        for (name, model) in &config.models {
+            let resolved = Model::new(name, model, &providers, registry, metrics);
+            models.insert(ModelName::from(name.as_str()), Arc::new(resolved));
+        }
+        let direct = providers
+            .iter()
+            .map(|(name, provider)| (name.clone(), Arc::new(direct_deployment(provider, "*", registry, metrics))))
+            .collect();
+        let keys = KeyTable::new(config, limits)?;
+        Ok(Self { models, providers, keys, limits: config.limits, direct })
+    }
+
+    /// The model a client asks for: a public name, or `provider/model`.
+    pub fn model(&self, wanted: &str) -> Option<Arc<Model>> {
+        if let Some(model) = self.models.get(wanted) {
+            return Some(model.clone());
+        }
+        let (provider, upstream_model) = wanted.split_once('/')?;
+        let template = self.direct.get(provider)?;
+        let price = catalogue_price(&template.provider, upstream_model);
+        let deployment = Deployment {
+            id: template.id.clone(),
+            provider: template.provider.clone(),
+            upstream_model: upstream_model.to_owned(),
+            weight: 1,
+            price,
+            state: template.state.clone(),
+            series: template.series.clone(),
+        };
+        // The label is `provider/*`: a name that the client chose must not become one.
+        Some(Arc::new(Model::bare(ModelName::from(template.id.as_str()), vec![Arc::new(deployment)])))
+    }
+
+    /// Public names a principal may ask for, sorted.
+    pub fn visible_models(&self, principal: &Principal) -> Vec<&Arc<Model>> {
+        let mut models: Vec<_> =
+            self.models.values().filter(|model| principal.may_use(model.name.as_str(), true)).collect();
+        models.sort_by(|a, b| a.name.cmp(&b.name));
+        models
+    }
+}
+
+impl Model {
+    fn new(
+        name: &str,
+        config: &ModelConfig,
+        providers: &HashMap<ProviderName, Arc<Provider>>,
+        registry: &Registry,
+        metrics: &Metrics,
+    ) -> Self {
+        let mut deployments: Vec<Arc<Deployment>> = Vec::with_capacity(config.deployments.len());
+        for target in &config.deployments {
+            let Some(provider) = providers.get(target.provider.as_str()) else { continue };
+            let pair = format!("{}/{}", target.provider, target.model);
+            let same = deployments.iter().filter(|known| known.id.as_str().split('#').next() == Some(&pair)).count();
+            deployments.push(Arc::new(deployment(name, target, provider, same, registry, metrics)));
+        }
+        let balancer = Balancer::new(config.balance, deployments.len());
+        let timeouts = &config.timeouts;
+        Self {
+            name: ModelName::from(name),
+            balancer,
+            attempts: config.retries.attempts.max(1),
+            backoff: Backoff { initial: config.retries.backoff.initial.0, max: config.retries.backoff.max.0 },
+            timeouts: Timeouts {
+                connect: timeouts.connect.0,
+                first_token: timeouts.first_token.0,
+                answer: timeouts.answer.map_or(timeouts.first_token.0 * 4, |answer| answer.0),
+                idle: timeouts.idle.0,
+                total: timeouts.total.0,
+            },
+            cooldown: CooldownRule { failures: config.cooldown.failures, open: config.cooldown.open.0 },
+            fallbacks: config.fallbacks.iter().map(|name| ModelName::from(name.as_str())).collect(),
+            drop_params: config.drop_params,
+            strong: config.route.as_ref().map(|route| ModelName::from(route.strong.as_str())),
+            deployments,
+        }
+    }
+
+    fn bare(name: ModelName, deployments: Vec<Arc<Deployment>>) -> Self {
+        let mut model = Self::new("", &ModelConfig::default(), &HashMap::new(), &Registry::default(), Metrics::global());
+        model.name = name;
+        model.balancer = Balancer::new(crate::config::BalanceStrategy::Weighted, deployments.len());
+        model.deployments = deployments;
+        model
+    }
+}
+
+fn deployment(
+    model: &str,
+    target: &DeploymentConfig,
+    provider: &Arc<Provider>,
+    ordinal: usize,
+    registry: &Registry,
+    metrics: &Metrics,
+) -> Deployment {
+    let pair = format!("{}/{}", target.provider, target.model);
+    let id = if ordinal == 0 { pair } else { format!("{pair}#{}", ordinal + 1) };
+    let labels = DeploymentLabels { model, provider: &target.provider, deployment: &id };
+    Deployment {
+        series: metrics.deployment(&labels),
+        id: DeploymentId::from(id),
+        provider: provider.clone(),
+        upstream_model: target.model.clone(),
+        weight: target.weight,
+        price: target.price.map(price).or_else(|| catalogue_price(provider, &target.model)),
+        state: registry.state(provider, &target.model, ordinal),
+    }
+}
+
+fn direct_deployment(provider: &Arc<Provider>, upstream_model: &str, registry: &Registry, metrics: &Metrics) -> Deployment {
+    let target = DeploymentConfig {
+        provider: provider.name.to_string(),
+        model: upstream_model.to_owned(),
+        weight: 1,
+        price: None,
+    };
+    let name = format!("{}/*", provider.name);
+    deployment(&name, &target, provider, 0, registry, metrics)
+}
+
+fn catalogue_price(provider: &Provider, model: &str) -> Option<Price> {
+    providers::catalogue().model(&provider.spec.kind, model).and_then(|spec| spec.price)
+}
+
+fn price(config: PriceConfig) -> Price {
+    // USD per million tokens to micro-dollars per million tokens.
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the schema keeps prices positive and a float saturates")]
+    let micros = |usd: f64| (usd * 1_000_000.0).round() as u64;
+    Price {
+        input: micros(config.input),
+        output: micros(config.output),
+        cached_input: config.cached_input.map(micros),
+        cache_write: config.cache_write.map(micros),
+        reasoning: None,
+    }
+}
+
+impl Principal {
+    /// May this key ask for the model? `public`: the name is one of the configuration's.
+    pub fn may_use(&self, model: &str, public: bool) -> bool {
+        match &self.allowed {
+            Allowed::EveryPublicModel => public,
+            Allowed::Listed(names) => names.iter().any(|name| {
+                name == "*"
+                    || name == model
+                    || name.strip_suffix('*').is_some_and(|prefix| prefix.ends_with('/') && model.starts_with(prefix))
+            }),
+        }
+    }
+
+    /// May this key use the provider's raw pass-through?
+    pub fn may_pass_through(&self, provider: &str) -> bool {
+        self.may_use(&format!("{provider}/*"), false)
+    }
+}
+
+impl KeyTable {
+    fn new(config: &Config, limits: &LimitBook) -> Result<Self, String> {
+        let mut table = Self::default();
+        for key in &config.keys {
+            let secret = key.key.resolve().map_err(|problem| format!("key {}: {problem}", key.name))?;
+            let allowed = key.models.clone().map_or(Allowed::EveryPublicModel, Allowed::Listed);
+            let limits = limits.of(&key.name, key.rpm, key.tpm, key.max_parallel);
+            table.by_hash.insert(
+                hash(&secret),
+                Arc::new(Principal { name: Arc::from(key.name.as_str()), allowed, limits }),
+            );
+        }
+        if config.keys.is_empty() {
+            let everything = Allowed::Listed(vec!["*".to_owned()]);
+            table.open = Some(Arc::new(Principal { name: Arc::from("anonymous"), allowed: everything, limits: None }));
+        }
+        Ok(table)
+    }
+
+    /// Who the key stands for. The look-up is by hash, and the hashes are compared in constant time.
+    pub fn find(&self, key: Option<&[u8]>) -> Option<&Arc<Principal>> {
+        if let Some(open) = &self.open {
+            return Some(open);
+        }
+        let wanted: [u8; 32] = Sha256::digest(key?).into();
+        let (hash, principal) = self.by_hash.get_key_value(&wanted)?;
+        bool::from(hash.ct_eq(&wanted)).then_some(principal)
+    }
+}
+
+fn hash(secret: &Secret) -> [u8; 32] {
+    Sha256::digest(secret.expose().as_bytes()).into()
+}

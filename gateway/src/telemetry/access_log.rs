@@ -1,0 +1,138 @@
+//! The access log: one JSON object a line. Requests append to a bounded buffer; a thread writes it out
+//! ten times a second, so that no request waits for a disk or a pipe.
+
+use std::io::{self, Write};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use serde::Serialize;
+
+/// Lines that do not fit are dropped and counted: a full disk must not stop the traffic.
+const BUFFER_LIMIT: usize = 8 << 20;
+const FLUSH_INTERVAL: Duration = Duration::from_millis(100);
+
+/// One request. Absent values are left out.
+#[derive(Debug, Serialize)]
+pub struct AccessLine<'a> {
+    /// RFC 3339, UTC, milliseconds.
+    pub time: String,
+    /// Our id of the request.
+    pub request_id: &'a str,
+    /// The caller's trace.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trace_id: Option<&'a str>,
+    /// The virtual key's name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key: Option<&'a str>,
+    /// `chat`, `embeddings`, …
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub operation: Option<&'a str>,
+    /// The public model that was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub model: Option<&'a str>,
+    /// Who answered.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub deployment: Option<&'a str>,
+    /// The HTTP status; 499 when the client left.
+    pub status: u16,
+    /// `ok` or the error's label.
+    pub outcome: &'a str,
+    /// Whether it was streamed.
+    pub stream: bool,
+    /// Calls of deployments.
+    pub attempts: u32,
+    /// Whether another deployment than the first answered.
+    pub fallback: bool,
+    /// Prompt tokens.
+    pub prompt_tokens: u64,
+    /// Completion tokens.
+    pub completion_tokens: u64,
+    /// Micro-dollars.
+    pub cost_micros: u64,
+    /// From the request's arrival to its end.
+    pub duration_us: u64,
+    /// To the first byte of the answer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ttft_us: Option<u64>,
+    /// Our own share of it.
+    pub overhead_us: u64,
+}
+
+/// The log's near end. Cheap to clone.
+#[derive(Clone, Debug, Default)]
+pub struct AccessLog(Option<Arc<Buffer>>);
+
+#[derive(Debug, Default)]
+struct Buffer {
+    lines: Mutex<Vec<u8>>,
+    dropped: AtomicU64,
+}
+
+impl AccessLog {
+    /// Opens `stdout`, `off`, or a file to append to.
+    ///
+    /// # Errors
+    /// When the file cannot be opened or the writer thread cannot start.
+    pub fn open(target: &str) -> io::Result<Self> {
+        let out: Box<dyn Write + Send> = match target {
+            "off" => return Ok(Self(None)),
+            "stdout" => Box::new(io::stdout()),
+            path => Box::new(std::fs::OpenOptions::new().create(true).append(true).open(path)?),
+        };
+        let buffer = Arc::new(Buffer::default());
+        let far_end = buffer.clone();
+        std::thread::Builder::new().name("access-log".to_owned()).spawn(move || write_out(&far_end, out))?;
+        Ok(Self(Some(buffer)))
+    }
+
+    /// True when lines go nowhere.
+    pub fn is_off(&self) -> bool {
+        self.0.is_none()
+    }
+
+    /// Appends a line.
+    pub fn append(&self, line: &AccessLine<'_>) {
+        let Some(buffer) = &self.0 else { return };
+        let mut lines = buffer.lines.lock().unwrap_or_else(PoisonError::into_inner);
+        let length = lines.len();
+        if length > BUFFER_LIMIT || serde_json::to_writer(&mut *lines, line).is_err() {
+            lines.truncate(length);
+            drop(lines);
+            buffer.dropped.fetch_add(1, Ordering::Relaxed);
+            return;
+        }
+        lines.push(b'\n');
+    }
+
+    /// Lines that did not fit.
+    pub fn dropped(&self) -> u64 {
+        self.0.as_ref().map_or(0, |buffer| buffer.dropped.load(Ordering::Relaxed))
+    }
+
+    /// Waits until what was appended so far has been taken by the writer, a second at most.
+    pub async fn drain(&self) {
+        let Some(buffer) = &self.0 else { return };
+        for _ in 0..10 {
+            if buffer.lines.lock().unwrap_or_else(PoisonError::into_inner).is_empty() {
+                break;
+            }
+            tokio::time::sleep(FLUSH_INTERVAL).await;
+        }
+        tokio::time::sleep(FLUSH_INTERVAL).await;
+    }
+}
+
+fn write_out(buffer: &Arc<Buffer>, mut out: Box<dyn Write + Send>) {
+    let mut full = Vec::new();
+    // The thread ends when the last near end is gone.
+    while Arc::strong_count(buffer) > 1 {
+        std::thread::park_timeout(FLUSH_INTERVAL);
+        std::mem::swap(&mut full, &mut *buffer.lines.lock().unwrap_or_else(PoisonError::into_inner));
+        if !full.is_empty() {
+            // A reader that went away must not end the gateway.
+            let _ = out.write_all(&full).and_then(|()| out.flush());
+            full.clear();
+        }
+    }
+}

@@ -1,0 +1,190 @@
+//! The metrics. Names and labels are public API; OpenTelemetry's GenAI names come first
+//! (<https://opentelemetry.io/docs/specs/semconv/gen-ai/gen-ai-metrics/>), ours begin with `signalbox_`.
+
+use std::sync::{Arc, LazyLock};
+
+use prometheus::{
+    Encoder, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry, TextEncoder,
+};
+
+/// Seconds, as OpenTelemetry advises for GenAI durations.
+const SECONDS: [f64; 14] = [0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92];
+/// Seconds, from a microsecond on: our own share is too small for the usual buckets.
+const OVERHEAD: [f64; 12] = [5e-6, 1e-5, 2e-5, 4e-5, 8e-5, 1.6e-4, 3.2e-4, 6.4e-4, 1.28e-3, 5e-3, 2e-2, 0.1];
+
+/// Every metric of the process.
+#[derive(Debug)]
+pub struct Metrics {
+    registry: Registry,
+    requests: IntCounterVec,
+    duration: HistogramVec,
+    ttft: HistogramVec,
+    attempts: IntCounterVec,
+    tokens: IntCounterVec,
+    cost: IntCounterVec,
+    /// Our own time per request.
+    pub overhead: Histogram,
+    /// Requests running now.
+    pub in_flight: IntGauge,
+    /// Configuration reloads by outcome.
+    pub reloads: IntCounterVec,
+    /// Access log lines that did not fit into the buffer.
+    pub log_dropped: IntGauge,
+}
+
+/// The label values of one deployment.
+#[derive(Clone, Copy, Debug)]
+pub struct DeploymentLabels<'a> {
+    /// The public model.
+    pub model: &'a str,
+    /// The provider.
+    pub provider: &'a str,
+    /// The deployment.
+    pub deployment: &'a str,
+}
+
+/// One deployment's series, looked up once per snapshot instead of once per request.
+#[derive(Debug)]
+pub struct DeploymentSeries {
+    labels: [String; 3],
+    answered: IntCounter,
+    ttft: Histogram,
+    prompt: IntCounter,
+    completion: IntCounter,
+    cached: IntCounter,
+    reasoning: IntCounter,
+    cost: IntCounter,
+    /// Requests that this deployment answered.
+    pub model: ModelSeries,
+}
+
+/// The series of answered requests.
+#[derive(Debug)]
+pub struct ModelSeries {
+    ok: IntCounter,
+    duration: Histogram,
+}
+
+static METRICS: LazyLock<Metrics> = LazyLock::new(Metrics::new);
+
+impl Metrics {
+    /// The process's metrics.
+    pub fn global() -> &'static Self {
+        &METRICS
+    }
+
+    fn new() -> Self {
+        let registry = Registry::new();
+        let deployment = ["model", "provider", "deployment"];
+        let metrics = Self {
+            requests: counter("signalbox_requests_total", "Requests by model and outcome.", &["model", "outcome"]),
+            duration: histogram("gen_ai_server_request_duration_seconds", "Whole requests.", &SECONDS, &["model", "outcome"]),
+            ttft: histogram("gen_ai_server_time_to_first_token_seconds", "To the first byte of an answer.", &SECONDS, &deployment),
+            attempts: counter("signalbox_attempts_total", "Calls of deployments by outcome.", &["model", "provider", "deployment", "outcome"]),
+            tokens: counter("signalbox_tokens_total", "Tokens by type.", &["model", "provider", "deployment", "type"]),
+            cost: counter("signalbox_cost_micros_total", "Cost in micro-dollars.", &deployment),
+            overhead: Histogram::with_opts(HistogramOpts::new("signalbox_overhead_seconds", "Our own time per request.").buckets(OVERHEAD.to_vec())).unwrap_or_else(|error| broken(&error)),
+            in_flight: IntGauge::new("signalbox_requests_in_flight", "Requests running now.").unwrap_or_else(|error| broken(&error)),
+            reloads: counter("signalbox_config_reloads_total", "Configuration reloads by outcome.", &["outcome"]),
+            log_dropped: IntGauge::new("signalbox_access_log_dropped", "Access log lines that did not fit into the buffer.").unwrap_or_else(|error| broken(&error)),
+            registry,
+        };
+        let all: [Box<dyn prometheus::core::Collector>; 10] = [
+            Box::new(metrics.requests.clone()),
+            Box::new(metrics.duration.clone()),
+            Box::new(metrics.ttft.clone()),
+            Box::new(metrics.attempts.clone()),
+            Box::new(metrics.tokens.clone()),
+            Box::new(metrics.cost.clone()),
+            Box::new(metrics.overhead.clone()),
+            Box::new(metrics.in_flight.clone()),
+            Box::new(metrics.reloads.clone()),
+            Box::new(metrics.log_dropped.clone()),
+        ];
+        for collector in all {
+            metrics.registry.register(collector).unwrap_or_else(|error| broken(&error));
+        }
+        metrics
+    }
+
+    /// The series of one deployment.
+    pub fn deployment(&self, labels: &DeploymentLabels<'_>) -> Arc<DeploymentSeries> {
+        let DeploymentLabels { model, provider, deployment } = *labels;
+        let tokens = |kind| self.tokens.with_label_values(&[model, provider, deployment, kind]);
+        Arc::new(DeploymentSeries {
+            labels: [model.to_owned(), provider.to_owned(), deployment.to_owned()],
+            answered: self.attempts.with_label_values(&[model, provider, deployment, "ok"]),
+            ttft: self.ttft.with_label_values(&[model, provider, deployment]),
+            prompt: tokens("prompt"),
+            completion: tokens("completion"),
+            cached: tokens("cached"),
+            reasoning: tokens("reasoning"),
+            cost: self.cost.with_label_values(&[model, provider, deployment]),
+            model: ModelSeries {
+                ok: self.requests.with_label_values(&[model, "ok"]),
+                duration: self.duration.with_label_values(&[model, "ok"]),
+            },
+        })
+    }
+
+    /// A request that ended otherwise than well. `model` is empty before it is known.
+    pub fn request_failed(&self, model: &str, outcome: &str, seconds: f64) {
+        self.requests.with_label_values(&[model, outcome]).inc();
+        self.duration.with_label_values(&[model, outcome]).observe(seconds);
+    }
+
+    /// The text exposition.
+    pub fn expose(&self) -> Vec<u8> {
+        let mut text = Vec::with_capacity(16 << 10);
+        // Writing to memory fails for no other reason than a broken metric, which `new` has excluded.
+        let _ = TextEncoder::new().encode(&self.registry.gather(), &mut text);
+        text
+    }
+}
+
+impl DeploymentSeries {
+    /// An attempt was answered; `seconds` to its first byte.
+    pub fn answered(&self, seconds: f64) {
+        self.answered.inc();
+        self.ttft.observe(seconds);
+    }
+
+    /// An attempt failed.
+    pub fn failed(&self, kind: domain::FailureKind) {
+        let [model, provider, deployment] = &self.labels;
+        let labels = [model.as_str(), provider.as_str(), deployment.as_str(), kind.as_str()];
+        Metrics::global().attempts.with_label_values(&labels).inc();
+    }
+
+    /// What an answer used and cost.
+    pub fn used(&self, usage: &domain::Usage, cost: domain::Micros) {
+        self.prompt.inc_by(usage.prompt);
+        self.completion.inc_by(usage.completion);
+        self.cached.inc_by(usage.cached);
+        self.reasoning.inc_by(usage.reasoning);
+        self.cost.inc_by(cost.0);
+    }
+}
+
+impl ModelSeries {
+    /// A request ended well.
+    pub fn succeeded(&self, seconds: f64) {
+        self.ok.inc();
+        self.duration.observe(seconds);
+    }
+}
+
+fn counter(name: &str, help: &str, labels: &[&str]) -> IntCounterVec {
+    IntCounterVec::new(Opts::new(name, help), labels).unwrap_or_else(|error| broken(&error))
+}
+
+fn histogram(name: &str, help: &str, buckets: &[f64], labels: &[&str]) -> HistogramVec {
+    let options = HistogramOpts::new(name, help).buckets(buckets.to_vec());
+    HistogramVec::new(options, labels).unwrap_or_else(|error| broken(&error))
+}
+
+/// The names above are constants; a wrong one shows at the first start of any test.
+#[expect(clippy::panic, reason = "a constant of this file is wrong")]
+fn broken<T>(error: &prometheus::Error) -> T {
+    panic!("metric definition: {error}")
+}

@@ -1,0 +1,10 @@
+//! What Signalbox shows of itself: metrics and the access log. Prompts, answers and keys never come
+//! here, and no text that a client chose becomes a label.
+
+mod access_log;
+mod metrics;
+mod trace_context;
+
+pub use access_log::{AccessLine, AccessLog};
+pub use metrics::{DeploymentLabels, DeploymentSeries, Metrics, ModelSeries};
+pub use trace_context::TraceContext;

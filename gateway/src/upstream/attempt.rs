@@ -1,0 +1,412 @@
+//! One call of one deployment: encode, connect, send, wait for the answer to begin. An answer counts
+//! as begun when a whole body or a stream's first token is here; until then another deployment can
+//! still take over without the client noticing.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use bytes::{Bytes, BytesMut};
+use domain::{FailureKind, Usage};
+use http::{HeaderName, HeaderValue, Method, header};
+use pingora::connectors::http::Connector;
+use pingora::http::RequestHeader;
+use pingora::protocols::http::client::HttpSession;
+use pingora::upstreams::peer::HttpPeer;
+use pingora::{Error, ErrorType};
+use providers::{Answer, AnswerStream, Operation, RequestHead, StreamFault};
+
+use super::content_coding::ContentCoding;
+use super::{AttemptFailure, Deployment, InFlight, ProviderReply, classify, connect_failure, retry_after};
+use crate::snapshot::Timeouts;
+
+/// Error bodies are read up to this size; what lies behind it explains nothing.
+const ERROR_BODY_LIMIT: usize = 256 << 10;
+/// How often a pooled connection that turns out to be dead is replaced within one attempt.
+const STALE_CONNECTIONS: usize = 3;
+const IDLE_CONNECTION: Duration = Duration::from_secs(55);
+
+/// What is the same for every attempt of one request.
+#[derive(Clone, Copy)]
+pub struct UpstreamCall<'a> {
+    /// Connections to all providers.
+    pub connector: &'a Arc<Connector>,
+    /// What the client asked for.
+    pub operation: Operation,
+    /// The touched fields of the body.
+    pub head: &'a RequestHead,
+    /// The client's body.
+    pub body: &'a Bytes,
+    /// The client's query, passed on when the formats agree.
+    pub query: Option<&'a str>,
+    /// Headers passed on: trace context, `anthropic-beta`, …
+    pub headers: &'a [(HeaderName, HeaderValue)],
+    /// When the request as a whole must be over.
+    pub deadline: Instant,
+    /// The largest unstreamed answer, in bytes.
+    pub answer_limit: usize,
+}
+
+/// One attempt.
+pub struct Attempt<'a> {
+    /// The request.
+    pub call: UpstreamCall<'a>,
+    /// The target.
+    pub deployment: &'a Arc<Deployment>,
+    /// The model's time-outs.
+    pub timeouts: &'a Timeouts,
+    /// Whether fields that the target cannot express are dropped.
+    pub drop_params: bool,
+}
+
+/// How an attempt ended.
+pub struct Outcome {
+    /// An answer that has begun, or why there is none.
+    pub result: Result<Opened, AttemptFailure>,
+    /// The time spent waiting for the upstream.
+    pub waited: Duration,
+}
+
+/// An answer that has begun.
+pub enum Opened {
+    /// An unstreamed one, complete.
+    Whole(Answer),
+    /// A stream whose first token is here.
+    Stream(Box<OpenedStream>),
+}
+
+/// A running stream.
+pub struct OpenedStream {
+    session: HttpSession,
+    peer: Arc<HttpPeer>,
+    connector: Arc<Connector>,
+    coding: ContentCoding,
+    decoder: AnswerStream,
+    idle: Duration,
+    deadline: Instant,
+    ended: bool,
+    /// Pieces that were held back until the first token came, each of them one upstream chunk.
+    pub held: Vec<Bytes>,
+    _in_flight: InFlight,
+}
+
+impl Attempt<'_> {
+    /// Runs it. Dropping the future ends the upstream call.
+    pub async fn run(&self) -> Outcome {
+        let request = providers::encode_request(
+            self.call.operation,
+            self.call.head,
+            self.call.body,
+            &self.deployment.provider.spec,
+            &self.deployment.upstream_model,
+            self.drop_params,
+        );
+        let request = match request {
+            Ok(request) => request,
+            Err(error) => {
+                let failure = connect_failure(FailureKind::Untranslatable, error.message);
+                return Outcome { result: Err(failure.into()), waited: Duration::ZERO };
+            }
+        };
+        let in_flight = self.deployment.state.begin();
+        let started = Instant::now();
+        let result = self.exchange(&request.path, &request.body, in_flight).await;
+        Outcome { result, waited: started.elapsed() }
+    }
+
+    async fn exchange(&self, path: &str, body: &Bytes, in_flight: InFlight) -> Result<Opened, AttemptFailure> {
+        let resolved = tokio::time::timeout(self.timeouts.connect, self.deployment.provider.resolver.peer()).await;
+        let peer = match resolved {
+            Ok(Ok(peer)) => peer,
+            Ok(Err(reason)) => return Err(connect_failure(FailureKind::Connect, reason).into()),
+            Err(_) => return Err(connect_failure(FailureKind::Connect, "name resolution took too long").into()),
+        };
+        let started = Instant::now();
+        let silence = if self.call.head.stream { self.timeouts.first_token } else { self.timeouts.answer };
+        let mut stale = 0;
+        let session = loop {
+            let (mut session, reused) = self.connect(&peer).await?;
+            session.set_write_timeout(Some(silence));
+            match self.send(&mut session, path, body, started + silence).await {
+                Ok(()) => break session,
+                // The provider closed a pooled connection while it was idle; it has seen nothing.
+                Err(error) if reused && stale < STALE_CONNECTIONS && is_broken(&error) => stale += 1,
+                Err(error) => return Err(self.broken(&error, FailureKind::FirstToken).into()),
+            }
+        };
+        self.receive(session, peer, started + silence, in_flight).await
+    }
+
+    async fn connect(&self, peer: &Arc<HttpPeer>) -> Result<(HttpSession, bool), AttemptFailure> {
+        let limit = self.timeouts.connect.min(self.remaining());
+        match pingora_timeout::timeout(limit, self.call.connector.get_http_session(&**peer)).await {
+            Ok(Ok(connected)) => Ok(connected),
+            Ok(Err(error)) => Err(connect_failure(FailureKind::Connect, reason("no connection", &error)).into()),
+            Err(_) => Err(connect_failure(FailureKind::Connect, "connecting took too long").into()),
+        }
+    }
+
+    async fn send(
+        &self,
+        session: &mut HttpSession,
+        path: &str,
+        body: &Bytes,
+        until: Instant,
+    ) -> Result<(), Box<Error>> {
+        session.write_request_header(Box::new(self.request_header(path, body.len())?)).await?;
+        session.write_request_body(body.clone(), true).await?;
+        session.finish_request_body().await?;
+        loop {
+            session.set_read_timeout(Some(self.until(until)));
+            session.read_response_header().await?;
+            if !session.response_header().is_some_and(|answer| answer.status.is_informational()) {
+                return Ok(());
+            }
+        }
+    }
+
+    fn request_header(&self, path: &str, length: usize) -> Result<RequestHeader, Box<Error>> {
+        let provider = &self.deployment.provider;
+        let same_format = provider.spec.format == self.call.operation.wire_format();
+        let path = provider.path(path, self.call.query.filter(|_| same_format));
+        let mut request = RequestHeader::build_no_case(Method::POST, path.as_bytes(), Some(12))?;
+        for (name, value) in self.call.headers {
+            request.insert_header(name, value)?;
+        }
+        request.insert_header(header::CONTENT_TYPE, "application/json")?;
+        request.insert_header(header::CONTENT_LENGTH, length)?;
+        let accept = if self.call.head.stream { "text/event-stream" } else { "application/json" };
+        request.insert_header(header::ACCEPT, accept)?;
+        request.insert_header(header::ACCEPT_ENCODING, "identity")?;
+        request.insert_header(header::USER_AGENT, crate::USER_AGENT)?;
+        for (name, value) in &provider.headers {
+            request.insert_header(name, value)?;
+        }
+        Ok(request)
+    }
+
+    async fn receive(
+        &self,
+        mut session: HttpSession,
+        peer: Arc<HttpPeer>,
+        until: Instant,
+        in_flight: InFlight,
+    ) -> Result<Opened, AttemptFailure> {
+        let Some(answer) = session.response_header() else {
+            return Err(connect_failure(FailureKind::Malformed, "no response header").into());
+        };
+        let status = answer.status.as_u16();
+        let find = |name: &str| answer.headers.get(name).map(HeaderValue::as_bytes);
+        let coding = ContentCoding::new(find("content-encoding")).map_err(|coding| {
+            connect_failure(FailureKind::Malformed, format!("the provider used content-encoding {coding}"))
+        })?;
+        if !(200..300).contains(&status) {
+            let pause = retry_after(find("retry-after"), find("retry-after-ms"), SystemTime::now());
+            return Err(self.refused(session, peer, coding, status, pause).await);
+        }
+        if !self.call.head.stream {
+            return self.whole(session, peer, coding).await.map(Opened::Whole);
+        }
+        let is_events = find("content-type").is_none_or(|value| value.starts_with(b"text/event-stream"));
+        if !is_events {
+            let text = "the provider answered a streamed request with something that is no event stream";
+            return Err(connect_failure(FailureKind::Malformed, text).into());
+        }
+        let mut stream = OpenedStream {
+            session,
+            peer,
+            connector: self.call.connector.clone(),
+            coding,
+            decoder: AnswerStream::new(
+                self.call.operation,
+                self.deployment.provider.spec.format,
+                self.call.head.include_usage,
+                self.deployment.price,
+            ),
+            idle: self.timeouts.idle,
+            deadline: self.call.deadline,
+            ended: false,
+            held: Vec::new(),
+            _in_flight: in_flight,
+        };
+        stream.first_token(until).await?;
+        Ok(Opened::Stream(Box::new(stream)))
+    }
+
+    async fn refused(
+        &self,
+        mut session: HttpSession,
+        peer: Arc<HttpPeer>,
+        mut coding: ContentCoding,
+        status: u16,
+        pause: Option<Duration>,
+    ) -> AttemptFailure {
+        let body = self.read_body(&mut session, &mut coding, ERROR_BODY_LIMIT).await.unwrap_or_default();
+        if session.response_done() {
+            self.call.connector.release_http_session(session, &*peer, Some(IDLE_CONNECTION)).await;
+        }
+        let error = providers::read_provider_error(self.deployment.provider.spec.format, status, &body);
+        let failure = classify(status, &error, pause);
+        let retry_after_ms = pause.map(|pause| u64::try_from(pause.as_millis()).unwrap_or(u64::MAX));
+        AttemptFailure { failure, reply: Some(ProviderReply { status, body, error, retry_after_ms }) }
+    }
+
+    async fn whole(
+        &self,
+        mut session: HttpSession,
+        peer: Arc<HttpPeer>,
+        mut coding: ContentCoding,
+    ) -> Result<Answer, AttemptFailure> {
+        let body = self.read_body(&mut session, &mut coding, self.call.answer_limit).await?;
+        self.call.connector.release_http_session(session, &*peer, Some(IDLE_CONNECTION)).await;
+        providers::decode_answer(self.call.operation, self.deployment.provider.spec.format, body)
+            .map_err(|error| connect_failure(FailureKind::Malformed, error.reason).into())
+    }
+
+    async fn read_body(
+        &self,
+        session: &mut HttpSession,
+        coding: &mut ContentCoding,
+        limit: usize,
+    ) -> Result<Bytes, AttemptFailure> {
+        let mut first = Bytes::new();
+        let mut rest = BytesMut::new();
+        loop {
+            session.set_read_timeout(Some(self.timeouts.idle.min(self.remaining())));
+            let chunk = match session.read_response_body().await {
+                Ok(Some(chunk)) => chunk,
+                Ok(None) => break,
+                Err(error) => return Err(self.broken(&error, FailureKind::Idle).into()),
+            };
+            let chunk = coding
+                .decode(chunk, limit)
+                .map_err(|reason| connect_failure(FailureKind::Malformed, reason))?;
+            if first.len() + rest.len() + chunk.len() > limit {
+                let text = format!("the provider's answer is longer than {limit} bytes (limits.answer)");
+                return Err(connect_failure(FailureKind::Malformed, text).into());
+            }
+            if first.is_empty() && rest.is_empty() {
+                first = chunk;
+            } else {
+                if rest.is_empty() {
+                    rest.extend_from_slice(&first);
+                    first = Bytes::new();
+                }
+                rest.extend_from_slice(&chunk);
+            }
+        }
+        Ok(if rest.is_empty() { first } else { rest.freeze() })
+    }
+
+    fn broken(&self, error: &Error, silent: FailureKind) -> domain::Failure {
+        broken(error, silent, self.remaining().is_zero())
+    }
+
+    fn remaining(&self) -> Duration {
+        self.call.deadline.saturating_duration_since(Instant::now())
+    }
+
+    fn until(&self, moment: Instant) -> Duration {
+        moment.min(self.call.deadline).saturating_duration_since(Instant::now())
+    }
+}
+
+impl OpenedStream {
+    /// The next piece for the client; None at the proper end.
+    ///
+    /// # Errors
+    /// When the stream broke, stalled, or ended before it was complete.
+    pub async fn next(&mut self) -> Result<Option<Bytes>, AttemptFailure> {
+        loop {
+            let remaining = self.deadline.saturating_duration_since(Instant::now());
+            if let Some(piece) = self.read(self.idle.min(remaining), FailureKind::Idle).await? {
+                return Ok(Some(piece));
+            }
+            if self.ended {
+                return Ok(None);
+            }
+        }
+    }
+
+    /// What the provider has counted so far.
+    pub fn usage(&self) -> Option<Usage> {
+        self.decoder.usage()
+    }
+
+    /// Gives the connection back when the stream was read to its end.
+    pub async fn release(mut self) {
+        if self.ended && self.session.response_done() {
+            self.connector.release_http_session(self.session, &*self.peer, Some(IDLE_CONNECTION)).await;
+        }
+    }
+
+    async fn first_token(&mut self, until: Instant) -> Result<(), AttemptFailure> {
+        while !self.decoder.content_started() && !self.ended {
+            let remaining = until.min(self.deadline).saturating_duration_since(Instant::now());
+            if let Some(piece) = self.read(remaining, FailureKind::FirstToken).await? {
+                self.held.push(piece);
+            }
+        }
+        Ok(())
+    }
+
+    /// One read. Nothing may have come of it: half an event, or the end.
+    async fn read(&mut self, limit: Duration, silent: FailureKind) -> Result<Option<Bytes>, AttemptFailure> {
+        if self.ended {
+            return Ok(None);
+        }
+        self.session.set_read_timeout(Some(limit));
+        match self.session.read_response_body().await {
+            Ok(Some(chunk)) => {
+                let chunk = self
+                    .coding
+                    .decode(chunk, ERROR_BODY_LIMIT << 6)
+                    .map_err(|reason| connect_failure(FailureKind::Malformed, reason))?;
+                self.decoder.feed(chunk).map_err(broken_off)
+            }
+            Ok(None) => {
+                self.ended = true;
+                self.decoder.finish().map_err(broken_off)
+            }
+            // Some providers close without the last chunk; a complete answer is complete all the same.
+            Err(error) if is_broken(&error) && self.decoder.is_complete() => {
+                self.ended = true;
+                Ok(None)
+            }
+            Err(error) => Err(broken(&error, silent, self.deadline <= Instant::now()).into()),
+        }
+    }
+}
+
+fn broken_off(fault: StreamFault) -> AttemptFailure {
+    match fault {
+        StreamFault::Provider(error) => {
+            let failure = classify(500, &error, None);
+            AttemptFailure { failure, reply: None }
+        }
+        other => connect_failure(FailureKind::Malformed, other.to_string()).into(),
+    }
+}
+
+fn broken(error: &Error, silent: FailureKind, total_is_over: bool) -> domain::Failure {
+    let timed_out = matches!(error.etype(), ErrorType::ReadTimedout | ErrorType::WriteTimedout);
+    match (timed_out, total_is_over) {
+        (true, true) => connect_failure(FailureKind::Total, "the request's total time ran out"),
+        (true, false) if silent == FailureKind::FirstToken => {
+            connect_failure(silent, "the provider did not begin to answer in time")
+        }
+        (true, false) => connect_failure(silent, "the provider's answer stalled"),
+        (false, _) if matches!(error.etype(), ErrorType::InvalidHTTPHeader) => {
+            connect_failure(FailureKind::Malformed, "the provider did not answer with valid HTTP")
+        }
+        (false, _) => connect_failure(FailureKind::Reset, reason("the connection broke", error)),
+    }
+}
+
+fn is_broken(error: &Error) -> bool {
+    matches!(error.etype(), ErrorType::ReadError | ErrorType::WriteError | ErrorType::ConnectionClosed)
+}
+
+/// Pingora's error type only: its context names addresses, which are nobody's business outside.
+fn reason(what: &str, error: &Error) -> String {
+    format!("{what} ({})", error.etype().as_str())
+}

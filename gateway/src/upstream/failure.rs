@@ -1,0 +1,33 @@
+//! What an attempt leaves behind when it gives no answer.
+
+use bytes::Bytes;
+use domain::Failure;
+use providers::ProviderError;
+
+/// A failed attempt, with what the provider itself said.
+#[derive(Debug)]
+pub struct AttemptFailure {
+    /// Kind, source, what may be done.
+    pub failure: Failure,
+    /// The provider's answer, when there was one.
+    pub reply: Option<ProviderReply>,
+}
+
+/// A provider's error answer.
+#[derive(Debug)]
+pub struct ProviderReply {
+    /// Its status.
+    pub status: u16,
+    /// Its body, given on as it is when the formats agree.
+    pub body: Bytes,
+    /// What the body says.
+    pub error: ProviderError,
+    /// `retry-after`, in milliseconds.
+    pub retry_after_ms: Option<u64>,
+}
+
+impl From<Failure> for AttemptFailure {
+    fn from(failure: Failure) -> Self {
+        Self { failure, reply: None }
+    }
+}

@@ -1,0 +1,25 @@
+//! The way to the providers: who can be called, who should be, and one call of one deployment.
+//! Owns the state that outlives a configuration reload; knows no client and no `Session`.
+
+mod attempt;
+mod balance;
+mod content_coding;
+mod cooldown;
+mod deployment;
+mod failure;
+mod origin;
+mod provider;
+mod registry;
+mod resolve;
+mod retry;
+
+pub use attempt::{Attempt, Opened, OpenedStream, Outcome, UpstreamCall};
+pub use balance::Balancer;
+pub use cooldown::{Cooldown, CooldownRule};
+pub use deployment::{Deployment, DeploymentState, InFlight};
+pub use failure::{AttemptFailure, ProviderReply};
+pub use origin::Origin;
+pub use provider::Provider;
+pub use registry::Registry;
+pub use resolve::Resolver;
+pub use retry::{Backoff, classify, connect_failure, retry_after};

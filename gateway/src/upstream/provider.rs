@@ -1,0 +1,79 @@
+//! One configured provider, ready to be called.
+
+use std::sync::Arc;
+
+use domain::{ProviderName, Secret};
+use http::{HeaderName, HeaderValue};
+use providers::ProviderSpec;
+
+use super::{Origin, Resolver};
+use crate::config::ProviderConfig;
+
+/// A provider with its credential and the headers that every request to it carries.
+#[derive(Debug)]
+pub struct Provider {
+    /// Its name in the configuration.
+    pub name: ProviderName,
+    /// What the catalogue knows.
+    pub spec: ProviderSpec,
+    /// Where it is.
+    pub origin: Origin,
+    /// Its current address.
+    pub resolver: Resolver,
+    /// For finding the credential in what the provider echoes.
+    pub credential: Option<Secret>,
+    /// Host, credential, fixed headers.
+    pub headers: Vec<(HeaderName, HeaderValue)>,
+}
+
+impl Provider {
+    /// Resolves a checked configuration entry.
+    ///
+    /// # Errors
+    /// A sentence, when a secret has gone since the check.
+    pub fn new(name: &str, config: &ProviderConfig) -> Result<Arc<Self>, String> {
+        let spec = providers::catalogue().provider(&config.kind).cloned();
+        let spec = spec.ok_or_else(|| format!("unknown kind `{}`", config.kind))?;
+        let url = config.base_url.as_ref().or(spec.base_url.as_ref()).ok_or("no base_url")?;
+        let origin = Origin::parse(url)?;
+        let credential = config.api_key.as_ref().map(|source| source.resolve()).transpose()?;
+        let mut headers = vec![(http::header::HOST, value(&origin.host_header())?)];
+        if let Some(credential) = &credential {
+            let mut text = value(&format!("{}{}", spec.auth.prefix, credential.expose()))?;
+            text.set_sensitive(true);
+            headers.push((header_name(&spec.auth.name)?, text));
+        }
+        let configured = config.headers.iter().map(|(name, value)| (name, value));
+        for (name, text) in spec.headers.iter().map(|(name, value)| (name, value)).chain(configured) {
+            let name = header_name(name)?;
+            headers.retain(|(known, _)| *known != name);
+            headers.push((name, value(text)?));
+        }
+        let resolver = Resolver::new(&origin);
+        Ok(Arc::new(Self { name: ProviderName::from(name), spec, origin, resolver, credential, headers }))
+    }
+
+    /// The path of an operation at this provider.
+    pub fn path(&self, operation_path: &str, query: Option<&str>) -> String {
+        match query {
+            Some(query) => format!("{}{operation_path}?{query}", self.origin.path),
+            None => format!("{}{operation_path}", self.origin.path),
+        }
+    }
+
+    /// True when the text contains the credential.
+    pub fn is_leaked_in(&self, text: &[u8]) -> bool {
+        self.credential.as_ref().is_some_and(|credential| {
+            let needle = credential.expose().as_bytes();
+            needle.len() >= 8 && text.windows(needle.len()).any(|window| window == needle)
+        })
+    }
+}
+
+fn header_name(name: &str) -> Result<HeaderName, String> {
+    HeaderName::try_from(name).map_err(|_| format!("`{name}` is no header name"))
+}
+
+fn value(text: &str) -> Result<HeaderValue, String> {
+    HeaderValue::try_from(text).map_err(|_| "a header value has characters that HTTP forbids".to_owned())
+}
