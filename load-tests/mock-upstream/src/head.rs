@@ -3,6 +3,7 @@
 //! Owns the framing rules (RFC 9112, section 6). Positions point into the connection's inbox, so that
 //! the body can be read behind the head without copying it.
 
+use std::mem::MaybeUninit;
 use std::ops::Range;
 
 /// Heads above this are refused with 431.
@@ -48,9 +49,10 @@ pub(crate) struct Head {
 impl Head {
     /// `Ok(None)`: more bytes are needed.
     pub(crate) fn parse(inbox: &[u8]) -> Result<Option<Self>, HeadError> {
-        let mut headers = [httparse::EMPTY_HEADER; MAX_HEADERS];
-        let mut request = httparse::Request::new(&mut headers);
-        let bytes = match request.parse(inbox) {
+        // Not initialised: clearing 4 KiB for each request shows in the profile.
+        let mut headers = [const { MaybeUninit::uninit() }; MAX_HEADERS];
+        let mut request = httparse::Request::new(&mut []);
+        let bytes = match request.parse_with_uninit_headers(inbox, &mut headers) {
             Ok(httparse::Status::Complete(bytes)) => bytes,
             Ok(httparse::Status::Partial) if inbox.len() > MAX_HEAD_BYTES => return Err(HeadError::TooLarge),
             Ok(httparse::Status::Partial) => return Ok(None),

@@ -11,6 +11,7 @@ mod behaviour;
 mod body;
 mod connection;
 mod control;
+mod digits;
 mod downstream;
 mod event_stream;
 mod head;

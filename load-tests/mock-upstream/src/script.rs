@@ -10,6 +10,7 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 
 use crate::behaviour::Fault;
+use crate::digits::{push_decimal, push_hexadecimal};
 use crate::request::{Context, Format};
 
 /// One act of a script. `Write` ends are positions in [`Script::bytes`], in rising order.
@@ -81,8 +82,9 @@ impl Script {
             body = gzip(&body);
         }
         context.write_head(&mut script.bytes, whole.status, whole.content_type);
-        // Writing to a Vec cannot fail.
-        let _ = write!(script.bytes, "content-length: {}\r\n\r\n", body.len());
+        script.bytes.extend_from_slice(b"content-length: ");
+        push_decimal(&mut script.bytes, body.len() as u64);
+        script.bytes.extend_from_slice(b"\r\n\r\n");
         let cut =
             behaviour.truncate || (behaviour.fault.is_some_and(Fault::cuts) && behaviour.after.is_some());
         let sent = if cut { body.len() / 2 } else { body.len() };
@@ -156,40 +158,48 @@ impl Fault {
 impl Context<'_> {
     /// Status line and headers up to the framing header, which the caller adds.
     pub(crate) fn write_head(&self, out: &mut Vec<u8>, status: u16, content_type: &str) {
-        let id = self.id;
-        // Writing to a Vec cannot fail, here and below.
         if status == 200 {
             out.extend_from_slice(b"HTTP/1.1 200 OK\r\ncontent-type: ");
         } else {
-            let _ = write!(out, "HTTP/1.1 {status} {}\r\ncontent-type: ", reason(status));
+            out.extend_from_slice(b"HTTP/1.1 ");
+            push_decimal(out, status.into());
+            out.push(b' ');
+            out.extend_from_slice(reason(status).as_bytes());
+            out.extend_from_slice(b"\r\ncontent-type: ");
         }
         out.extend_from_slice(content_type.as_bytes());
+        out.extend_from_slice(b"\r\n");
         let remaining = self.behaviour.remaining.unwrap_or(9_999);
-        match self.format {
-            Format::OpenAi => {
-                out.extend_from_slice(b"\r\n");
-                out.extend_from_slice(OPENAI_HEADERS.as_bytes());
-                let _ = write!(
-                    out,
-                    "x-ratelimit-remaining-requests: {remaining}\r\nx-ratelimit-remaining-tokens: {remaining}\r\n\
-                     x-request-id: req_{id:032x}\r\n"
-                );
-            }
-            Format::Anthropic => {
-                out.extend_from_slice(b"\r\n");
-                out.extend_from_slice(ANTHROPIC_HEADERS.as_bytes());
-                let _ = write!(
-                    out,
-                    "anthropic-ratelimit-requests-remaining: {remaining}\r\n\
-                     anthropic-ratelimit-tokens-remaining: {remaining}\r\nrequest-id: req_{id:024x}\r\n"
-                );
-            }
-        }
+        let (fixed, requests, tokens, request_id, width) = match self.format {
+            Format::OpenAi => (
+                OPENAI_HEADERS,
+                "x-ratelimit-remaining-requests: ",
+                "\r\nx-ratelimit-remaining-tokens: ",
+                "\r\nx-request-id: req_",
+                32,
+            ),
+            Format::Anthropic => (
+                ANTHROPIC_HEADERS,
+                "anthropic-ratelimit-requests-remaining: ",
+                "\r\nanthropic-ratelimit-tokens-remaining: ",
+                "\r\nrequest-id: req_",
+                24,
+            ),
+        };
+        out.extend_from_slice(fixed.as_bytes());
+        out.extend_from_slice(requests.as_bytes());
+        push_decimal(out, remaining);
+        out.extend_from_slice(tokens.as_bytes());
+        push_decimal(out, remaining);
+        out.extend_from_slice(request_id.as_bytes());
+        push_hexadecimal(out, self.id, width);
+        out.extend_from_slice(b"\r\n");
         self.write_wishes(out);
     }
 
     fn write_wishes(&self, out: &mut Vec<u8>) {
         let behaviour = &self.behaviour;
+        // Writing to a Vec cannot fail.
         if let Some(seconds) = behaviour.retry_after {
             let _ = write!(out, "retry-after: {seconds}\r\n");
         }

@@ -10,6 +10,7 @@ use super::conversation::{Content, Conversation};
 use super::turn::{Stops, Turn, Wanted};
 use super::words::Finish;
 use super::{Refusal, Reply, model_of, parse, prompt_tokens};
+use crate::digits::{push_decimal, push_hexadecimal};
 use crate::event_stream::EventStream;
 use crate::request::{Context, Request};
 use crate::script::{Script, Whole};
@@ -82,39 +83,6 @@ impl Usage {
             },
         })
     }
-}
-
-#[derive(Serialize)]
-struct Completion<'a> {
-    id: &'a str,
-    object: &'static str,
-    created: u64,
-    model: &'a str,
-    choices: &'a [Choice<'a>],
-    #[serde(skip_serializing_if = "Option::is_none")]
-    usage: Option<Usage>,
-    service_tier: &'static str,
-    system_fingerprint: &'static str,
-}
-
-#[derive(Clone, Serialize)]
-struct Choice<'a> {
-    index: usize,
-    message: Message<'a>,
-    logprobs: Option<()>,
-    finish_reason: &'static str,
-}
-
-#[derive(Clone, Serialize)]
-struct Message<'a> {
-    role: &'static str,
-    content: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    reasoning_content: Option<&'a str>,
-    refusal: Option<()>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    tool_calls: Vec<ToolCall<'a>>,
-    annotations: [(); 0],
 }
 
 #[derive(Clone, Serialize)]
@@ -194,7 +162,7 @@ pub(super) fn answer(context: &mut Context<'_>, request: &Request<'_>) -> Result
     )?;
     let completion = turn.completion_tokens() * choices as u64;
     let usage = Usage::new(context, prompt_tokens(conversation.chars), completion, turn.reasoning_tokens());
-    let dress = Dress { context, model, id: format!("chatcmpl-{:029x}", context.id), choices, usage };
+    let dress = Dress { context, model, id: answer_id("chatcmpl-", context.id), choices, usage };
     if stream {
         let include_usage = chat.stream_options.and_then(|options| options.include_usage).unwrap_or(false);
         return Ok(Reply::Stream(dress.stream(&turn, include_usage)));
@@ -212,35 +180,52 @@ struct Dress<'a> {
 }
 
 impl Dress<'_> {
+    /// Written in fragments: serialising thirty field names shows in the profile of plain answers.
     fn whole(&self, turn: &Turn) -> Vec<u8> {
-        let choice = |index| Choice {
-            index,
-            message: Message {
-                role: "assistant",
-                content: turn.calls.is_empty().then_some(turn.text.text.as_str()),
-                reasoning_content: turn.reasoning,
-                refusal: None,
-                tool_calls: (0..turn.calls.len()).filter_map(|call| self.call(turn, index, call)).collect(),
-                annotations: [],
-            },
-            logprobs: None,
-            finish_reason: finish_reason(turn),
-        };
-        let choices: Vec<_> = (0..self.choices).map(choice).collect();
-        let completion = Completion {
-            id: &self.id,
-            object: "chat.completion",
-            created: self.context.created,
-            model: self.model,
-            choices: &choices,
-            usage: self.usage,
-            service_tier: "default",
-            system_fingerprint: FINGERPRINT,
-        };
         let mut body = Vec::with_capacity(1 << 10);
-        // Strings and numbers written to a Vec cannot fail.
-        let _ = serde_json::to_writer(&mut body, &completion);
+        body.extend_from_slice(b"{\"id\":\"");
+        body.extend_from_slice(self.id.as_bytes());
+        body.extend_from_slice(b"\",\"object\":\"chat.completion\",\"created\":");
+        push_decimal(&mut body, self.context.created);
+        body.extend_from_slice(b",\"model\":");
+        push_json(&mut body, &self.model);
+        body.extend_from_slice(b",\"choices\":[");
+        for index in 0..self.choices {
+            if index > 0 {
+                body.push(b',');
+            }
+            self.push_choice(&mut body, turn, index);
+        }
+        body.push(b']');
+        if let Some(usage) = &self.usage {
+            body.extend_from_slice(b",\"usage\":");
+            push_json(&mut body, usage);
+        }
+        body.extend_from_slice(b",\"service_tier\":\"default\",\"system_fingerprint\":\"");
+        body.extend_from_slice(FINGERPRINT.as_bytes());
+        body.extend_from_slice(b"\"}");
         body
+    }
+
+    fn push_choice(&self, body: &mut Vec<u8>, turn: &Turn, index: usize) {
+        body.extend_from_slice(b"{\"index\":");
+        push_decimal(body, index as u64);
+        body.extend_from_slice(b",\"message\":{\"role\":\"assistant\",\"content\":");
+        push_json(body, &turn.calls.is_empty().then_some(&turn.text.text));
+        if let Some(reasoning) = turn.reasoning {
+            body.extend_from_slice(b",\"reasoning_content\":");
+            push_json(body, &reasoning);
+        }
+        body.extend_from_slice(b",\"refusal\":null");
+        if !turn.calls.is_empty() {
+            let calls: Vec<_> =
+                (0..turn.calls.len()).filter_map(|call| self.call(turn, index, call)).collect();
+            body.extend_from_slice(b",\"tool_calls\":");
+            push_json(body, &calls);
+        }
+        body.extend_from_slice(b",\"annotations\":[]},\"logprobs\":null,\"finish_reason\":\"");
+        body.extend_from_slice(finish_reason(turn).as_bytes());
+        body.extend_from_slice(b"\"}");
     }
 
     fn call<'a>(&self, turn: &'a Turn, choice: usize, call: usize) -> Option<ToolCall<'a>> {
@@ -324,6 +309,19 @@ impl Dress<'_> {
             usage,
         }
     }
+}
+
+fn push_json(out: &mut Vec<u8>, value: &impl Serialize) {
+    // Strings and numbers written to a Vec cannot fail.
+    let _ = serde_json::to_writer(out, value);
+}
+
+/// `prefix` and the answer's number in 29 digits, as long as the real ids.
+pub(super) fn answer_id(prefix: &str, number: u64) -> String {
+    let mut id = Vec::with_capacity(48);
+    id.extend_from_slice(prefix.as_bytes());
+    push_hexadecimal(&mut id, number, 29);
+    String::from_utf8(id).unwrap_or_default()
 }
 
 fn choice<'a>(index: usize, delta: Delta<'a>, finish_reason: Option<&'static str>) -> ChunkChoice<'a> {

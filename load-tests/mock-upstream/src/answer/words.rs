@@ -36,26 +36,30 @@ pub(super) struct Bounds<'a> {
 impl Text {
     /// Repeats the words of `source` until the text is as long as asked for.
     pub(super) fn compose(source: &str, behaviour: &Behaviour, bounds: Bounds<'_>) -> Self {
-        let source = if source.trim().is_empty() { "ok" } else { source };
+        let source = if source.trim_ascii().is_empty() { "ok" } else { source };
+        let once = behaviour.size.is_none() && behaviour.chunks.or(bounds.chunks).is_none();
         let size = behaviour.size;
         let wanted = match (size, behaviour.chunks.or(bounds.chunks)) {
             (Some(_), _) => u64::MAX,
             (None, Some(chunks)) => chunks as u64,
-            (None, None) => source.split_whitespace().take(MAX_ECHOED_WORDS as usize).count() as u64,
+            (None, None) => MAX_ECHOED_WORDS,
         };
         let mut text = String::with_capacity(size.unwrap_or(512) + 16);
         let mut words = 0;
         let mut finish = Finish::Stop;
-        let mut next = source.split_whitespace();
+        let mut next = source.split_ascii_whitespace();
         while words < wanted && size.is_none_or(|size| text.len() < size) {
+            let Some(word) = next.next() else {
+                if once {
+                    break;
+                }
+                next = source.split_ascii_whitespace();
+                continue;
+            };
             if bounds.limit.is_some_and(|limit| words >= limit) {
                 finish = Finish::Length;
                 break;
             }
-            let Some(word) = next.next() else {
-                next = source.split_whitespace();
-                continue;
-            };
             if words > 0 {
                 text.push(' ');
             }
@@ -84,7 +88,7 @@ impl Text {
         let first = found.filter_map(|stop| Some((self.text.find(stop.as_str())?, stop))).min();
         if let Some((position, stop)) = first {
             self.text.truncate(position);
-            self.words = self.text.split_whitespace().count() as u64;
+            self.words = self.text.split_ascii_whitespace().count() as u64;
             self.finish = Finish::StopSequence(stop.clone());
         }
     }
@@ -92,7 +96,7 @@ impl Text {
     fn go_on_from(&mut self, prefill: Option<&str>) {
         if let Some(rest) = prefill.and_then(|prefill| self.text.strip_prefix(prefill)) {
             self.text = rest.to_owned();
-            self.words = self.text.split_whitespace().count() as u64;
+            self.words = self.text.split_ascii_whitespace().count() as u64;
         }
     }
 }
