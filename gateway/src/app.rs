@@ -97,7 +97,12 @@ impl App {
 ///
 /// # Errors
 /// When the gateway cannot start.
-pub fn serve(config: &Config, path: Option<PathBuf>, upgrade: bool, ready: impl FnOnce()) -> anyhow::Result<()> {
+pub fn serve(
+    config: &Config,
+    path: Option<PathBuf>,
+    upgrade: bool,
+    ready: impl FnOnce(),
+) -> anyhow::Result<()> {
     start_tracing(&config.log.level);
     let app = App::new(config)?;
     let options = Opt { upgrade, ..Opt::default() };
@@ -156,8 +161,10 @@ fn http_options() -> HttpServerOptions {
 
 fn start_tracing(level: &str) {
     // Pingora's own messages name addresses and header bytes; only its errors are of use.
-    let filter = tracing_subscriber::EnvFilter::new(format!("{level},pingora_core=error,pingora_proxy=error"));
-    let started = tracing_subscriber::fmt().json().with_env_filter(filter).with_writer(std::io::stderr).try_init();
+    let filter =
+        tracing_subscriber::EnvFilter::new(format!("{level},pingora_core=error,pingora_proxy=error"));
+    let started =
+        tracing_subscriber::fmt().json().with_env_filter(filter).with_writer(std::io::stderr).try_init();
     if started.is_err() {
         let _ = writeln!(std::io::stderr(), "notice: messages were already being collected");
     }

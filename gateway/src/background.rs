@@ -101,7 +101,11 @@ impl BackgroundService for NameRefresh {
             let snapshot = self.app.snapshot.load_full();
             for provider in snapshot.providers.values().filter(|provider| provider.resolver.is_name()) {
                 if let Err(reason) = provider.resolver.refresh().await {
-                    tracing::warn!(provider = provider.name.as_str(), reason, "the last known address stays in use");
+                    tracing::warn!(
+                        provider = provider.name.as_str(),
+                        reason,
+                        "the last known address stays in use"
+                    );
                 }
             }
             drop(snapshot);
@@ -136,7 +140,10 @@ impl BackgroundService for Drain {
         }
         self.app.access_log.drain().await;
         tracing::info!("idle, ending");
-        #[expect(clippy::disallowed_methods, reason = "everything has ended; Pingora would sleep out its grace period")]
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "everything has ended; Pingora would sleep out its grace period"
+        )]
         std::process::exit(0);
     }
 }

@@ -9,8 +9,8 @@ use std::process::ExitCode;
 use anyhow::Context;
 use mock_upstream::{Mock, Options};
 
-use crate::config::{self, SecretSource};
 use crate::app;
+use crate::config::{self, SecretSource};
 
 /// The demo's public address, its admin address, and the mock's.
 const LISTEN: &str = "127.0.0.1:8080";

@@ -114,7 +114,12 @@ impl ProxyHttp for Edge {
         pass_through::rewrite(head, upstream_request, ctx.provider.as_deref(), ctx.record.trace.as_ref())
     }
 
-    async fn response_filter(&self, _session: &mut Session, answer: &mut ResponseHeader, ctx: &mut Context) -> Result<()> {
+    async fn response_filter(
+        &self,
+        _session: &mut Session,
+        answer: &mut ResponseHeader,
+        ctx: &mut Context,
+    ) -> Result<()> {
         ctx.record.status = answer.status.as_u16();
         ctx.record.outcome = if answer.status.is_success() { "ok" } else { "rejected" };
         answer.insert_header("x-request-id", ctx.record.request_id.as_str())
@@ -131,7 +136,9 @@ impl ProxyHttp for Edge {
 
 /// The client's own id when it is harmless, else a new one.
 fn request_id(given: Option<&str>) -> String {
-    let harmless = |id: &&str| !id.is_empty() && id.len() <= LONGEST_REQUEST_ID && id.bytes().all(|b| b.is_ascii_graphic());
+    let harmless = |id: &&str| {
+        !id.is_empty() && id.len() <= LONGEST_REQUEST_ID && id.bytes().all(|b| b.is_ascii_graphic())
+    };
     match given.filter(harmless) {
         Some(id) => id.to_owned(),
         None => format!("req_{:016x}{:08x}", fastrand::u64(..), fastrand::u32(..)),

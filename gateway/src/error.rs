@@ -35,7 +35,9 @@ pub enum GatewayError {
         known: String,
     },
     /// No such path.
-    #[error("There is nothing at {method} {path}: POST /v1/chat/completions, /v1/completions, /v1/embeddings or /v1/messages, or GET /v1/models.")]
+    #[error(
+        "There is nothing at {method} {path}: POST /v1/chat/completions, /v1/completions, /v1/embeddings or /v1/messages, or GET /v1/models."
+    )]
     UnknownPath {
         /// The request's method.
         method: String,
@@ -80,15 +82,8 @@ pub enum GatewayError {
         model: String,
     },
     /// The provider refuses the request itself.
-    #[error("{}", .error.message)]
-    Rejected {
-        /// The provider's status.
-        status: u16,
-        /// What it said.
-        error: ProviderError,
-        /// Its body, when it can be given on as it is.
-        body: Option<Bytes>,
-    },
+    #[error("{}", .0.error.message)]
+    Rejected(Box<Rejection>),
     /// Every deployment is rate-limited.
     #[error("Every deployment of the model is rate-limited by its provider. The last one said: {reason}")]
     UpstreamRateLimited {
@@ -116,6 +111,17 @@ pub enum GatewayError {
     ClientGone,
 }
 
+/// A provider's refusal.
+#[derive(Debug)]
+pub struct Rejection {
+    /// The provider's status.
+    pub status: u16,
+    /// What it said.
+    pub error: ProviderError,
+    /// Its body, when it can be given on as it is.
+    pub body: Option<Bytes>,
+}
+
 /// How one error looks outside.
 pub struct Face {
     /// HTTP status.
@@ -133,9 +139,13 @@ impl GatewayError {
     pub fn face(&self) -> Face {
         let invalid = "invalid_request_error";
         let (status, kind, code, label) = match self {
-            Self::Unauthenticated { .. } => (401, "authentication_error", Some("invalid_api_key"), "unauthenticated"),
+            Self::Unauthenticated { .. } => {
+                (401, "authentication_error", Some("invalid_api_key"), "unauthenticated")
+            }
             Self::TooManyFailures => (429, "rate_limit_error", Some("too_many_failures"), "unauthenticated"),
-            Self::ModelNotAllowed { .. } => (403, "permission_error", Some("model_not_allowed"), "model_not_allowed"),
+            Self::ModelNotAllowed { .. } => {
+                (403, "permission_error", Some("model_not_allowed"), "model_not_allowed")
+            }
             Self::UnknownModel { .. } => (404, invalid, Some("model_not_found"), "unknown_model"),
             Self::UnknownPath { .. } => (404, invalid, Some("unknown_url"), "unknown_path"),
             Self::MethodNotAllowed { .. } => (405, invalid, Some("method_not_allowed"), "method_not_allowed"),
@@ -146,12 +156,14 @@ impl GatewayError {
             Self::RateLimited(_) => (429, "rate_limit_error", Some("rate_limit_exceeded"), "rate_limited"),
             Self::Overloaded => (503, "overloaded_error", Some("overloaded"), "overloaded"),
             Self::Unsupported { .. } => (400, invalid, Some("unsupported_operation"), "unsupported"),
-            Self::Rejected { status, .. } => (*status, invalid, None, "rejected"),
+            Self::Rejected(rejection) => (rejection.status, invalid, None, "rejected"),
             Self::UpstreamRateLimited { .. } => {
                 (429, "rate_limit_error", Some("upstream_rate_limited"), "upstream_rate_limited")
             }
             Self::UpstreamFailed { .. } => (502, "api_error", Some("upstream_failed"), "upstream_failed"),
-            Self::UpstreamTimeout { .. } => (504, "timeout_error", Some("upstream_timeout"), "upstream_timeout"),
+            Self::UpstreamTimeout { .. } => {
+                (504, "timeout_error", Some("upstream_timeout"), "upstream_timeout")
+            }
             Self::ClientGone => (499, "api_error", None, "client_gone"),
         };
         Face { status, kind, code, label }
@@ -159,7 +171,9 @@ impl GatewayError {
 
     /// The body in the client's own envelope.
     pub fn body(&self, client: WireFormat, request_id: &str) -> Bytes {
-        if let Self::Rejected { body: Some(body), .. } = self {
+        if let Self::Rejected(rejection) = self
+            && let Some(body) = &rejection.body
+        {
             return body.clone();
         }
         providers::error_body(client, &self.client_error(&self.to_string(), request_id))
@@ -193,7 +207,8 @@ impl GatewayError {
         let (kind, code, param) = match self {
             Self::BadRequest(error) => (face.kind, face.code, error.param.as_deref()),
             Self::UnknownModel { .. } | Self::ModelNotAllowed { .. } => (face.kind, face.code, Some("model")),
-            Self::Rejected { error, .. } => {
+            Self::Rejected(rejection) => {
+                let error = &rejection.error;
                 (error.kind.as_deref().unwrap_or(face.kind), error.code.as_deref(), error.param.as_deref())
             }
             _ => (face.kind, face.code, None),

@@ -99,10 +99,16 @@ impl Snapshot {
     ///
     /// # Errors
     /// When a secret has gone since the check.
-    pub fn new(config: &Config, registry: &Registry, limits: &LimitBook, metrics: &Metrics) -> Result<Self, String> {
+    pub fn new(
+        config: &Config,
+        registry: &Registry,
+        limits: &LimitBook,
+        metrics: &Metrics,
+    ) -> Result<Self, String> {
         let mut providers = HashMap::new();
         for (name, provider) in &config.providers {
-            let provider = Provider::new(name, provider).map_err(|problem| format!("providers.{name}: {problem}"))?;
+            let provider =
+                Provider::new(name, provider).map_err(|problem| format!("providers.{name}: {problem}"))?;
             providers.insert(ProviderName::from(name.as_str()), provider);
         }
         let mut models = HashMap::new();
@@ -112,7 +118,9 @@ impl Snapshot {
         }
         let direct = providers
             .iter()
-            .map(|(name, provider)| (name.clone(), Arc::new(direct_deployment(provider, "*", registry, metrics))))
+            .map(|(name, provider)| {
+                (name.clone(), Arc::new(direct_deployment(provider, "*", registry, metrics)))
+            })
             .collect();
         let keys = KeyTable::new(config, limits)?;
         Ok(Self { models, providers, keys, limits: config.limits, direct })
@@ -160,7 +168,8 @@ impl Model {
         for target in &config.deployments {
             let Some(provider) = providers.get(target.provider.as_str()) else { continue };
             let pair = format!("{}/{}", target.provider, target.model);
-            let same = deployments.iter().filter(|known| known.id.as_str().split('#').next() == Some(&pair)).count();
+            let same =
+                deployments.iter().filter(|known| known.id.as_str().split('#').next() == Some(&pair)).count();
             deployments.push(Arc::new(deployment(name, target, provider, same, registry, metrics)));
         }
         let balancer = Balancer::new(config.balance, deployments.len());
@@ -186,7 +195,8 @@ impl Model {
     }
 
     fn bare(name: ModelName, deployments: Vec<Arc<Deployment>>) -> Self {
-        let mut model = Self::new("", &ModelConfig::default(), &HashMap::new(), &Registry::default(), Metrics::global());
+        let mut model =
+            Self::new("", &ModelConfig::default(), &HashMap::new(), &Registry::default(), Metrics::global());
         model.name = name;
         model.balancer = Balancer::new(crate::config::BalanceStrategy::Weighted, deployments.len());
         model.deployments = deployments;
@@ -216,7 +226,12 @@ fn deployment(
     }
 }
 
-fn direct_deployment(provider: &Arc<Provider>, upstream_model: &str, registry: &Registry, metrics: &Metrics) -> Deployment {
+fn direct_deployment(
+    provider: &Arc<Provider>,
+    upstream_model: &str,
+    registry: &Registry,
+    metrics: &Metrics,
+) -> Deployment {
     let target = DeploymentConfig {
         provider: provider.name.to_string(),
         model: upstream_model.to_owned(),
@@ -233,7 +248,11 @@ fn catalogue_price(provider: &Provider, model: &str) -> Option<Price> {
 
 fn price(config: PriceConfig) -> Price {
     // USD per million tokens to micro-dollars per million tokens.
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the schema keeps prices positive and a float saturates")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "the schema keeps prices positive and a float saturates"
+    )]
     let micros = |usd: f64| (usd * 1_000_000.0).round() as u64;
     Price {
         input: micros(config.input),
@@ -252,7 +271,9 @@ impl Principal {
             Allowed::Listed(names) => names.iter().any(|name| {
                 name == "*"
                     || name == model
-                    || name.strip_suffix('*').is_some_and(|prefix| prefix.ends_with('/') && model.starts_with(prefix))
+                    || name
+                        .strip_suffix('*')
+                        .is_some_and(|prefix| prefix.ends_with('/') && model.starts_with(prefix))
             }),
         }
     }
@@ -277,7 +298,8 @@ impl KeyTable {
         }
         if config.keys.is_empty() {
             let everything = Allowed::Listed(vec!["*".to_owned()]);
-            table.open = Some(Arc::new(Principal { name: Arc::from("anonymous"), allowed: everything, limits: None }));
+            table.open =
+                Some(Arc::new(Principal { name: Arc::from("anonymous"), allowed: everything, limits: None }));
         }
         Ok(table)
     }

@@ -32,7 +32,9 @@ impl Admin {
                 (StatusCode::OK, "text/plain; version=0.0.4; charset=utf-8", self.app.metrics.expose())
             }
             "/healthz" => (StatusCode::OK, plain, b"ok\n".to_vec()),
-            "/readyz" if self.app.is_draining() => (StatusCode::SERVICE_UNAVAILABLE, plain, b"draining\n".to_vec()),
+            "/readyz" if self.app.is_draining() => {
+                (StatusCode::SERVICE_UNAVAILABLE, plain, b"draining\n".to_vec())
+            }
             "/readyz" => (StatusCode::OK, plain, b"ready\n".to_vec()),
             _ => (StatusCode::NOT_FOUND, plain, b"known: /metrics /healthz /readyz\n".to_vec()),
         }

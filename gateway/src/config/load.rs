@@ -36,7 +36,9 @@ pub fn load_text(text: &str) -> Result<Loaded, Faults> {
     let tree: Value = match serde_saphyr::from_str(text) {
         Ok(Value::Null) => Value::Object(serde_json::Map::new()),
         Ok(tree) => tree,
-        Err(error) => return Err(Faults::one("", format!("not valid YAML: {}", first_line(&error.to_string())))),
+        Err(error) => {
+            return Err(Faults::one("", format!("not valid YAML: {}", first_line(&error.to_string()))));
+        }
     };
     let mut faults = faults_of_shape(&tree)?;
     let config: Option<Config> = if faults.0.is_empty() {
@@ -95,7 +97,11 @@ fn faults_of_shape(tree: &Value) -> Result<Faults, Faults> {
 fn key_path(pointer: &str) -> String {
     pointer.split('/').skip(1).fold(String::new(), |path, part| {
         let part = part.replace("~1", "/").replace("~0", "~");
-        if part.bytes().all(|byte| byte.is_ascii_digit()) { format!("{path}[{part}]") } else { join(&path, &part) }
+        if part.bytes().all(|byte| byte.is_ascii_digit()) {
+            format!("{path}[{part}]")
+        } else {
+            join(&path, &part)
+        }
     })
 }
 
@@ -108,13 +114,15 @@ fn parent<'a>(schema: &'a Value, schema_path: &str) -> Option<&'a Value> {
 }
 
 fn known_fields(schema: &Value, schema_path: &str) -> Vec<String> {
-    let fields = parent(schema, schema_path).and_then(|node| node.get("properties")).and_then(Value::as_object);
+    let fields =
+        parent(schema, schema_path).and_then(|node| node.get("properties")).and_then(Value::as_object);
     fields.map(|fields| fields.keys().cloned().collect()).unwrap_or_default()
 }
 
 fn choices(schema: &Value, schema_path: &str) -> Vec<String> {
     let node = schema.pointer(schema_path).and_then(Value::as_array);
-    let consts = node.into_iter().flatten().filter_map(|choice| choice.get("const")?.as_str().map(str::to_owned));
+    let consts =
+        node.into_iter().flatten().filter_map(|choice| choice.get("const")?.as_str().map(str::to_owned));
     consts.collect()
 }
 
@@ -138,7 +146,8 @@ pub(super) fn closest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> O
 fn prune(mut tree: Value, faults: &Faults) -> Value {
     for fault in &faults.0 {
         let mut node = Some(&mut tree);
-        let parts: Vec<String> = fault.path.replace('[', ".").replace(']', "").split('.').map(str::to_owned).collect();
+        let parts: Vec<String> =
+            fault.path.replace('[', ".").replace(']', "").split('.').map(str::to_owned).collect();
         let Some((last, path)) = parts.split_last() else { continue };
         for part in path {
             node = node.and_then(|value| match value {
@@ -175,7 +184,10 @@ models:
 ";
         let mut found = paths(text);
         found.sort();
-        assert_eq!(found, ["models.small.balanc", "models.small.deployments[0].provider", "models.small.timeouts.connect"]);
+        assert_eq!(
+            found,
+            ["models.small.balanc", "models.small.deployments[0].provider", "models.small.timeouts.connect"]
+        );
     }
 
     #[test]

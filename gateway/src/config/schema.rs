@@ -37,4 +37,3 @@ fn without_null(schema: &mut Schema) {
         }
     }
 }
-

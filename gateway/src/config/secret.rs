@@ -32,10 +32,13 @@ impl SecretSource {
             Self::Env(name) => {
                 #[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
                 let value = std::env::var(name);
-                value.map_err(|_| format!("the environment variable {name} is not set: export it or use file:PATH"))?
+                value.map_err(|_| {
+                    format!("the environment variable {name} is not set: export it or use file:PATH")
+                })?
             }
-            Self::File(path) => std::fs::read_to_string(path)
-                .map_err(|error| format!("the file {path} cannot be read ({error}): create it or mend the path"))?,
+            Self::File(path) => std::fs::read_to_string(path).map_err(|error| {
+                format!("the file {path} cannot be read ({error}): create it or mend the path")
+            })?,
         };
         match text.lines().next().map(str::trim) {
             Some(line) if !line.is_empty() => Ok(Secret::new(line)),

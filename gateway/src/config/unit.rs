@@ -28,7 +28,8 @@ impl TryFrom<String> for Span {
     type Error = String;
 
     fn try_from(text: String) -> Result<Self, String> {
-        let wrong = || format!("`{text}` is no length of time: write a number and ms, s, m, h or d, as in 200ms");
+        let wrong =
+            || format!("`{text}` is no length of time: write a number and ms, s, m, h or d, as in 200ms");
         let split = text.find(|c: char| c.is_ascii_alphabetic()).ok_or_else(wrong)?;
         let (number, unit) = text.split_at(split);
         let seconds = match unit {

@@ -50,7 +50,13 @@ fn listeners(config: &Config, faults: &mut Faults) {
     }
 }
 
-fn check_provider(path: &str, name: &str, provider: &ProviderConfig, faults: &mut Faults, notices: &mut Faults) {
+fn check_provider(
+    path: &str,
+    name: &str,
+    provider: &ProviderConfig,
+    faults: &mut Faults,
+    notices: &mut Faults,
+) {
     let catalogue = providers::catalogue();
     if name.contains('/') || name.is_empty() {
         faults.add(path, "a provider's name may not be empty or contain `/`: rename it");
@@ -60,10 +66,12 @@ fn check_provider(path: &str, name: &str, provider: &ProviderConfig, faults: &mu
             Some(near) => format!("did you mean `{near}`?"),
             None => format!("known: {}", catalogue.provider_kinds().collect::<Vec<_>>().join(", ")),
         };
-        return faults.add(format!("{path}.kind"), format!("`{}` is not a known kind: {known}", provider.kind));
+        return faults
+            .add(format!("{path}.kind"), format!("`{}` is not a known kind: {known}", provider.kind));
     };
     match provider.base_url.as_ref().or(spec.base_url.as_ref()) {
-        None => faults.add(format!("{path}.base_url"), format!("is missing: `{}` has no fixed address", provider.kind)),
+        None => faults
+            .add(format!("{path}.base_url"), format!("is missing: `{}` has no fixed address", provider.kind)),
         Some(url) => {
             if let Err(problem) = crate::upstream::Origin::parse(url) {
                 faults.add(format!("{path}.base_url"), problem);
@@ -78,7 +86,8 @@ fn check_provider(path: &str, name: &str, provider: &ProviderConfig, faults: &mu
             if let Err(problem) = source.resolve() {
                 faults.add(format!("{path}.api_key"), problem);
             } else if source.is_inline() {
-                notices.add(format!("{path}.api_key"), "a secret is written out: prefer env:NAME or file:PATH");
+                notices
+                    .add(format!("{path}.api_key"), "a secret is written out: prefer env:NAME or file:PATH");
             }
         }
         None => {}
@@ -118,7 +127,10 @@ fn check_model(
         (Some(route), true) => {
             known_model(faults, format!("{path}.route.strong"), &route.strong);
             known_model(faults, format!("{path}.route.weak"), &route.weak);
-            notices.add(format!("{path}.route"), format!("is not active yet: every request goes to `{}`", route.strong));
+            notices.add(
+                format!("{path}.route"),
+                format!("is not active yet: every request goes to `{}`", route.strong),
+            );
         }
         (None, false) => {}
     }

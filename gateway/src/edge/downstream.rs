@@ -81,8 +81,9 @@ impl<'a> Downstream<'a> {
     /// # Errors
     /// [`GatewayError::BodyTooLarge`], [`GatewayError::BodyTimeout`], [`GatewayError::ClientGone`].
     pub async fn read_body(&mut self, limit: u64, time: Duration) -> Result<Bytes, GatewayError> {
-        let length =
-            self.header("content-length").and_then(|value| std::str::from_utf8(value).ok()?.parse::<u64>().ok());
+        let length = self
+            .header("content-length")
+            .and_then(|value| std::str::from_utf8(value).ok()?.parse::<u64>().ok());
         if length.is_some_and(|length| length > limit) {
             return Err(GatewayError::BodyTooLarge { limit });
         }
@@ -134,7 +135,11 @@ impl<'a> Downstream<'a> {
     /// # Errors
     /// [`GatewayError::ClientGone`].
     pub async fn write_head(&mut self, head: Box<ResponseHeader>) -> Result<(), GatewayError> {
-        self.session.downstream_session.write_response_header(head).await.map_err(|_| GatewayError::ClientGone)
+        self.session
+            .downstream_session
+            .write_response_header(head)
+            .await
+            .map_err(|_| GatewayError::ClientGone)
     }
 
     /// Sends a piece of the answer's body, at once.
@@ -142,7 +147,11 @@ impl<'a> Downstream<'a> {
     /// # Errors
     /// [`GatewayError::ClientGone`].
     pub async fn write(&mut self, piece: Bytes, end: bool) -> Result<(), GatewayError> {
-        self.session.downstream_session.write_response_body(piece, end).await.map_err(|_| GatewayError::ClientGone)
+        self.session
+            .downstream_session
+            .write_response_body(piece, end)
+            .await
+            .map_err(|_| GatewayError::ClientGone)
     }
 
     /// Closes the connection behind this answer.

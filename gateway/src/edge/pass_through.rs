@@ -43,7 +43,10 @@ pub(super) fn admit(
     let path = downstream.path();
     let name = path.trim_start_matches('/').split('/').next().unwrap_or_default();
     let Some(provider) = snapshot.providers.get(name) else {
-        return Err(GatewayError::UnknownPath { method: downstream.method().to_owned(), path: path.to_owned() });
+        return Err(GatewayError::UnknownPath {
+            method: downstream.method().to_owned(),
+            path: path.to_owned(),
+        });
     };
     let principal = authenticate::run(app, &snapshot, downstream)?;
     record.principal = Some(principal.clone());

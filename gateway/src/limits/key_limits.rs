@@ -54,7 +54,13 @@ impl Default for LimitBook {
 
 impl LimitBook {
     /// The counters of a key, with these limits from now on; None when it has none.
-    pub fn of(&self, name: &str, rpm: Option<u32>, tpm: Option<u64>, max_parallel: Option<u32>) -> Option<Arc<KeyLimits>> {
+    pub fn of(
+        &self,
+        name: &str,
+        rpm: Option<u32>,
+        tpm: Option<u64>,
+        max_parallel: Option<u32>,
+    ) -> Option<Arc<KeyLimits>> {
         if rpm.is_none() && tpm.is_none() && max_parallel.is_none() {
             return None;
         }
@@ -176,7 +182,10 @@ mod tests {
             assert!(limits.admit(start + Duration::from_millis(n * 10)).is_ok());
         }
         let refusal = limits.admit(start + Duration::from_secs(10)).unwrap_err();
-        assert_eq!((refusal.what, refusal.limit, refusal.retry_after), ("requests", 60, Duration::from_secs(50)));
+        assert_eq!(
+            (refusal.what, refusal.limit, refusal.retry_after),
+            ("requests", 60, Duration::from_secs(50))
+        );
         assert!(limits.admit(start + Duration::from_secs(60)).is_ok());
     }
 

@@ -11,7 +11,11 @@ use crate::snapshot::{Principal, Snapshot};
 ///
 /// # Errors
 /// [`GatewayError::Unauthenticated`], or [`GatewayError::TooManyFailures`] for an address that guesses.
-pub fn run(app: &App, snapshot: &Snapshot, downstream: &Downstream<'_>) -> Result<Arc<Principal>, GatewayError> {
+pub fn run(
+    app: &App,
+    snapshot: &Snapshot,
+    downstream: &Downstream<'_>,
+) -> Result<Arc<Principal>, GatewayError> {
     let key = key(downstream);
     if let Some(principal) = snapshot.keys.find(key) {
         return Ok(principal.clone());
@@ -29,7 +33,10 @@ fn key<'a>(downstream: &'a Downstream<'_>) -> Option<&'a [u8]> {
         scheme.eq_ignore_ascii_case(b"bearer ").then(|| key.trim_ascii())
     });
     let plain = || {
-        ["x-api-key", "api-key", "x-goog-api-key"].into_iter().find_map(|name| downstream.header(name)).map(<[u8]>::trim_ascii)
+        ["x-api-key", "api-key", "x-goog-api-key"]
+            .into_iter()
+            .find_map(|name| downstream.header(name))
+            .map(<[u8]>::trim_ascii)
     };
     bearer.or_else(plain).filter(|key| !key.is_empty())
 }

@@ -7,7 +7,7 @@ use domain::{FailureKind, Retry};
 
 use crate::app::App;
 use crate::edge::Downstream;
-use crate::error::GatewayError;
+use crate::error::{GatewayError, Rejection};
 use crate::request::{Plan, Record, Request};
 use crate::snapshot::{Model, Snapshot};
 use crate::upstream::{Attempt, AttemptFailure, Deployment, Opened, UpstreamCall};
@@ -82,7 +82,9 @@ impl Run<'_> {
                             && providers::supports(self.request.operation, &deployment.provider.spec)
                     })
             });
-            let Some((index, deployment)) = picked.and_then(|index| Some((index, model.deployments.get(index)?))) else {
+            let Some((index, deployment)) =
+                picked.and_then(|index| Some((index, model.deployments.get(index)?)))
+            else {
                 return Ok(None);
             };
             if let Some(tried) = tried.get_mut(index) {
@@ -95,7 +97,8 @@ impl Run<'_> {
             match self.deployment(model, deployment, downstream, record).await? {
                 Ok(opened) => return Ok(Some(opened)),
                 Err(failure) => {
-                    let is_over = matches!(failure.failure.retry, Retry::Never) || failure.failure.kind == FailureKind::Total;
+                    let is_over = matches!(failure.failure.retry, Retry::Never)
+                        || failure.failure.kind == FailureKind::Total;
                     *last = Some(failure);
                     if is_over {
                         return Err(give_up(last.take(), self.request, record));
@@ -118,8 +121,12 @@ impl Run<'_> {
         let mut failed = 0;
         loop {
             record.attempts += 1;
-            let attempt =
-                Attempt { call: self.call, deployment, timeouts: &model.timeouts, drop_params: model.drop_params };
+            let attempt = Attempt {
+                call: self.call,
+                deployment,
+                timeouts: &model.timeouts,
+                drop_params: model.drop_params,
+            };
             let outcome = tokio::select! {
                 biased;
                 outcome = attempt.run() => outcome,
@@ -160,7 +167,10 @@ fn observe(model: &Model, deployment: &Deployment, failure: &AttemptFailure) {
     deployment.series.failed(failure.failure.kind);
     let now = Instant::now();
     match failure.failure.kind {
-        FailureKind::Rejected | FailureKind::ContextLength | FailureKind::Untranslatable | FailureKind::NotFound => {}
+        FailureKind::Rejected
+        | FailureKind::ContextLength
+        | FailureKind::Untranslatable
+        | FailureKind::NotFound => {}
         FailureKind::Credential => deployment.state.cooldown.open(CREDENTIAL_COOLDOWN, now),
         _ => deployment.state.cooldown.failed(model.cooldown, now),
     }
@@ -193,11 +203,12 @@ fn give_up(last: Option<AttemptFailure>, request: &Request, record: &Record) -> 
         }
         FailureKind::Rejected | FailureKind::ContextLength | FailureKind::NotFound => match reply {
             Some(reply) => {
-                let same_format = provider.is_some_and(|provider| provider.spec.format == request.operation.wire_format());
+                let same_format =
+                    provider.is_some_and(|provider| provider.spec.format == request.operation.wire_format());
                 let leaks = provider.is_some_and(|provider| provider.is_leaked_in(&reply.body));
                 let is_envelope = reply.body.starts_with(b"{") && !reply.error.message.is_empty();
                 let body = (same_format && !leaks && is_envelope).then_some(reply.body);
-                GatewayError::Rejected { status: reply.status, error: reply.error, body }
+                GatewayError::Rejected(Box::new(Rejection { status: reply.status, error: reply.error, body }))
             }
             None => GatewayError::UpstreamFailed { kind: failure.kind, reason: failure.reason },
         },

@@ -9,7 +9,8 @@ use crate::request::{Record, Request};
 use crate::snapshot::Snapshot;
 
 /// Headers of the client that a provider of the same format should see.
-const PASSED_ON: [&str; 5] = ["anthropic-beta", "anthropic-version", "openai-beta", "idempotency-key", "tracestate"];
+const PASSED_ON: [&str; 5] =
+    ["anthropic-beta", "anthropic-version", "openai-beta", "idempotency-key", "tracestate"];
 
 /// Reads the body and its head.
 ///
@@ -49,7 +50,8 @@ fn headers(
     for name in PASSED_ON {
         let foreign = name.starts_with("anthropic") && operation.wire_format() != WireFormat::Anthropic;
         if let Some(value) = downstream.header(name).filter(|_| !foreign) {
-            let value = HeaderValue::from_bytes(value).map_err(|_| GatewayError::Framing("A header is not valid."))?;
+            let value = HeaderValue::from_bytes(value)
+                .map_err(|_| GatewayError::Framing("A header is not valid."))?;
             headers.push((HeaderName::from_static(name), value));
         }
     }

@@ -16,7 +16,11 @@ use crate::upstream::{AttemptFailure, Opened, OpenedStream};
 ///
 /// # Errors
 /// [`GatewayError::ClientGone`]; everything else is told in-band.
-pub async fn run(answer: Opened, downstream: &mut Downstream<'_>, record: &mut Record) -> Result<(), GatewayError> {
+pub async fn run(
+    answer: Opened,
+    downstream: &mut Downstream<'_>,
+    record: &mut Record,
+) -> Result<(), GatewayError> {
     record.ttft = Some(record.started.elapsed());
     record.status = 200;
     match answer {
@@ -25,7 +29,11 @@ pub async fn run(answer: Opened, downstream: &mut Downstream<'_>, record: &mut R
     }
 }
 
-async fn whole(answer: Answer, downstream: &mut Downstream<'_>, record: &mut Record) -> Result<(), GatewayError> {
+async fn whole(
+    answer: Answer,
+    downstream: &mut Downstream<'_>,
+    record: &mut Record,
+) -> Result<(), GatewayError> {
     record.usage = answer.usage;
     let mut head = header(record, 200, "application/json")?;
     put(&mut head, "content-length", answer.body.len().to_string())?;
@@ -62,7 +70,11 @@ async fn streamed(
             Ok(())
         }
         Ok(Some(failure)) => {
-            tracing::warn!(kind = failure.failure.kind.as_str(), request_id = record.request_id, "stream broke off");
+            tracing::warn!(
+                kind = failure.failure.kind.as_str(),
+                request_id = record.request_id,
+                "stream broke off"
+            );
             let error = broken_off(failure);
             record.outcome = error.face().label;
             downstream.write(error.event(record.client, &record.request_id), true).await
@@ -99,7 +111,9 @@ async fn pump(
 fn broken_off(failure: AttemptFailure) -> GatewayError {
     let reason = failure.failure.reason;
     match failure.failure.kind {
-        FailureKind::Idle | FailureKind::Total | FailureKind::FirstToken => GatewayError::UpstreamTimeout { reason },
+        FailureKind::Idle | FailureKind::Total | FailureKind::FirstToken => {
+            GatewayError::UpstreamTimeout { reason }
+        }
         kind => GatewayError::UpstreamFailed { kind, reason },
     }
 }
@@ -151,7 +165,11 @@ fn error_header(
 }
 
 /// What every answer carries.
-fn header(record: &Record, status: u16, content_type: &'static str) -> Result<Box<ResponseHeader>, GatewayError> {
+fn header(
+    record: &Record,
+    status: u16,
+    content_type: &'static str,
+) -> Result<Box<ResponseHeader>, GatewayError> {
     let build = || -> pingora::Result<ResponseHeader> {
         let mut head = ResponseHeader::build_no_case(status, Some(16))?;
         head.insert_header("content-type", content_type)?;
@@ -181,10 +199,19 @@ fn header(record: &Record, status: u16, content_type: &'static str) -> Result<Bo
         }
         Ok(head)
     };
-    build().map(Box::new).map_err(|_| GatewayError::Framing("A name in the answer's header is not valid HTTP."))
+    build()
+        .map(Box::new)
+        .map_err(|_| GatewayError::Framing("A name in the answer's header is not valid HTTP."))
 }
 
-fn put(head: &mut ResponseHeader, name: &'static str, value: impl TryInto<http::HeaderValue>) -> Result<(), GatewayError> {
-    let value = value.try_into().map_err(|_| GatewayError::Framing("A value in the answer's header is not valid HTTP."))?;
-    head.insert_header(name, value).map_err(|_| GatewayError::Framing("A value in the answer's header is not valid HTTP."))
+fn put(
+    head: &mut ResponseHeader,
+    name: &'static str,
+    value: impl TryInto<http::HeaderValue>,
+) -> Result<(), GatewayError> {
+    let value = value
+        .try_into()
+        .map_err(|_| GatewayError::Framing("A value in the answer's header is not valid HTTP."))?;
+    head.insert_header(name, value)
+        .map_err(|_| GatewayError::Framing("A value in the answer's header is not valid HTTP."))
 }

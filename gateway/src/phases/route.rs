@@ -35,7 +35,10 @@ pub fn run(
     let mut models = Vec::with_capacity(1 + model.fallbacks.len());
     append(snapshot, model, &mut models);
     models.retain(|model| {
-        model.deployments.iter().any(|deployment| providers::supports(request.operation, &deployment.provider.spec))
+        model
+            .deployments
+            .iter()
+            .any(|deployment| providers::supports(request.operation, &deployment.provider.spec))
     });
     if models.is_empty() {
         return Err(GatewayError::Unsupported { model: wanted.to_owned() });

@@ -4,11 +4,13 @@
 use std::sync::{Arc, LazyLock};
 
 use prometheus::{
-    Encoder, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry, TextEncoder,
+    Encoder, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry,
+    TextEncoder,
 };
 
 /// Seconds, as OpenTelemetry advises for GenAI durations.
-const SECONDS: [f64; 14] = [0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92];
+const SECONDS: [f64; 14] =
+    [0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92];
 /// Seconds, from a microsecond on: our own share is too small for the usual buckets.
 const OVERHEAD: [f64; 12] = [5e-6, 1e-5, 2e-5, 4e-5, 8e-5, 1.6e-4, 3.2e-4, 6.4e-4, 1.28e-3, 5e-3, 2e-2, 0.1];
 
@@ -77,16 +79,51 @@ impl Metrics {
         let registry = Registry::new();
         let deployment = ["model", "provider", "deployment"];
         let metrics = Self {
-            requests: counter("signalbox_requests_total", "Requests by model and outcome.", &["model", "outcome"]),
-            duration: histogram("gen_ai_server_request_duration_seconds", "Whole requests.", &SECONDS, &["model", "outcome"]),
-            ttft: histogram("gen_ai_server_time_to_first_token_seconds", "To the first byte of an answer.", &SECONDS, &deployment),
-            attempts: counter("signalbox_attempts_total", "Calls of deployments by outcome.", &["model", "provider", "deployment", "outcome"]),
-            tokens: counter("signalbox_tokens_total", "Tokens by type.", &["model", "provider", "deployment", "type"]),
+            requests: counter(
+                "signalbox_requests_total",
+                "Requests by model and outcome.",
+                &["model", "outcome"],
+            ),
+            duration: histogram(
+                "gen_ai_server_request_duration_seconds",
+                "Whole requests.",
+                &SECONDS,
+                &["model", "outcome"],
+            ),
+            ttft: histogram(
+                "gen_ai_server_time_to_first_token_seconds",
+                "To the first byte of an answer.",
+                &SECONDS,
+                &deployment,
+            ),
+            attempts: counter(
+                "signalbox_attempts_total",
+                "Calls of deployments by outcome.",
+                &["model", "provider", "deployment", "outcome"],
+            ),
+            tokens: counter(
+                "signalbox_tokens_total",
+                "Tokens by type.",
+                &["model", "provider", "deployment", "type"],
+            ),
             cost: counter("signalbox_cost_micros_total", "Cost in micro-dollars.", &deployment),
-            overhead: Histogram::with_opts(HistogramOpts::new("signalbox_overhead_seconds", "Our own time per request.").buckets(OVERHEAD.to_vec())).unwrap_or_else(|error| broken(&error)),
-            in_flight: IntGauge::new("signalbox_requests_in_flight", "Requests running now.").unwrap_or_else(|error| broken(&error)),
-            reloads: counter("signalbox_config_reloads_total", "Configuration reloads by outcome.", &["outcome"]),
-            log_dropped: IntGauge::new("signalbox_access_log_dropped", "Access log lines that did not fit into the buffer.").unwrap_or_else(|error| broken(&error)),
+            overhead: Histogram::with_opts(
+                HistogramOpts::new("signalbox_overhead_seconds", "Our own time per request.")
+                    .buckets(OVERHEAD.to_vec()),
+            )
+            .unwrap_or_else(|error| broken(&error)),
+            in_flight: IntGauge::new("signalbox_requests_in_flight", "Requests running now.")
+                .unwrap_or_else(|error| broken(&error)),
+            reloads: counter(
+                "signalbox_config_reloads_total",
+                "Configuration reloads by outcome.",
+                &["outcome"],
+            ),
+            log_dropped: IntGauge::new(
+                "signalbox_access_log_dropped",
+                "Access log lines that did not fit into the buffer.",
+            )
+            .unwrap_or_else(|error| broken(&error)),
             registry,
         };
         let all: [Box<dyn prometheus::core::Collector>; 10] = [

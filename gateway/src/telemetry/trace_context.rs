@@ -54,7 +54,9 @@ mod tests {
 
     #[test]
     fn an_invalid_header_counts_as_absent() {
-        for header in ["", "00-0-0-0", &PARENT.to_uppercase(), &PARENT.replace('4', "g"), &format!("{PARENT}-x")] {
+        for header in
+            ["", "00-0-0-0", &PARENT.to_uppercase(), &PARENT.replace('4', "g"), &format!("{PARENT}-x")]
+        {
             assert_eq!(TraceContext::parse(header), None, "{header}");
         }
         assert_eq!(TraceContext::parse("00-00000000000000000000000000000000-00f067aa0ba902b7-01"), None);

@@ -109,16 +109,24 @@ impl Attempt<'_> {
         };
         let in_flight = self.deployment.state.begin();
         let started = Instant::now();
-        let result = self.exchange(&request.path, &request.body, in_flight).await;
+        let result = self.exchange(request.path, &request.body, in_flight).await;
         Outcome { result, waited: started.elapsed() }
     }
 
-    async fn exchange(&self, path: &str, body: &Bytes, in_flight: InFlight) -> Result<Opened, AttemptFailure> {
-        let resolved = tokio::time::timeout(self.timeouts.connect, self.deployment.provider.resolver.peer()).await;
+    async fn exchange(
+        &self,
+        path: &str,
+        body: &Bytes,
+        in_flight: InFlight,
+    ) -> Result<Opened, AttemptFailure> {
+        let resolved =
+            tokio::time::timeout(self.timeouts.connect, self.deployment.provider.resolver.peer()).await;
         let peer = match resolved {
             Ok(Ok(peer)) => peer,
             Ok(Err(reason)) => return Err(connect_failure(FailureKind::Connect, reason).into()),
-            Err(_) => return Err(connect_failure(FailureKind::Connect, "name resolution took too long").into()),
+            Err(_) => {
+                return Err(connect_failure(FailureKind::Connect, "name resolution took too long").into());
+            }
         };
         let started = Instant::now();
         let silence = if self.call.head.stream { self.timeouts.first_token } else { self.timeouts.answer };
@@ -140,7 +148,9 @@ impl Attempt<'_> {
         let limit = self.timeouts.connect.min(self.remaining());
         match pingora_timeout::timeout(limit, self.call.connector.get_http_session(&**peer)).await {
             Ok(Ok(connected)) => Ok(connected),
-            Ok(Err(error)) => Err(connect_failure(FailureKind::Connect, reason("no connection", &error)).into()),
+            Ok(Err(error)) => {
+                Err(connect_failure(FailureKind::Connect, reason("no connection", &error)).into())
+            }
             Err(_) => Err(connect_failure(FailureKind::Connect, "connecting took too long").into()),
         }
     }
@@ -186,7 +196,7 @@ impl Attempt<'_> {
 
     async fn receive(
         &self,
-        mut session: HttpSession,
+        session: HttpSession,
         peer: Arc<HttpPeer>,
         until: Instant,
         in_flight: InFlight,
@@ -353,6 +363,10 @@ impl OpenedStream {
     async fn read(&mut self, limit: Duration, silent: FailureKind) -> Result<Option<Bytes>, AttemptFailure> {
         if self.ended {
             return Ok(None);
+        }
+        if self.decoder.has_fault() {
+            // What came before the fault has been given on; the fault itself is told now.
+            return self.decoder.feed(Bytes::new()).map_err(broken_off);
         }
         self.session.set_read_timeout(Some(limit));
         match self.session.read_response_body().await {

@@ -40,7 +40,8 @@ impl Balancer {
                 let load = |index: &usize| {
                     let deployment = deployments.get(*index);
                     let load = deployment.map_or(u64::MAX, |deployment| {
-                        u64::from(deployment.state.in_flight() + 1) * 1_000 / u64::from(deployment.weight.max(1))
+                        u64::from(deployment.state.in_flight() + 1) * 1_000
+                            / u64::from(deployment.weight.max(1))
                     });
                     (load, (index + deployments.len() - start % deployments.len()) % deployments.len())
                 };
@@ -54,7 +55,11 @@ impl Balancer {
 
     /// nginx's smooth weighted round robin: everyone gains its weight, the highest score is picked
     /// and pays the sum, so that 5:1:1 gives a b a c a a a-like interleaving and never a burst.
-    fn smooth_weighted(&self, deployments: &[Arc<Deployment>], candidates: impl Iterator<Item = usize>) -> Option<usize> {
+    fn smooth_weighted(
+        &self,
+        deployments: &[Arc<Deployment>],
+        candidates: impl Iterator<Item = usize>,
+    ) -> Option<usize> {
         let mut scores = self.scores.lock().unwrap_or_else(PoisonError::into_inner);
         let mut total = 0;
         let mut best: Option<(i64, usize)> = None;

@@ -7,7 +7,7 @@ use flate2::write::GzDecoder;
 
 /// The decoder of one answer's body.
 #[derive(Debug)]
-pub enum ContentCoding {
+pub(super) enum ContentCoding {
     /// Nothing to undo.
     Identity,
     /// RFC 1952.
@@ -19,7 +19,7 @@ impl ContentCoding {
     ///
     /// # Errors
     /// The name of a coding that cannot be undone.
-    pub fn new(header: Option<&[u8]>) -> Result<Self, String> {
+    pub(super) fn new(header: Option<&[u8]>) -> Result<Self, String> {
         match header.map(<[u8]>::trim_ascii) {
             None | Some(b"" | b"identity") => Ok(Self::Identity),
             Some(b"gzip" | b"x-gzip") => Ok(Self::Gzip(Box::new(GzDecoder::new(Vec::new())))),
@@ -31,11 +31,14 @@ impl ContentCoding {
     ///
     /// # Errors
     /// When the chunk is not valid gzip or expands beyond the limit.
-    pub fn decode(&mut self, chunk: Bytes, limit: usize) -> Result<Bytes, String> {
+    pub(super) fn decode(&mut self, chunk: Bytes, limit: usize) -> Result<Bytes, String> {
         let Self::Gzip(decoder) = self else { return Ok(chunk) };
         // Fed in small pieces, so that a bomb is noticed before it has grown.
         for piece in chunk.chunks(4_096) {
-            decoder.write_all(piece).and_then(|()| decoder.flush()).map_err(|error| format!("bad gzip: {error}"))?;
+            decoder
+                .write_all(piece)
+                .and_then(|()| decoder.flush())
+                .map_err(|error| format!("bad gzip: {error}"))?;
             if decoder.get_ref().len() > limit {
                 return Err("a compressed answer expands beyond the limit".to_owned());
             }

@@ -43,7 +43,7 @@ impl Provider {
             text.set_sensitive(true);
             headers.push((header_name(&spec.auth.name)?, text));
         }
-        let configured = config.headers.iter().map(|(name, value)| (name, value));
+        let configured = config.headers.iter();
         for (name, text) in spec.headers.iter().map(|(name, value)| (name, value)).chain(configured) {
             let name = header_name(name)?;
             headers.retain(|(known, _)| *known != name);

@@ -23,9 +23,11 @@ pub struct Resolver {
 impl Resolver {
     /// An address literal is resolved at once, a name at its first use.
     pub fn new(origin: &Origin) -> Self {
-        let peer = origin.host.parse::<IpAddr>().ok().map(|ip| {
-            Arc::new(peer(origin, SocketAddr::new(ip, origin.port)))
-        });
+        let peer = origin
+            .host
+            .parse::<IpAddr>()
+            .ok()
+            .map(|ip| Arc::new(peer(origin, SocketAddr::new(ip, origin.port))));
         Self { origin: origin.clone(), peer: ArcSwapOption::new(peer) }
     }
 
@@ -67,10 +69,7 @@ impl Resolver {
 }
 
 fn current_address(peer: &HttpPeer) -> SocketAddr {
-    peer._address
-        .as_inet()
-        .copied()
-        .unwrap_or_else(|| SocketAddr::from(([0, 0, 0, 0], 0)))
+    peer._address.as_inet().copied().unwrap_or_else(|| SocketAddr::from(([0, 0, 0, 0], 0)))
 }
 
 fn peer(origin: &Origin, address: SocketAddr) -> HttpPeer {

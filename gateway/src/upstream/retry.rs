@@ -7,7 +7,7 @@ use domain::{Failure, FailureKind, FailureSource, Retry};
 use providers::ProviderError;
 
 /// A provider that asks for a longer pause is left at once.
-pub const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
 /// Exponential backoff with full jitter.
 /// (<https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/>)
