@@ -1,6 +1,6 @@
 # The recipes that README and CI call. Each is one line of work; the rest is in scripts/.
 
-.PHONY: demo test lint unit recordings release smoke load bench schema deny
+.PHONY: demo test lint unit recordings release smoke load schema
 
 # The main job, with no account and no key.
 demo:
@@ -42,15 +42,6 @@ smoke:
 load:
 	scripts/load
 
-# The paired macro-benchmark: about six minutes.
-bench:
-	cargo build --release --locked --workspace
-	python3 bench/macro/run.py
-
 # The configuration's JSON Schema, kept in the repository for editors.
 schema:
 	cargo run --locked --bin signalbox -- schema > conf/signalbox.schema.json
-
-# Licences, advisories, bans. Needs cargo-deny.
-deny:
-	cargo deny check
