@@ -1,6 +1,6 @@
 # The recipes that README and CI call. Each is one line of work; the rest is in scripts/.
 
-.PHONY: demo test lint unit recordings release smoke load schema
+.PHONY: demo test lint unit recordings release smoke load schema deny
 
 # The main job, with no account and no key.
 demo:
@@ -45,3 +45,7 @@ load:
 # The configuration's JSON Schema, kept in the repository for editors.
 schema:
 	cargo run --locked --bin signalbox -- schema > conf/signalbox.schema.json
+
+# Licences, advisories, bans, sources. Needs cargo-deny and the network.
+deny:
+	cargo deny check
