@@ -1,6 +1,6 @@
 # The recipes that README and CI call. Each is one line of work; the rest is in scripts/.
 
-.PHONY: demo test deps lint unit recordings release smoke load bench schema deny
+.PHONY: demo test deps lint unit recordings release smoke load schema deny
 
 # The main job, with no account and no key.
 demo:
@@ -40,14 +40,8 @@ smoke:
 load:
 	scripts/load
 
-# The paired macro-benchmark: about six minutes.
-bench:
-	cargo build --release --locked --workspace
-	python3 bench/macro/run.py
-
 # The configuration's JSON Schema, kept in the repository for editors.
 schema:
-	mkdir -p conf
 	cargo run --locked --bin signalbox -- schema > conf/signalbox.schema.json
 
 # Licences, advisories, bans, sources. Needs the network and `cargo install cargo-deny --locked`.

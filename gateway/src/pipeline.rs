@@ -23,7 +23,7 @@ async fn answer(app: &App, downstream: &mut Downstream<'_>, record: &mut Record)
     record.principal = Some(principal.clone());
 
     // May this key ask now: requests per minute, requests at once?
-    admit::run(app, &principal, record)?;
+    admit::run(app, &snapshot, &principal, record)?;
 
     // What is asked for? The body is read, bounded in size and time, and parsed once.
     let request = parse::run(&snapshot, downstream, record).await?;

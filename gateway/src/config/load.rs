@@ -33,7 +33,9 @@ pub fn load(path: &Path) -> Result<Loaded, Faults> {
 /// # Errors
 /// Every fault of the text.
 pub fn load_text(text: &str) -> Result<Loaded, Faults> {
-    let tree: Value = match serde_saphyr::from_str(text) {
+    // YAML 1.2: `on`, `off`, `y` are names, not truth values.
+    let options = serde_saphyr::options! { strict_booleans: true };
+    let tree: Value = match serde_saphyr::from_str_with_options(text, options) {
         Ok(Value::Null) => Value::Object(serde_json::Map::new()),
         Ok(tree) => tree,
         Err(error) => {
@@ -200,6 +202,13 @@ models:
     fn a_wrong_choice_lists_the_choices() {
         let faults = load_text("models: {m: {balance: fastest, deployments: []}}").unwrap_err().to_string();
         assert!(faults.contains("models.m.balance") && faults.contains("least_busy"), "{faults}");
+    }
+
+    #[test]
+    fn off_and_y_are_names_and_not_truth_values() {
+        let loaded = load_text("{log: {access: off}, providers: {y: {kind: ollama}}}").unwrap();
+        assert_eq!(loaded.config.log.access, "off");
+        assert!(loaded.config.providers.contains_key("y"));
     }
 
     #[test]

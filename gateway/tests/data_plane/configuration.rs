@@ -1,0 +1,111 @@
+//! Checking and reloading.
+
+use std::process::Command;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::time::Duration;
+
+use crate::gateway::{Gateway, KEY, chat};
+
+/// The example of the design, as it stands.
+const EXAMPLE: &str = include_str!("../../../conf/signalbox.yaml");
+
+fn check(text: &str) -> (Option<i32>, String) {
+    let path =
+        std::env::temp_dir().join(format!("signalbox-check-{}-{}.yaml", std::process::id(), text.len()));
+    std::fs::write(&path, text).unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_signalbox"))
+        .args(["check", "--config"])
+        .arg(&path)
+        .envs([
+            ("SIGNALBOX_ADMIN_TOKEN", "t"),
+            ("OPENAI_API_KEY", "o"),
+            ("ANTHROPIC_API_KEY", "a"),
+            ("DEV_KEY", "d"),
+        ])
+        .output()
+        .unwrap();
+    std::fs::remove_file(&path).unwrap();
+    let text = [output.stdout, output.stderr].concat();
+    (output.status.code(), String::from_utf8(text).unwrap())
+}
+
+#[test]
+fn the_example_is_sound_and_what_is_not_active_is_named() {
+    let (code, text) = check(EXAMPLE);
+    assert_eq!(code, Some(0), "{text}");
+    for section in ["store", "cluster", "cache", "models.auto.route", "keys[0].budget"] {
+        assert!(text.contains(&format!("notice: {section}: is not active yet")), "{section}: {text}");
+    }
+}
+
+#[test]
+fn three_planted_faults_are_all_named_with_their_paths() {
+    let text = EXAMPLE
+        .replace("kind: openai, api_key", "kind: openia, api_key")
+        .replace("fallbacks: [large]", "fallbacks: [lareg]")
+        .replace("total: 10m}", "totl: 10m}");
+    let (code, text) = check(&text);
+    assert_eq!(code, Some(64), "{text}");
+    for path in ["providers.openai.kind", "models.small.fallbacks[0]", "models.small.timeouts.totl"] {
+        assert!(text.contains(path), "{path}: {text}");
+    }
+}
+
+#[tokio::test]
+async fn reloads_under_load_lose_nothing_and_a_broken_file_changes_nothing() {
+    let before = "  m: {deployments: [{provider: mock, model: before}]}";
+    let after = "  m: {deployments: [{provider: mock, model: after}]}";
+    let gateway = Gateway::start(before, "").await;
+    let (stop, served, failed) = (AtomicBool::new(false), AtomicU32::new(0), AtomicU32::new(0));
+    let load = async {
+        let mut ticks = tokio::time::interval(Duration::from_millis(5));
+        while !stop.load(Ordering::Relaxed) {
+            ticks.tick().await;
+            let ok = gateway.chat("m").await.status() == 200;
+            if ok { &served } else { &failed }.fetch_add(1, Ordering::Relaxed);
+        }
+    };
+    let changes = async {
+        for (models, extra, outcome) in
+            [(after, "", "ok"), (before, "nonsense: 1", "refused"), (before, "", "ok")]
+        {
+            gateway.reconfigure(models, extra);
+            let wanted = match outcome {
+                "refused" => "outcome=\"refused\"} 1",
+                _ if models == after => "outcome=\"ok\"} 1",
+                _ => "outcome=\"ok\"} 2",
+            };
+            for _ in 0..1_000 {
+                if gateway.metrics().await.contains(&format!("signalbox_config_reloads_total{{{wanted}")) {
+                    break;
+                }
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+            let expected = if models == after || outcome == "refused" { "mock/after" } else { "mock/before" };
+            assert_eq!(gateway.chat("m").await.headers()["x-signalbox-deployment"], expected, "{outcome}");
+        }
+        stop.store(true, Ordering::Relaxed);
+    };
+    tokio::join!(load, changes);
+    assert_eq!(failed.load(Ordering::Relaxed), 0);
+    assert!(served.load(Ordering::Relaxed) > 100);
+}
+
+#[tokio::test]
+async fn sigterm_lets_a_running_stream_finish_and_ends_the_process_then() {
+    let gateway =
+        Gateway::start("  m: {deployments: [{provider: mock, model: m;gap=20ms;chunks=40}]}", "").await;
+    let body = chat("m", true).to_string();
+    let mut answer = gateway
+        .client
+        .post(gateway.url("/v1/chat/completions"))
+        .bearer_auth(KEY)
+        .body(body)
+        .send()
+        .await
+        .unwrap();
+    answer.chunk().await.unwrap();
+    let pid = gateway.pid().to_string();
+    assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+    assert!(answer.text().await.unwrap().ends_with("data: [DONE]\n\n"));
+}

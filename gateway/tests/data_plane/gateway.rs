@@ -1,0 +1,146 @@
+//! A running gateway and the mock behind it.
+
+use std::net::{SocketAddr, TcpListener};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use mock_upstream::{Mock, Options};
+use serde_json::{Value, json};
+
+pub(crate) const KEY: &str = "sk-test-key-0001";
+
+/// Ends with the test.
+pub(crate) struct Gateway {
+    process: Child,
+    pub(crate) folder: std::path::PathBuf,
+    pub(crate) address: SocketAddr,
+    pub(crate) admin: SocketAddr,
+    pub(crate) mock: Mock,
+    pub(crate) client: reqwest::Client,
+}
+
+impl Gateway {
+    /// `models` and `extra` are YAML; the model `plain` is always there.
+    pub(crate) async fn start(models: &str, extra: &str) -> Self {
+        let mock =
+            Mock::start(SocketAddr::from(([127, 0, 0, 1], 0)), Options { record: 256, ..Options::default() })
+                .await
+                .unwrap();
+        // A port that was free a moment ago may be taken by the time it is listened on.
+        for _ in 0..5 {
+            let mut gateway = Self::spawn(mock.clone(), models, extra);
+            if gateway.becomes_ready().await {
+                return gateway;
+            }
+        }
+        panic!("the gateway did not start: is the test's configuration sound?");
+    }
+
+    fn spawn(mock: Mock, models: &str, extra: &str) -> Self {
+        let (address, admin) = (free_address(), free_address());
+        let folder =
+            std::env::temp_dir().join(format!("signalbox-{}-{}", std::process::id(), address.port()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let config = folder.join("signalbox.yaml");
+        std::fs::write(&config, configuration(address, admin, mock.address(), models, extra)).unwrap();
+        let process = Command::new(env!("CARGO_BIN_EXE_signalbox"))
+            .args(["serve", "--config"])
+            .arg(&config)
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        Self { process, folder, address, admin, mock, client: reqwest::Client::new() }
+    }
+
+    /// Writes another configuration; the gateway notices by itself.
+    pub(crate) fn reconfigure(&self, models: &str, extra: &str) {
+        let text = configuration(self.address, self.admin, self.mock.address(), models, extra);
+        std::fs::write(self.folder.join("signalbox.yaml"), text).unwrap();
+    }
+
+    pub(crate) fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.address)
+    }
+
+    pub(crate) async fn post(&self, path: &str, body: impl Into<reqwest::Body>) -> reqwest::Response {
+        self.client.post(self.url(path)).bearer_auth(KEY).body(body).send().await.unwrap()
+    }
+
+    pub(crate) async fn chat(&self, model: &str) -> reqwest::Response {
+        self.post("/v1/chat/completions", chat(model, false).to_string()).await
+    }
+
+    pub(crate) async fn metrics(&self) -> String {
+        self.client.get(format!("http://{}/metrics", self.admin)).send().await.unwrap().text().await.unwrap()
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.process.id()
+    }
+
+    /// False when the process ended instead.
+    async fn becomes_ready(&mut self) -> bool {
+        let deadline = Instant::now() + Duration::from_secs(30);
+        while self.client.get(self.url("/healthz")).send().await.is_err() {
+            assert!(Instant::now() < deadline, "the gateway neither serves nor ends");
+            if self.process.try_wait().unwrap().is_some() {
+                return false;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        true
+    }
+}
+
+impl Drop for Gateway {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+        let _ = std::fs::remove_dir_all(&self.folder);
+    }
+}
+
+pub(crate) fn chat(model: &str, stream: bool) -> Value {
+    json!({"model": model, "stream": stream, "messages": [{"role": "user", "content": "one two three four"}]})
+}
+
+/// Waits until the condition holds; a test without it would have to sleep and hope.
+pub(crate) async fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while !holds() {
+        assert!(Instant::now() < deadline, "never happened: {what}");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+fn free_address() -> SocketAddr {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+}
+
+fn configuration(
+    address: SocketAddr,
+    admin: SocketAddr,
+    mock: SocketAddr,
+    models: &str,
+    extra: &str,
+) -> String {
+    format!(
+        "
+listen: {address}
+admin: {{listen: {admin}}}
+log: {{access: 'off', level: error}}
+providers:
+  mock: {{kind: openai, base_url: 'http://{mock}/v1', api_key: upstream-credential-1}}
+  claude: {{kind: anthropic, base_url: 'http://{mock}', api_key: upstream-credential-2}}
+  dead: {{kind: openai, base_url: 'http://127.0.0.1:9/v1', api_key: upstream-credential-3}}
+models:
+  plain: {{deployments: [{{provider: mock, model: plain}}]}}
+{models}
+keys:
+  - {{name: test, key: {KEY}, models: ['*']}}
+  - {{name: narrow, key: sk-narrow-key, models: [plain]}}
+  - {{name: limited, key: sk-limited-key, rpm: 2}}
+{extra}
+"
+    )
+}
