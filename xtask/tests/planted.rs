@@ -67,7 +67,7 @@ fn the_arrows_of_the_architecture_are_accepted() {
             ),
         ),
         ("bench", &format!("{below}\ngateway = {{ path = \"../gateway\" }}\npingora-proxy = \"0.9\"")),
-        ("xtask", "[dependencies]\ngateway = { path = \"../gateway\" }"),
+        ("xtask", "[dependencies]\nanyhow = \"1\"\ncargo_metadata = \"0.23\""),
     ]);
     assert_eq!(found, []);
 }
@@ -89,6 +89,18 @@ fn the_domain_may_not_look_up() {
     let text =
         only(&violations(&[("domain", "[dependencies]\nstore = { path = \"../store\" }"), ("store", "")]));
     assert!(text.contains("`domain` depends on `store`") && text.contains("may use none"), "{text}");
+}
+
+#[test]
+fn the_checks_and_the_mock_upstream_use_none_of_ours() {
+    for krate in ["xtask", "mock-upstream"] {
+        let table = "[dependencies]\ndomain = { path = \"../domain\" }";
+        let text = only(&violations(&[(krate, table), ("domain", "")]));
+        assert!(
+            text.contains(&format!("`{krate}` depends on `domain`")) && text.contains("may use none"),
+            "{text}"
+        );
+    }
 }
 
 #[test]
