@@ -4,6 +4,7 @@
 pub mod admin;
 pub mod app;
 pub mod background;
+pub mod body_buffer;
 pub mod cli;
 pub mod config;
 pub mod demo;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use domain::Usage;
+use domain::{Micros, Usage};
 use http::{HeaderName, HeaderValue};
 use providers::{Operation, RequestHead, WireFormat};
 
@@ -105,6 +105,11 @@ impl Record {
             status: 0,
             outcome: "",
         }
+    }
+
+    /// What the answer cost, when both the price and the usage are known.
+    pub fn cost(&self) -> Option<Micros> {
+        Some(self.deployment.as_ref()?.price?.cost(self.usage.as_ref()?))
     }
 
     /// Our own time so far.

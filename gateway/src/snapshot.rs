@@ -113,8 +113,9 @@ impl Snapshot {
         }
         let mut models = HashMap::new();
         for (name, model) in &config.models {
-            let resolved = Model::new(name, model, &providers, registry, metrics);
-            models.insert(ModelName::from(name.as_str()), Arc::new(resolved));
+            let deployments = deployments(name, model, &providers, registry, metrics);
+            let name = ModelName::from(name.as_str());
+            models.insert(name.clone(), Arc::new(Model::new(name, model, deployments)));
         }
         let direct = providers
             .iter()
@@ -144,7 +145,8 @@ impl Snapshot {
             series: template.series.clone(),
         };
         // The label is `provider/*`: a name that the client chose must not become one.
-        Some(Arc::new(Model::bare(ModelName::from(template.id.as_str()), vec![Arc::new(deployment)])))
+        let label = ModelName::from(template.id.as_str());
+        Some(Arc::new(Model::new(label, &ModelConfig::default(), vec![Arc::new(deployment)])))
     }
 
     /// Public names a principal may ask for, sorted.
@@ -154,28 +156,20 @@ impl Snapshot {
         models.sort_by(|a, b| a.name.cmp(&b.name));
         models
     }
+
+    /// Their names, for telling a client that asked for another.
+    pub fn visible_names(&self, principal: &Principal) -> String {
+        let visible = self.visible_models(principal);
+        visible.iter().map(|model| model.name.as_str()).collect::<Vec<_>>().join(", ")
+    }
 }
 
 impl Model {
-    fn new(
-        name: &str,
-        config: &ModelConfig,
-        providers: &HashMap<ProviderName, Arc<Provider>>,
-        registry: &Registry,
-        metrics: &Metrics,
-    ) -> Self {
-        let mut deployments: Vec<Arc<Deployment>> = Vec::with_capacity(config.deployments.len());
-        for target in &config.deployments {
-            let Some(provider) = providers.get(target.provider.as_str()) else { continue };
-            let pair = format!("{}/{}", target.provider, target.model);
-            let same =
-                deployments.iter().filter(|known| known.id.as_str().split('#').next() == Some(&pair)).count();
-            deployments.push(Arc::new(deployment(name, target, provider, same, registry, metrics)));
-        }
+    fn new(name: ModelName, config: &ModelConfig, deployments: Vec<Arc<Deployment>>) -> Self {
         let balancer = Balancer::new(config.balance, deployments.len());
         let timeouts = &config.timeouts;
         Self {
-            name: ModelName::from(name),
+            name,
             balancer,
             attempts: config.retries.attempts.max(1),
             backoff: Backoff { initial: config.retries.backoff.initial.0, max: config.retries.backoff.max.0 },
@@ -193,15 +187,24 @@ impl Model {
             deployments,
         }
     }
+}
 
-    fn bare(name: ModelName, deployments: Vec<Arc<Deployment>>) -> Self {
-        let mut model =
-            Self::new("", &ModelConfig::default(), &HashMap::new(), &Registry::default(), Metrics::global());
-        model.name = name;
-        model.balancer = Balancer::new(crate::config::BalanceStrategy::Weighted, deployments.len());
-        model.deployments = deployments;
-        model
+fn deployments(
+    model: &str,
+    config: &ModelConfig,
+    providers: &HashMap<ProviderName, Arc<Provider>>,
+    registry: &Registry,
+    metrics: &Metrics,
+) -> Vec<Arc<Deployment>> {
+    let mut deployments: Vec<Arc<Deployment>> = Vec::with_capacity(config.deployments.len());
+    for target in &config.deployments {
+        let Some(provider) = providers.get(target.provider.as_str()) else { continue };
+        let pair = format!("{}/{}", target.provider, target.model);
+        let same =
+            deployments.iter().filter(|known| known.id.as_str().split('#').next() == Some(&pair)).count();
+        deployments.push(Arc::new(deployment(model, target, provider, same, registry, metrics)));
     }
+    deployments
 }
 
 fn deployment(

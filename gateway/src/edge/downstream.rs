@@ -4,19 +4,18 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http::header;
 use pingora::http::ResponseHeader;
 use pingora::proxy::Session;
 
+use crate::body_buffer::{BodyBuffer, TooLong};
 use crate::error::GatewayError;
 
 /// What is left of an unread body is read and thrown away up to this time, to keep the connection.
 const DRAIN_TIME: Duration = Duration::from_secs(5);
 /// A larger rest, in bytes, is not worth reading.
 const DRAIN_LIMIT: usize = 1 << 20;
-/// First guess, in bytes, for a body without a length.
-const BODY_CAPACITY: usize = 64 << 10;
 
 /// One client request.
 pub struct Downstream<'a> {
@@ -97,27 +96,13 @@ impl<'a> Downstream<'a> {
     }
 
     async fn collect(&mut self, limit: u64, length: Option<usize>) -> Result<Bytes, GatewayError> {
-        let mut first = Bytes::new();
-        let mut rest = BytesMut::new();
+        let mut body = BodyBuffer::new(usize::try_from(limit).unwrap_or(usize::MAX), length);
         loop {
             let chunk = self.session.downstream_session.read_request_body().await;
             let Some(chunk) = chunk.map_err(|_| GatewayError::ClientGone)? else { break };
-            if (first.len() + rest.len() + chunk.len()) as u64 > limit {
-                return Err(GatewayError::BodyTooLarge { limit });
-            }
-            if first.is_empty() && rest.is_empty() {
-                // Most bodies come in one piece, which is not copied.
-                first = chunk;
-                continue;
-            }
-            if rest.is_empty() {
-                rest.reserve(length.unwrap_or(BODY_CAPACITY));
-                rest.extend_from_slice(&first);
-                first = Bytes::new();
-            }
-            rest.extend_from_slice(&chunk);
+            body.push(chunk).map_err(|TooLong| GatewayError::BodyTooLarge { limit })?;
         }
-        Ok(if rest.is_empty() { first } else { rest.freeze() })
+        Ok(body.finish())
     }
 
     /// Resolves when the client has closed its connection or reset its stream. The body must have been read.

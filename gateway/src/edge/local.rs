@@ -74,7 +74,7 @@ async fn models(
             let model = visible.iter().find(|model| model.name.as_str() == id);
             let model = model.ok_or_else(|| GatewayError::UnknownModel {
                 model: id.to_owned(),
-                known: visible.iter().map(|model| model.name.as_str()).collect::<Vec<_>>().join(", "),
+                known: snapshot.visible_names(&principal),
             })?;
             serde_json::to_vec(&object(model))
         }

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use http::{HeaderValue, Uri, header};
+use http::{Uri, header};
 use pingora::http::RequestHeader;
 use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, ErrorSource, ErrorType, Result};
@@ -103,9 +103,7 @@ pub(super) fn rewrite(
     for (name, value) in &provider.headers {
         upstream.insert_header(name, value)?;
     }
-    if let Some(trace) = trace
-        && let Ok(value) = HeaderValue::try_from(trace.child(fastrand::u64(1..)))
-    {
+    if let Some(value) = trace.and_then(TraceContext::child_header) {
         upstream.insert_header("traceparent", value)?;
     }
     upstream.insert_header(header::ACCEPT_ENCODING, "identity")

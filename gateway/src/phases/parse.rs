@@ -7,6 +7,7 @@ use crate::edge::Downstream;
 use crate::error::GatewayError;
 use crate::request::{Record, Request};
 use crate::snapshot::Snapshot;
+use crate::telemetry::TraceContext;
 
 /// Headers of the client that a provider of the same format should see.
 const PASSED_ON: [&str; 5] =
@@ -55,9 +56,7 @@ fn headers(
             headers.push((HeaderName::from_static(name), value));
         }
     }
-    if let Some(trace) = &record.trace
-        && let Ok(value) = HeaderValue::try_from(trace.child(fastrand::u64(1..)))
-    {
+    if let Some(value) = record.trace.as_ref().and_then(TraceContext::child_header) {
         headers.push((HeaderName::from_static("traceparent"), value));
     }
     Ok(headers)

@@ -28,8 +28,7 @@ pub fn run(record: &mut Record) {
         }
     }
     if let (Some(deployment), Some(usage)) = (&record.deployment, &record.usage) {
-        let cost = deployment.price.map_or_else(Default::default, |price| price.cost(usage));
-        deployment.series.used(usage, cost);
+        deployment.series.used(usage, record.cost().unwrap_or_default());
     }
     if !record.app.access_log.is_off() {
         log(record);
@@ -52,7 +51,6 @@ fn settle(record: &Record) {
 
 fn log(record: &Record) {
     let usage = record.usage.unwrap_or_default();
-    let price = record.deployment.as_ref().and_then(|deployment| deployment.price);
     let micros = |duration: std::time::Duration| u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
     record.app.access_log.append(&AccessLine {
         time: rfc3339(SystemTime::now()),
@@ -69,7 +67,7 @@ fn log(record: &Record) {
         fallback: record.fallback,
         prompt_tokens: usage.prompt,
         completion_tokens: usage.completion,
-        cost_micros: price.map_or(0, |price| price.cost(&usage).0),
+        cost_micros: record.cost().unwrap_or_default().0,
         duration_us: micros(record.started.elapsed()),
         ttft_us: record.ttft.map(micros),
         overhead_us: micros(record.overhead()),

@@ -37,9 +37,8 @@ async fn whole(
     record.usage = answer.usage;
     let mut head = header(record, 200, "application/json")?;
     put(&mut head, "content-length", answer.body.len().to_string())?;
-    let cost = record.deployment.as_ref().and_then(|deployment| deployment.price).zip(answer.usage);
-    if let Some((price, usage)) = cost {
-        put(&mut head, "x-signalbox-cost-usd", price.cost(&usage).to_string())?;
+    if let Some(cost) = record.cost() {
+        put(&mut head, "x-signalbox-cost-usd", cost.to_string())?;
     }
     downstream.write_head(head).await?;
     downstream.write(answer.body, true).await?;

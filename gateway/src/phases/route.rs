@@ -24,8 +24,7 @@ pub fn run(
     let wanted = request.head.model.as_str();
     let public = snapshot.models.contains_key(wanted);
     let Some(model) = snapshot.model(wanted) else {
-        let visible = snapshot.visible_models(principal);
-        let known = visible.iter().map(|model| model.name.as_str()).collect::<Vec<_>>().join(", ");
+        let known = snapshot.visible_names(principal);
         return Err(GatewayError::UnknownModel { model: wanted.to_owned(), known });
     };
     if !principal.may_use(wanted, public) {

@@ -3,6 +3,8 @@
 
 use std::fmt::Write;
 
+use http::HeaderValue;
+
 /// A valid `traceparent`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TraceContext {
@@ -32,8 +34,12 @@ impl TraceContext {
         sound.then(|| Self { trace_id: trace_id.to_owned(), flags: flags.to_owned() })
     }
 
-    /// The header for the upstream, with a new span id.
-    pub fn child(&self, span_id: u64) -> String {
+    /// The header for the upstream, with a random span id.
+    pub fn child_header(&self) -> Option<HeaderValue> {
+        HeaderValue::try_from(self.child(fastrand::u64(1..))).ok()
+    }
+
+    fn child(&self, span_id: u64) -> String {
         let mut header = String::with_capacity(55);
         let _ = write!(header, "00-{}-{:016x}-{}", self.trace_id, span_id.max(1), self.flags);
         header

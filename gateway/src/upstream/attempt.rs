@@ -5,7 +5,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use domain::{FailureKind, Usage};
 use http::{HeaderName, HeaderValue, Method, header};
 use pingora::connectors::http::Connector;
@@ -16,14 +16,15 @@ use pingora::{Error, ErrorType};
 use providers::{Answer, AnswerStream, Operation, RequestHead, StreamFault};
 
 use super::content_coding::ContentCoding;
+use super::resolve::IDLE_CONNECTION;
 use super::{AttemptFailure, Deployment, InFlight, ProviderReply, classify, connect_failure, retry_after};
+use crate::body_buffer::{BodyBuffer, TooLong};
 use crate::snapshot::Timeouts;
 
 /// Error bodies are read up to this size; what lies behind it explains nothing.
 const ERROR_BODY_LIMIT: usize = 256 << 10;
 /// How often a pooled connection that turns out to be dead is replaced within one attempt.
 const STALE_CONNECTIONS: usize = 3;
-const IDLE_CONNECTION: Duration = Duration::from_secs(55);
 
 /// What is the same for every attempt of one request.
 #[derive(Clone, Copy)]
@@ -278,8 +279,7 @@ impl Attempt<'_> {
         coding: &mut ContentCoding,
         limit: usize,
     ) -> Result<Bytes, AttemptFailure> {
-        let mut first = Bytes::new();
-        let mut rest = BytesMut::new();
+        let mut body = BodyBuffer::new(limit, None);
         loop {
             session.set_read_timeout(Some(self.timeouts.idle.min(self.remaining())));
             let chunk = match session.read_response_body().await {
@@ -290,21 +290,12 @@ impl Attempt<'_> {
             let chunk = coding
                 .decode(chunk, limit)
                 .map_err(|reason| connect_failure(FailureKind::Malformed, reason))?;
-            if first.len() + rest.len() + chunk.len() > limit {
+            body.push(chunk).map_err(|TooLong| {
                 let text = format!("the provider's answer is longer than {limit} bytes (limits.answer)");
-                return Err(connect_failure(FailureKind::Malformed, text).into());
-            }
-            if first.is_empty() && rest.is_empty() {
-                first = chunk;
-            } else {
-                if rest.is_empty() {
-                    rest.extend_from_slice(&first);
-                    first = Bytes::new();
-                }
-                rest.extend_from_slice(&chunk);
-            }
+                connect_failure(FailureKind::Malformed, text)
+            })?;
         }
-        Ok(if rest.is_empty() { first } else { rest.freeze() })
+        Ok(body.finish())
     }
 
     fn broken(&self, error: &Error, silent: FailureKind) -> domain::Failure {

@@ -11,7 +11,7 @@ use pingora::upstreams::peer::HttpPeer;
 use super::Origin;
 
 /// Connections idle for longer are closed by us, before the provider does it under a request.
-const IDLE: Duration = Duration::from_secs(55);
+pub(super) const IDLE_CONNECTION: Duration = Duration::from_secs(55);
 
 /// The current peer of one provider.
 #[derive(Debug)]
@@ -74,6 +74,6 @@ fn current_address(peer: &HttpPeer) -> SocketAddr {
 
 fn peer(origin: &Origin, address: SocketAddr) -> HttpPeer {
     let mut peer = HttpPeer::new(address, origin.tls, origin.host.clone());
-    peer.options.idle_timeout = Some(IDLE);
+    peer.options.idle_timeout = Some(IDLE_CONNECTION);
     peer
 }

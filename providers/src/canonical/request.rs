@@ -3,6 +3,7 @@
 use serde_json::{Map, Number, Value};
 
 use super::{Message, Part};
+use crate::fields::take;
 
 /// One request, without model and format.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -28,6 +29,26 @@ pub(crate) struct ChatRequest {
     pub(crate) particular: Vec<String>,
     /// Top-level fields that the source format does not know. They are passed on.
     pub(crate) rest: Map<String, Value>,
+}
+
+impl ChatRequest {
+    /// Sorts what decoding has left in the body: fields without a neutral meaning that ask for something
+    /// become `particular`, fields that the source format does not know become `rest`.
+    pub(crate) fn keep_rest(
+        &mut self,
+        mut left: Map<String, Value>,
+        particular: &[&str],
+        is_default: fn(&str, &Value) -> bool,
+    ) {
+        for field in particular {
+            if take(&mut left, field).is_some_and(|value| !is_default(field, &value)) {
+                self.particular.push((*field).to_owned());
+            }
+        }
+        take(&mut left, "model");
+        left.retain(|_, value| !value.is_null());
+        self.rest = left;
+    }
 }
 
 /// A tool the model may call.

@@ -45,14 +45,7 @@ pub(crate) fn decode_request(body: &[u8]) -> Result<ChatRequest, Untranslatable>
     take_output_config(&mut map, &mut request)?;
     // Where to cut the prompt for the provider's cache; others cut it by themselves.
     take(&mut map, "cache_control");
-    for field in PARTICULAR {
-        if take(&mut map, field).is_some_and(|value| !is_default(field, &value)) {
-            request.particular.push(field.to_owned());
-        }
-    }
-    take(&mut map, "model");
-    map.retain(|_, value| !value.is_null());
-    request.rest = map;
+    request.keep_rest(map, &PARTICULAR, is_default);
     Ok(request)
 }
 

@@ -66,14 +66,7 @@ pub(crate) fn decode_request(body: &[u8]) -> Result<ChatRequest, Untranslatable>
     for field in BOOKKEEPING {
         take(&mut map, field);
     }
-    for field in PARTICULAR {
-        if take(&mut map, field).is_some_and(|value| !is_default(field, &value)) {
-            request.particular.push(field.to_owned());
-        }
-    }
-    take(&mut map, "model");
-    map.retain(|_, value| !value.is_null());
-    request.rest = map;
+    request.keep_rest(map, &PARTICULAR, is_default);
     Ok(request)
 }
 
