@@ -1,6 +1,7 @@
 //! The life of the process: what all requests share, and how the server is put together.
 
-use std::io::Write;
+use std::io::{ErrorKind, Write};
+use std::net::TcpListener;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -96,7 +97,7 @@ impl App {
 /// Serves until a signal ends the process. `ready` runs right before the listeners open.
 ///
 /// # Errors
-/// When the gateway cannot start.
+/// When the gateway cannot start, for example because an address is taken.
 pub fn serve(
     config: &Config,
     path: Option<PathBuf>,
@@ -104,6 +105,12 @@ pub fn serve(
     ready: impl FnOnce(),
 ) -> anyhow::Result<()> {
     start_tracing(&config.log.level);
+    // With `upgrade` the addresses are still the running gateway's, and its sockets are handed over.
+    if !upgrade {
+        for (field, address) in [("listen", &config.listen), ("admin.listen", &config.admin.listen)] {
+            check_address(field, address)?;
+        }
+    }
     let app = App::new(config)?;
     let options = Opt { upgrade, ..Opt::default() };
     let mut server = Server::new_with_opt_and_conf(Some(options), server_conf(config));
@@ -137,6 +144,17 @@ pub fn serve(
     ready();
     tracing::info!(listen = config.listen, admin = config.admin.listen, "serving");
     server.run_forever()
+}
+
+/// Binds an address and lets it go again. Pingora repeats a failed bind for half a minute and then panics.
+fn check_address(field: &str, address: &str) -> anyhow::Result<()> {
+    match TcpListener::bind(address) {
+        Ok(_) => Ok(()),
+        Err(error) if error.kind() == ErrorKind::AddrInUse => anyhow::bail!(
+            "{field}: {address} is taken by another process: end that one, or set another address"
+        ),
+        Err(error) => anyhow::bail!("{field}: {address} cannot be listened on: {error}"),
+    }
 }
 
 fn server_conf(config: &Config) -> ServerConf {
