@@ -94,6 +94,22 @@ impl App {
     }
 }
 
+/// How listening sockets go from one process to the next (SIGQUIT to the old one).
+#[derive(Clone, Debug, Default)]
+pub struct HandOver {
+    /// This process takes over.
+    pub upgrade: bool,
+    /// Where the two meet; by default a file named after the address, so that several gateways do not meet.
+    pub socket: Option<PathBuf>,
+}
+
+impl HandOver {
+    fn socket(&self, listen: &str) -> String {
+        let by_address = || std::env::temp_dir().join(format!("signalbox-{}.sock", listen.replace(':', "-")));
+        self.socket.clone().unwrap_or_else(by_address).to_string_lossy().into_owned()
+    }
+}
+
 /// Serves until a signal ends the process. `ready` runs right before the listeners open.
 ///
 /// # Errors
@@ -101,19 +117,20 @@ impl App {
 pub fn serve(
     config: &Config,
     path: Option<PathBuf>,
-    upgrade: bool,
+    hand_over: &HandOver,
     ready: impl FnOnce(),
 ) -> anyhow::Result<()> {
     start_tracing(&config.log.level);
-    // With `upgrade` the addresses are still the running gateway's, and its sockets are handed over.
-    if !upgrade {
+    // With an upgrade the addresses are still the running gateway's, and its sockets are handed over.
+    if !hand_over.upgrade {
         for (field, address) in [("listen", &config.listen), ("admin.listen", &config.admin.listen)] {
             check_address(field, address)?;
         }
     }
     let app = App::new(config)?;
-    let options = Opt { upgrade, ..Opt::default() };
-    let mut server = Server::new_with_opt_and_conf(Some(options), server_conf(config));
+    let options = Opt { upgrade: hand_over.upgrade, ..Opt::default() };
+    let mut server =
+        Server::new_with_opt_and_conf(Some(options), server_conf(config, hand_over.socket(&config.listen)));
     server.bootstrap();
 
     let mut public = ProxyServiceBuilder::new(&server.configuration, Edge::new(app.clone()))
@@ -157,13 +174,14 @@ fn check_address(field: &str, address: &str) -> anyhow::Result<()> {
     }
 }
 
-fn server_conf(config: &Config) -> ServerConf {
+fn server_conf(config: &Config, upgrade_sock: String) -> ServerConf {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     ServerConf {
         threads: if config.threads == 0 { cores } else { config.threads },
         grace_period_seconds: Some(config.drain.0.as_secs()),
         graceful_shutdown_timeout_seconds: Some(SHUTDOWN_TIMEOUT.as_secs()),
         upstream_keepalive_pool_size: POOL_SIZE,
+        upgrade_sock,
         // The raw pass-through must not repeat what it cannot replay.
         max_retries: 1,
         ..ServerConf::default()

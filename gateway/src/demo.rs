@@ -9,33 +9,26 @@ use std::process::ExitCode;
 use anyhow::Context;
 use mock_upstream::{Mock, Options};
 
-use crate::app;
+use crate::app::{self, HandOver};
 use crate::config::{self, SecretSource};
 
-/// The demo's public address and its admin address, where no variable names another, and the mock's.
-const LISTEN: (&str, &str) = ("SIGNALBOX_DEMO_LISTEN", "127.0.0.1:8080");
-const ADMIN: (&str, &str) = ("SIGNALBOX_DEMO_ADMIN", "127.0.0.1:9090");
+/// The mock's address.
 const MOCK: ([u8; 4], u16) = ([127, 0, 0, 1], 0);
 const KEY: &str = "sk-demo-signalbox";
 
-/// Runs the demo until it is interrupted.
+/// Runs the demo on these two addresses until it is interrupted.
 ///
 /// # Errors
 /// When one of the addresses is taken.
-pub fn run() -> anyhow::Result<ExitCode> {
+pub fn run(listen: &str, admin: &str) -> anyhow::Result<ExitCode> {
     let (started, address) = std::sync::mpsc::channel();
     std::thread::Builder::new().name("mock-provider".to_owned()).spawn(move || serve_mock(&started))?;
     let mock = address.recv().context("the mock provider did not start")??;
-    let (listen, admin) = (address_of(LISTEN), address_of(ADMIN));
-    let text = configuration(&listen, &admin, mock);
+    let text = configuration(listen, admin, mock);
     let loaded = config::load_text(&text).context("the demo's own configuration is wrong")?;
     let models: Vec<String> = loaded.config.models.keys().cloned().collect();
-    app::serve(&loaded.config, None, false, || introduce(&listen, &admin, &models))?;
+    app::serve(&loaded.config, None, &HandOver::default(), || introduce(listen, admin, &models))?;
     Ok(ExitCode::SUCCESS)
-}
-
-fn address_of((variable, otherwise): (&str, &str)) -> String {
-    std::env::var(variable).ok().filter(|address| !address.is_empty()).unwrap_or_else(|| otherwise.to_owned())
 }
 
 fn serve_mock(started: &std::sync::mpsc::Sender<std::io::Result<SocketAddr>>) {
@@ -119,9 +112,12 @@ mod tests {
 
     #[test]
     fn the_demo_configuration_is_sound() {
-        let loaded =
-            config::load_text(&configuration(LISTEN.1, ADMIN.1, SocketAddr::from(([127, 0, 0, 1], 9_000))))
-                .unwrap();
+        let loaded = config::load_text(&configuration(
+            "127.0.0.1:1",
+            "127.0.0.1:2",
+            SocketAddr::from(([127, 0, 0, 1], 9_000)),
+        ))
+        .unwrap();
         assert!(loaded.config.models.contains_key("demo-fallback"));
         assert_eq!(loaded.config.keys.len(), 1);
     }
