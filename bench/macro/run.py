@@ -78,7 +78,7 @@ def main():
     parser.add_argument("--million", action="store_true", help="also the memory after a million requests")
     parser.add_argument("--out", type=pathlib.Path, help="default: bench/results/DATE.md")
     arguments = parser.parse_args()
-    build() if not os.environ.get("SKIP_BUILD") else None
+    build()
     mock = Mock(ROOT)
     mock.start(arguments.core)
     try:
