@@ -1,5 +1,7 @@
 //! Chooses between passing a request through and decoding it from one format to encode it in another.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 
 use crate::fields::unsupported;
@@ -8,8 +10,8 @@ use crate::{MalformedAnswer, Operation, ProviderSpec, RequestHead, WireFormat, f
 /// What goes to the provider.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UpstreamRequest {
-    /// Joined onto the path of the base URL.
-    pub path: &'static str,
+    /// Joined onto the path of the base URL; may carry a query.
+    pub path: Cow<'static, str>,
     /// The body.
     pub body: Bytes,
 }
@@ -57,7 +59,7 @@ pub fn encode_request(
     let client = operation.wire_format();
     if client == spec.format {
         let body = splice_model(body, &head.model_span, upstream_model);
-        return Ok(UpstreamRequest { path: operation.upstream_path(), body });
+        return Ok(UpstreamRequest { path: Cow::Borrowed(operation.upstream_path()), body });
     }
     let request = formats::decode_request(client, body)?;
     if let Some(field) = request.particular.first().filter(|_| !drop_params) {
@@ -68,7 +70,7 @@ pub fn encode_request(
         WireFormat::OpenAi => Operation::ChatCompletions,
         WireFormat::Anthropic => Operation::Messages,
     };
-    Ok(UpstreamRequest { path: operation.upstream_path(), body: Bytes::from(body) })
+    Ok(UpstreamRequest { path: Cow::Borrowed(operation.upstream_path()), body: Bytes::from(body) })
 }
 
 /// A whole answer of the provider's format in the client's.

@@ -73,7 +73,12 @@ impl Progress {
             StreamEvent::Finish { .. } => self.finished = true,
             StreamEvent::Usage(usage) => self.usage = Some(*usage),
             StreamEvent::Done => self.complete = true,
-            StreamEvent::Start { .. } | StreamEvent::Arguments(_) => {}
+            StreamEvent::SealedReasoning(_) => self.content = true,
+            StreamEvent::Start { .. }
+            | StreamEvent::Arguments(_)
+            | StreamEvent::Signature(_)
+            | StreamEvent::Logprobs(_)
+            | StreamEvent::Choice(_) => {}
         }
     }
 }

@@ -110,7 +110,7 @@ impl Attempt<'_> {
         };
         let in_flight = self.deployment.state.begin();
         let started = Instant::now();
-        let result = self.exchange(request.path, &request.body, in_flight).await;
+        let result = self.exchange(&request.path, &request.body, in_flight).await;
         Outcome { result, waited: started.elapsed() }
     }
 

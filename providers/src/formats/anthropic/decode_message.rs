@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 
 use crate::Untranslatable;
-use crate::canonical::{Media, Message, Part, Role};
+use crate::canonical::{Maker, Media, Message, Part, Role, Signature};
 use crate::fields::{
     inexpressible, misshapen, need_object, need_text, take, take_flag, take_list, take_text,
 };
@@ -64,7 +64,8 @@ fn decode_block(block: Value, path: &str) -> Result<Option<Part>, Untranslatable
         },
         "thinking" => Part::Reasoning {
             text: need_text(&mut map, "thinking", path)?,
-            signature: take_text(&mut map, "signature", path)?,
+            signature: take_text(&mut map, "signature", path)?
+                .map(|value| Signature { maker: Maker::Anthropic, value }),
         },
         // Only Anthropic can read it.
         "redacted_thinking" => return Ok(None),

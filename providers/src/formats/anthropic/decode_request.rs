@@ -4,7 +4,7 @@ use serde_json::{Map, Value};
 
 use super::decode_message::{take_content, take_messages};
 use crate::Untranslatable;
-use crate::canonical::{AnswerSchema, ChatRequest, Tool, ToolChoice};
+use crate::canonical::{AnswerFormat, AnswerSchema, ChatRequest, Tool, ToolChoice};
 use crate::fields::{
     inexpressible, misshapen, need_object, need_text, object, take, take_flag, take_list, take_number,
     take_text, take_texts,
@@ -71,6 +71,7 @@ fn decode_tool(tool: Value, path: &str) -> Result<Tool, Untranslatable> {
         description: take_text(&mut map, "description", path)?,
         parameters: take(&mut map, "input_schema"),
         strict: take_flag(&mut map, "strict")?,
+        cache_point: None,
         rest: Map::new(),
     };
     Ok(tool)
@@ -94,12 +95,13 @@ fn take_tool_choice(map: &mut Map<String, Value>, request: &mut ChatRequest) -> 
 fn take_output_config(map: &mut Map<String, Value>, request: &mut ChatRequest) -> Result<(), Untranslatable> {
     let Some(config) = take(map, "output_config") else { return Ok(()) };
     let mut config = need_object(config, "output_config")?;
-    request.effort = take_text(&mut config, "effort", "output_config")?;
+    request.reasoning.effort = take_text(&mut config, "effort", "output_config")?;
     if let Some(format) = take(&mut config, "format") {
         let mut format = need_object(format, "output_config.format")?;
         let schema = take(&mut format, "schema")
             .ok_or_else(|| misshapen("output_config.format.schema", "an object"))?;
-        request.schema = Some(AnswerSchema { name: None, schema, strict: Some(true) });
+        let wanted = AnswerSchema { name: None, schema, strict: Some(true) };
+        request.format = Some(AnswerFormat::Schema(wanted));
     }
     request.particular.extend(config.keys().map(|field| format!("output_config.{field}")));
     Ok(())

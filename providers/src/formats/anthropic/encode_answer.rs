@@ -11,18 +11,20 @@ use crate::canonical::{ChatAnswer, Finish, Part};
 /// # Errors
 /// The reason, when a tool call's arguments are no JSON object although the answer is complete.
 pub(crate) fn encode_answer(answer: &ChatAnswer) -> Result<Vec<u8>, String> {
-    let mut content = Vec::with_capacity(answer.parts.len());
-    for part in &answer.parts {
-        content.extend(encode_part(part, answer.finish)?);
+    // The format has no second answer; a request of this format cannot have asked for one.
+    let choice = answer.choices.first().ok_or("the answer has no content")?;
+    let mut content = Vec::with_capacity(choice.parts.len());
+    for part in &choice.parts {
+        content.extend(encode_part(part, choice.finish)?);
     }
-    let stop_sequence = answer.stop_sequence.as_deref();
+    let stop_sequence = choice.stop_sequence.as_deref();
     let body = json!({
         "id": answer.id,
         "type": "message",
         "role": "assistant",
         "model": answer.model,
         "content": content,
-        "stop_reason": write_finish(answer.finish, stop_sequence),
+        "stop_reason": write_finish(choice.finish, stop_sequence),
         "stop_sequence": stop_sequence,
         "usage": encode_usage(&answer.usage),
     });
@@ -33,7 +35,7 @@ fn encode_part(part: &Part, finish: Finish) -> Result<Option<Value>, String> {
     Ok(match part {
         Part::Text { text, .. } => Some(json!({ "type": "text", "text": text })),
         Part::Reasoning { text, signature } => {
-            let signature = signature.as_deref().unwrap_or_default();
+            let signature = signature.as_ref().map_or("", |signature| signature.value.as_str());
             Some(json!({ "type": "thinking", "thinking": text, "signature": signature }))
         }
         Part::ToolCall { id, name, arguments } => {
@@ -42,7 +44,11 @@ fn encode_part(part: &Part, finish: Finish) -> Result<Option<Value>, String> {
             Some(json!({ "type": "tool_use", "id": id, "name": name, "input": input }))
         }
         // A model's answer holds nothing else.
-        Part::Image(_) | Part::Document { .. } | Part::ToolResult { .. } => None,
+        Part::Image(_)
+        | Part::Document { .. }
+        | Part::ToolResult { .. }
+        | Part::SealedReasoning(_)
+        | Part::CachePoint(_) => None,
     })
 }
 

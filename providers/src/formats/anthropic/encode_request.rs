@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use crate::Untranslatable;
-use crate::canonical::{ChatRequest, Media, Message, Part, Role, Tool, ToolChoice};
+use crate::canonical::{AnswerFormat, ChatRequest, Media, Message, Part, Role, Tool, ToolChoice};
 use crate::fields::{inexpressible, misshapen, unsupported};
 
 /// What Anthropic is given when neither client nor catalogue says: every request needs a limit.
@@ -71,14 +71,14 @@ pub(crate) fn encode_request(
 
 fn encode_output_config(request: &ChatRequest, drop_params: bool) -> Result<Option<Value>, Untranslatable> {
     let mut config = Map::new();
-    match request.effort.as_deref() {
+    match request.reasoning.effort.as_deref() {
         Some(effort @ ("low" | "medium" | "high" | "xhigh" | "max")) => {
             config.insert("effort".to_owned(), effort.into());
         }
         Some(_) if !drop_params => return Err(unsupported("reasoning_effort")),
         _ => {}
     }
-    if let Some(wanted) = &request.schema {
+    if let Some(AnswerFormat::Schema(wanted)) = &request.format {
         config.insert("format".to_owned(), json!({ "type": "json_schema", "schema": wanted.schema }));
     }
     Ok((!config.is_empty()).then_some(Value::Object(config)))
@@ -146,10 +146,12 @@ fn encode_part(part: &Part, path: &str) -> Result<Option<Value>, Untranslatable>
             block
         }
         Part::Reasoning { text, signature: Some(signature) } => {
-            json!({ "type": "thinking", "thinking": text, "signature": signature })
+            json!({ "type": "thinking", "thinking": text, "signature": signature.value })
         }
         // Thinking is taken back only with its signature.
-        Part::Reasoning { signature: None, .. } => return Ok(None),
+        Part::Reasoning { signature: None, .. } | Part::SealedReasoning(_) | Part::CachePoint(_) => {
+            return Ok(None);
+        }
     }))
 }
 

@@ -53,6 +53,10 @@ impl StreamEncoder {
                 self.close(out);
                 self.finish = Some((finish, stop_sequence));
             }
+            StreamEvent::Signature(_)
+            | StreamEvent::SealedReasoning(_)
+            | StreamEvent::Logprobs(_)
+            | StreamEvent::Choice(_) => {}
             StreamEvent::Usage(usage) => self.usage = usage,
             StreamEvent::Done => self.done(out),
         }

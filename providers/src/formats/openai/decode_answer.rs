@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::UsageFields;
 use super::content::{Content, read_finish};
-use crate::canonical::{ChatAnswer, Finish, Part};
+use crate::canonical::{ChatAnswer, Choice, Finish, Part};
 
 #[derive(Deserialize)]
 struct Body {
@@ -15,12 +15,12 @@ struct Body {
     #[serde(default)]
     model: Option<String>,
     #[serde(default)]
-    choices: Vec<Choice>,
+    choices: Vec<RawChoice>,
     usage: Option<UsageFields>,
 }
 
 #[derive(Deserialize)]
-struct Choice {
+struct RawChoice {
     // Azure leaves it out when the content filter took everything.
     #[serde(default)]
     message: Message,
@@ -80,9 +80,7 @@ pub(crate) fn decode_answer(body: &str) -> Result<ChatAnswer, String> {
     Ok(ChatAnswer {
         id: body.id.unwrap_or_default(),
         model: body.model.unwrap_or_default(),
-        parts,
-        finish,
-        stop_sequence: None,
+        choices: vec![Choice { parts, finish, stop_sequence: None, logprobs: None }],
         usage: body.usage.map_or_else(Usage::default, |fields| fields.usage()),
     })
 }

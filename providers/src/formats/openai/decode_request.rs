@@ -4,7 +4,7 @@ use serde_json::{Map, Value};
 
 use super::decode_message::take_messages;
 use crate::Untranslatable;
-use crate::canonical::{AnswerSchema, ChatRequest, Tool, ToolChoice};
+use crate::canonical::{AnswerFormat, AnswerSchema, ChatRequest, Tool, ToolChoice};
 use crate::fields::{
     inexpressible, misshapen, need_object, need_text, object, take, take_flag, take_list, take_number,
     take_text, take_texts,
@@ -61,7 +61,7 @@ pub(crate) fn decode_request(body: &[u8]) -> Result<ChatRequest, Untranslatable>
     request.stop = take_texts(&mut map, "stop")?;
     request.stream = take_flag(&mut map, "stream")?.unwrap_or(false);
     request.user = take_text(&mut map, "user", "")?;
-    request.effort = take_text(&mut map, "reasoning_effort", "")?;
+    request.reasoning.effort = take_text(&mut map, "reasoning_effort", "")?;
     take_response_format(&mut map, &mut request)?;
     for field in BOOKKEEPING {
         take(&mut map, field);
@@ -98,6 +98,7 @@ fn decode_tool(tool: Value, path: &str) -> Result<Tool, Untranslatable> {
         description: take_text(&mut function, "description", &path)?,
         parameters: take(&mut function, "parameters"),
         strict: take_flag(&mut function, "strict")?,
+        cache_point: None,
         rest: map,
     })
 }
@@ -130,11 +131,11 @@ fn take_response_format(
             let mut inner = need_object(take(&mut format, "json_schema").unwrap_or_default(), path)?;
             let schema = take(&mut inner, "schema")
                 .ok_or_else(|| misshapen("response_format.json_schema.schema", "an object"))?;
-            request.schema = Some(AnswerSchema {
+            request.format = Some(AnswerFormat::Schema(AnswerSchema {
                 name: take_text(&mut inner, "name", path)?,
                 schema,
                 strict: take_flag(&mut inner, "strict")?,
-            });
+            }));
         }
         _ => request.particular.push("response_format".to_owned()),
     }

@@ -6,13 +6,28 @@ use domain::Usage;
 use serde_json::{Map, Value, json};
 
 use super::content::write_finish;
-use crate::canonical::{ChatAnswer, Part};
+use crate::canonical::{ChatAnswer, Choice, Part};
 
 /// Spells an answer.
 pub(crate) fn encode_answer(answer: &ChatAnswer) -> Vec<u8> {
+    let choices: Vec<Value> =
+        answer.choices.iter().enumerate().map(|(index, choice)| encode_choice(index, choice)).collect();
+    json!({
+        "id": answer.id,
+        "object": "chat.completion",
+        "created": now(),
+        "model": answer.model,
+        "choices": choices,
+        "usage": encode_usage(&answer.usage),
+    })
+    .to_string()
+    .into_bytes()
+}
+
+fn encode_choice(index: usize, choice: &Choice) -> Value {
     let (mut text, mut reasoning) = (String::new(), String::new());
     let mut calls = Vec::new();
-    for part in &answer.parts {
+    for part in &choice.parts {
         match part {
             Part::Text { text: piece, .. } => text.push_str(piece),
             Part::Reasoning { text: piece, .. } => reasoning.push_str(piece),
@@ -20,7 +35,11 @@ pub(crate) fn encode_answer(answer: &ChatAnswer) -> Vec<u8> {
                 "id": id, "type": "function", "function": { "name": name, "arguments": arguments }
             })),
             // A model's answer holds nothing else.
-            Part::Image(_) | Part::Document { .. } | Part::ToolResult { .. } => {}
+            Part::Image(_)
+            | Part::Document { .. }
+            | Part::ToolResult { .. }
+            | Part::SealedReasoning(_)
+            | Part::CachePoint(_) => {}
         }
     }
     let mut message = Map::new();
@@ -31,20 +50,11 @@ pub(crate) fn encode_answer(answer: &ChatAnswer) -> Vec<u8> {
     if !reasoning.is_empty() {
         message.insert("reasoning_content".to_owned(), reasoning.into());
     }
-    let finish = answer.finish.with_calls(!calls.is_empty());
+    let finish = choice.finish.with_calls(!calls.is_empty());
     if !calls.is_empty() {
         message.insert("tool_calls".to_owned(), calls.into());
     }
-    json!({
-        "id": answer.id,
-        "object": "chat.completion",
-        "created": now(),
-        "model": answer.model,
-        "choices": [{ "index": 0, "message": message, "logprobs": null, "finish_reason": write_finish(finish) }],
-        "usage": encode_usage(&answer.usage),
-    })
-    .to_string()
-    .into_bytes()
+    json!({ "index": index, "message": message, "logprobs": null, "finish_reason": write_finish(finish) })
 }
 
 /// Spells a `usage` object.

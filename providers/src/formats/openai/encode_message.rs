@@ -60,7 +60,8 @@ fn encode_part(part: &Part, path: &str) -> Result<Value, Untranslatable> {
         Part::Document { media: Media::Url(_), .. } => Err(inexpressible(path, "a document by its address")),
         Part::ToolCall { .. } => Err(inexpressible(path, "a tool call of the user")),
         Part::ToolResult { .. } => Err(inexpressible(path, "a tool result within a tool result")),
-        Part::Reasoning { .. } => Err(inexpressible(path, "thinking of the user")),
+        Part::Reasoning { .. } | Part::SealedReasoning(_) => Err(inexpressible(path, "thinking of the user")),
+        Part::CachePoint(_) => Err(inexpressible(path, "a cache point")),
     }
 }
 
@@ -69,7 +70,7 @@ fn encode_assistant(message: &Message, path: &str) -> Result<Value, Untranslatab
     for (index, part) in message.parts.iter().enumerate() {
         match part {
             // Thinking is for the provider that signed it.
-            Part::Text { .. } | Part::Reasoning { .. } => {}
+            Part::Text { .. } | Part::Reasoning { .. } | Part::SealedReasoning(_) | Part::CachePoint(_) => {}
             Part::ToolCall { id, name, arguments } => calls.push(json!({
                 "id": id, "type": "function", "function": { "name": name, "arguments": arguments }
             })),

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::encode_message::encode_messages;
-use crate::canonical::{ChatRequest, Tool, ToolChoice};
+use crate::canonical::{AnswerFormat, ChatRequest, Tool, ToolChoice};
 use crate::{Quirks, Untranslatable};
 
 /// Spells a request.
@@ -43,11 +43,11 @@ pub(crate) fn encode_request(
     if let Some(user) = &request.user {
         put("user", user.clone().into());
     }
-    if let Some(effort) = &request.effort {
+    if let Some(effort) = &request.reasoning.effort {
         // OpenAI's highest level has another name.
         put("reasoning_effort", if effort == "max" { "xhigh" } else { effort.as_str() }.into());
     }
-    if let Some(wanted) = &request.schema {
+    if let Some(AnswerFormat::Schema(wanted)) = &request.format {
         let name = wanted.name.as_deref().unwrap_or("answer");
         let mut schema = json!({ "name": name, "schema": wanted.schema });
         if let (Some(strict), Some(schema)) = (wanted.strict, schema.as_object_mut()) {

@@ -58,6 +58,10 @@ impl StreamEncoder {
                 self.delta(&json!({ "tool_calls": [call] }), out);
             }
             StreamEvent::Finish { finish, .. } => self.finish(finish, out),
+            StreamEvent::Signature(_)
+            | StreamEvent::SealedReasoning(_)
+            | StreamEvent::Logprobs(_)
+            | StreamEvent::Choice(_) => {}
             StreamEvent::Usage(usage) => self.usage = usage,
             StreamEvent::Done => self.done(out),
         }
