@@ -1,6 +1,6 @@
 # The recipes that README and CI call. Each is one line of work; the rest is in scripts/.
 
-.PHONY: demo test deps lint unit recordings release smoke load schema deny
+.PHONY: demo test deps lint unit recordings release smoke load bench micro schema deny
 
 # The main job, with no account and no key.
 demo:
@@ -39,6 +39,15 @@ smoke:
 # 20 seconds of k6.
 load:
 	scripts/load
+
+# What a request costs, as a ratio to nginx and a bare Pingora pass-through: some 10 minutes, better on a quiet machine.
+bench:
+	scripts/install-bench-deps
+	bench/macro/run.py $(BENCH)
+
+# Parse, splice, translate, event codec.
+micro:
+	cargo bench --locked -p bench
 
 # The configuration's JSON Schema, kept in the repository for editors.
 schema:

@@ -1,6 +1,7 @@
 //! The life of the process: what all requests share, and how the server is put together.
 
-use std::io::Write;
+use std::io::{ErrorKind, Write};
+use std::net::TcpListener;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -93,20 +94,43 @@ impl App {
     }
 }
 
+/// How listening sockets go from one process to the next (SIGQUIT to the old one).
+#[derive(Clone, Debug, Default)]
+pub struct HandOver {
+    /// This process takes over.
+    pub upgrade: bool,
+    /// Where the two meet; by default a file named after the address, so that several gateways do not meet.
+    pub socket: Option<PathBuf>,
+}
+
+impl HandOver {
+    fn socket(&self, listen: &str) -> String {
+        let by_address = || std::env::temp_dir().join(format!("signalbox-{}.sock", listen.replace(':', "-")));
+        self.socket.clone().unwrap_or_else(by_address).to_string_lossy().into_owned()
+    }
+}
+
 /// Serves until a signal ends the process. `ready` runs right before the listeners open.
 ///
 /// # Errors
-/// When the gateway cannot start.
+/// When the gateway cannot start, for example because an address is taken.
 pub fn serve(
     config: &Config,
     path: Option<PathBuf>,
-    upgrade: bool,
+    hand_over: &HandOver,
     ready: impl FnOnce(),
 ) -> anyhow::Result<()> {
     start_tracing(&config.log.level);
+    // With an upgrade the addresses are still the running gateway's, and its sockets are handed over.
+    if !hand_over.upgrade {
+        for (field, address) in [("listen", &config.listen), ("admin.listen", &config.admin.listen)] {
+            check_address(field, address)?;
+        }
+    }
     let app = App::new(config)?;
-    let options = Opt { upgrade, ..Opt::default() };
-    let mut server = Server::new_with_opt_and_conf(Some(options), server_conf(config));
+    let options = Opt { upgrade: hand_over.upgrade, ..Opt::default() };
+    let mut server =
+        Server::new_with_opt_and_conf(Some(options), server_conf(config, hand_over.socket(&config.listen)));
     server.bootstrap();
 
     let mut public = ProxyServiceBuilder::new(&server.configuration, Edge::new(app.clone()))
@@ -139,13 +163,25 @@ pub fn serve(
     server.run_forever()
 }
 
-fn server_conf(config: &Config) -> ServerConf {
+/// Binds an address and lets it go again. Pingora repeats a failed bind for half a minute and then panics.
+fn check_address(field: &str, address: &str) -> anyhow::Result<()> {
+    match TcpListener::bind(address) {
+        Ok(_) => Ok(()),
+        Err(error) if error.kind() == ErrorKind::AddrInUse => anyhow::bail!(
+            "{field}: {address} is taken by another process: end that one, or set another address"
+        ),
+        Err(error) => anyhow::bail!("{field}: {address} cannot be listened on: {error}"),
+    }
+}
+
+fn server_conf(config: &Config, upgrade_sock: String) -> ServerConf {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     ServerConf {
         threads: if config.threads == 0 { cores } else { config.threads },
         grace_period_seconds: Some(config.drain.0.as_secs()),
         graceful_shutdown_timeout_seconds: Some(SHUTDOWN_TIMEOUT.as_secs()),
         upstream_keepalive_pool_size: POOL_SIZE,
+        upgrade_sock,
         // The raw pass-through must not repeat what it cannot replay.
         max_retries: 1,
         ..ServerConf::default()

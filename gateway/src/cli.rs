@@ -7,7 +7,8 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::config::{self, Faults, Loaded};
-use crate::{app, demo};
+use crate::app::{self, HandOver};
+use crate::demo;
 
 /// `EX_USAGE` of sysexits: the configuration is wrong.
 const EXIT_CONFIG: u8 = 64;
@@ -30,6 +31,10 @@ enum Command {
         /// Take the listening sockets over from a running gateway that receives SIGQUIT.
         #[arg(long)]
         upgrade: bool,
+        /// Where they are handed over; both processes need the same.
+        /// Default: a file in the folder for temporary files, named after the address.
+        #[arg(long, value_name = "PATH", env = "SIGNALBOX_HAND_OVER_SOCKET")]
+        hand_over_socket: Option<PathBuf>,
     },
     /// Name every fault of a configuration file; exit 64 when there are any.
     Check {
@@ -38,7 +43,14 @@ enum Command {
         config: PathBuf,
     },
     /// Serve with a bundled mock provider: no account, no key, no file.
-    Demo,
+    Demo {
+        /// The public address.
+        #[arg(long, env = "SIGNALBOX_DEMO_LISTEN", default_value = "127.0.0.1:8080")]
+        listen: String,
+        /// The address of metrics and health.
+        #[arg(long, env = "SIGNALBOX_DEMO_ADMIN", default_value = "127.0.0.1:9090")]
+        admin: String,
+    },
     /// Print the JSON Schema of the configuration.
     Schema,
 }
@@ -46,9 +58,11 @@ enum Command {
 /// Runs the program.
 pub fn run() -> ExitCode {
     let result = match Arguments::parse().command {
-        Command::Serve { config, upgrade } => serve(config, upgrade),
+        Command::Serve { config, upgrade, hand_over_socket } => {
+            serve(config, &HandOver { upgrade, socket: hand_over_socket })
+        }
         Command::Check { config } => check(&config),
-        Command::Demo => demo::run(),
+        Command::Demo { listen, admin } => demo::run(&listen, &admin),
         Command::Schema => schema(),
     };
     result.unwrap_or_else(|error| {
@@ -57,13 +71,13 @@ pub fn run() -> ExitCode {
     })
 }
 
-fn serve(path: PathBuf, upgrade: bool) -> anyhow::Result<ExitCode> {
+fn serve(path: PathBuf, hand_over: &HandOver) -> anyhow::Result<ExitCode> {
     match config::load(&path) {
         Ok(Loaded { config, notices }) => {
             for notice in notices {
                 say(&format!("notice: {notice}"));
             }
-            app::serve(&config, Some(path), upgrade, || {})?;
+            app::serve(&config, Some(path), hand_over, || {})?;
             Ok(ExitCode::SUCCESS)
         }
         Err(faults) => Ok(refuse(&path, &faults)),

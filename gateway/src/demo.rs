@@ -9,27 +9,25 @@ use std::process::ExitCode;
 use anyhow::Context;
 use mock_upstream::{Mock, Options};
 
-use crate::app;
+use crate::app::{self, HandOver};
 use crate::config::{self, SecretSource};
 
-/// The demo's public address, its admin address, and the mock's.
-const LISTEN: &str = "127.0.0.1:8080";
-const ADMIN: &str = "127.0.0.1:9090";
+/// The mock's address.
 const MOCK: ([u8; 4], u16) = ([127, 0, 0, 1], 0);
 const KEY: &str = "sk-demo-signalbox";
 
-/// Runs the demo until it is interrupted.
+/// Runs the demo on these two addresses until it is interrupted.
 ///
 /// # Errors
 /// When one of the addresses is taken.
-pub fn run() -> anyhow::Result<ExitCode> {
+pub fn run(listen: &str, admin: &str) -> anyhow::Result<ExitCode> {
     let (started, address) = std::sync::mpsc::channel();
     std::thread::Builder::new().name("mock-provider".to_owned()).spawn(move || serve_mock(&started))?;
     let mock = address.recv().context("the mock provider did not start")??;
-    let text = configuration(mock);
+    let text = configuration(listen, admin, mock);
     let loaded = config::load_text(&text).context("the demo's own configuration is wrong")?;
     let models: Vec<String> = loaded.config.models.keys().cloned().collect();
-    app::serve(&loaded.config, None, false, || introduce(&models))?;
+    app::serve(&loaded.config, None, &HandOver::default(), || introduce(listen, admin, &models))?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -50,11 +48,11 @@ fn serve_mock(started: &std::sync::mpsc::Sender<std::io::Result<SocketAddr>>) {
 }
 
 /// The demo's configuration. Each model shows one thing.
-fn configuration(mock: SocketAddr) -> String {
+fn configuration(listen: &str, admin: &str, mock: SocketAddr) -> String {
     let mut text = format!(
         "
-listen: {LISTEN}
-admin: {{listen: {ADMIN}}}
+listen: {listen}
+admin: {{listen: {admin}}}
 log: {{access: 'off', level: error}}
 providers:
   mock: {{kind: openai, base_url: 'http://{mock}/v1', api_key: demo-credential}}
@@ -92,15 +90,15 @@ models:
     format!("{text}keys:\n  - {{name: demo, key: {KEY}, models: [{allowed}]}}\n")
 }
 
-fn introduce(models: &[String]) {
+fn introduce(listen: &str, admin: &str, models: &[String]) {
     let text = format!(
-        "base url: http://{LISTEN}/v1
+        "base url: http://{listen}/v1
 api key: {KEY}
 models: {}
-metrics: http://{ADMIN}/metrics
+metrics: http://{admin}/metrics
 
 Try it:
-  curl -N http://{LISTEN}/v1/chat/completions -H 'Authorization: Bearer {KEY}' -H 'content-type: application/json' \\
+  curl -N http://{listen}/v1/chat/completions -H 'Authorization: Bearer {KEY}' -H 'content-type: application/json' \\
     -d '{{\"model\":\"demo\",\"stream\":true,\"messages\":[{{\"role\":\"user\",\"content\":\"Say hello\"}}]}}'
 ",
         models.join(", ")
@@ -114,7 +112,12 @@ mod tests {
 
     #[test]
     fn the_demo_configuration_is_sound() {
-        let loaded = config::load_text(&configuration(SocketAddr::from(([127, 0, 0, 1], 9_000)))).unwrap();
+        let loaded = config::load_text(&configuration(
+            "127.0.0.1:1",
+            "127.0.0.1:2",
+            SocketAddr::from(([127, 0, 0, 1], 9_000)),
+        ))
+        .unwrap();
         assert!(loaded.config.models.contains_key("demo-fallback"));
         assert_eq!(loaded.config.keys.len(), 1);
     }

@@ -39,6 +39,28 @@ fn the_example_is_sound_and_what_is_not_active_is_named() {
 }
 
 #[test]
+fn the_published_schema_is_the_one_the_program_prints() {
+    let output = Command::new(env!("CARGO_BIN_EXE_signalbox")).arg("schema").output().unwrap();
+    let published = include_str!("../../../conf/signalbox.schema.json");
+    assert_eq!(String::from_utf8(output.stdout).unwrap(), published, "`make schema` writes it anew");
+}
+
+#[test]
+fn a_taken_address_ends_the_program_with_a_sentence() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    let _still = std::net::TcpListener::bind(&taken).unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_signalbox"))
+        .arg("demo")
+        .envs([("SIGNALBOX_DEMO_LISTEN", taken.as_str()), ("SIGNALBOX_DEMO_ADMIN", "127.0.0.1:0")])
+        .output()
+        .unwrap();
+    assert!(!output.status.success());
+    assert!(output.stdout.is_empty(), "a base URL is promised that nobody serves");
+    let message = String::from_utf8(output.stderr).unwrap();
+    assert!(message.contains(&format!("listen: {taken} is taken by another process")), "{message}");
+}
+
+#[test]
 fn three_planted_faults_are_all_named_with_their_paths() {
     let text = EXAMPLE
         .replace("kind: openai, api_key", "kind: openia, api_key")

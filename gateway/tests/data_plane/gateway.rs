@@ -22,14 +22,26 @@ pub(crate) struct Gateway {
 impl Gateway {
     /// `models` and `extra` are YAML; the model `plain` is always there.
     pub(crate) async fn start(models: &str, extra: &str) -> Self {
-        let mock =
-            Mock::start(SocketAddr::from(([127, 0, 0, 1], 0)), Options { record: 256, ..Options::default() })
-                .await
-                .unwrap();
+        choose_cryptography();
+        Self::until_ready(models, extra, "http", &reqwest::Client::new()).await
+    }
+
+    /// With TLS; `root` is the certificate to trust, in PEM.
+    pub(crate) async fn start_with_tls(models: &str, extra: &str, root: &[u8]) -> Self {
+        choose_cryptography();
+        let root = reqwest::Certificate::from_pem(root).unwrap();
+        let client = reqwest::Client::builder().tls_certs_only([root]).build().unwrap();
+        Self::until_ready(models, extra, "https", &client).await
+    }
+
+    async fn until_ready(models: &str, extra: &str, scheme: &str, client: &reqwest::Client) -> Self {
+        let options = Options { record: 256, ..Options::default() };
+        let mock = Mock::start(SocketAddr::from(([127, 0, 0, 1], 0)), options).await.unwrap();
         // A port that was free a moment ago may be taken by the time it is listened on.
         for _ in 0..5 {
             let mut gateway = Self::spawn(mock.clone(), models, extra);
-            if gateway.becomes_ready().await {
+            let url = format!("{scheme}://{}/healthz", gateway.address);
+            if gateway.becomes_ready(client, &url).await {
                 return gateway;
             }
         }
@@ -78,10 +90,14 @@ impl Gateway {
         self.process.id()
     }
 
+    pub(crate) fn has_ended(&mut self) -> bool {
+        self.process.try_wait().unwrap().is_some()
+    }
+
     /// False when the process ended instead.
-    async fn becomes_ready(&mut self) -> bool {
+    async fn becomes_ready(&mut self, client: &reqwest::Client, url: &str) -> bool {
         let deadline = Instant::now() + Duration::from_secs(30);
-        while self.client.get(self.url("/healthz")).send().await.is_err() {
+        while client.get(url).send().await.is_err() {
             assert!(Instant::now() < deadline, "the gateway neither serves nor ends");
             if self.process.try_wait().unwrap().is_some() {
                 return false;
@@ -106,11 +122,16 @@ pub(crate) fn chat(model: &str, stream: bool) -> Value {
 
 /// Waits until the condition holds; a test without it would have to sleep and hope.
 pub(crate) async fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(10);
+    let deadline = Instant::now() + Duration::from_secs(30);
     while !holds() {
         assert!(Instant::now() < deadline, "never happened: {what}");
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
+}
+
+/// Clients of reqwest need one, chosen once in a process: another test may have been first.
+fn choose_cryptography() {
+    let _ = rustls::crypto::ring::default_provider().install_default();
 }
 
 fn free_address() -> SocketAddr {

@@ -12,4 +12,6 @@ mod configuration;
 mod errors;
 mod faults;
 mod gateway;
+mod hand_over;
 mod streams;
+mod tls;
