@@ -4,6 +4,7 @@
 pub(crate) mod anthropic;
 pub(crate) mod openai;
 mod raw;
+mod signature;
 mod tokens;
 
 use bytes::BytesMut;
@@ -26,7 +27,7 @@ pub(crate) fn encode_request(
     drop_params: bool,
 ) -> Result<Vec<u8>, Untranslatable> {
     match spec.format {
-        WireFormat::OpenAi => openai::encode_request(request, upstream_model, spec.quirks),
+        WireFormat::OpenAi => openai::encode_request(request, upstream_model, spec.quirks, drop_params),
         WireFormat::Anthropic => {
             let known = catalogue().model(&spec.kind, upstream_model);
             let max_output = known.and_then(|known| known.max_output_tokens);

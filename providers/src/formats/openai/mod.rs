@@ -9,6 +9,7 @@ mod decode_answer;
 mod decode_message;
 mod decode_request;
 mod decode_stream;
+mod effort;
 mod encode_answer;
 mod encode_message;
 mod encode_request;
