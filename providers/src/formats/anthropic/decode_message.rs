@@ -2,8 +2,9 @@
 
 use serde_json::{Map, Value};
 
+use super::decode_answer::signature;
 use crate::Untranslatable;
-use crate::canonical::{Maker, Media, Message, Part, Role, Signature};
+use crate::canonical::{Media, Message, Part, Role};
 use crate::fields::{
     inexpressible, misshapen, need_object, need_text, take, take_flag, take_list, take_text,
 };
@@ -64,11 +65,11 @@ fn decode_block(block: Value, path: &str) -> Result<Option<Part>, Untranslatable
         },
         "thinking" => Part::Reasoning {
             text: need_text(&mut map, "thinking", path)?,
-            signature: take_text(&mut map, "signature", path)?
-                .map(|value| Signature { maker: Maker::Anthropic, value }),
+            signature: take_text(&mut map, "signature", path)?.and_then(signature),
         },
-        // Only Anthropic can read it.
-        "redacted_thinking" => return Ok(None),
+        "redacted_thinking" => {
+            return Ok(signature(need_text(&mut map, "data", path)?).map(Part::SealedReasoning));
+        }
         other => return Err(inexpressible(path, other)),
     }))
 }

@@ -4,7 +4,7 @@ use serde_json::{Map, Number, Value, json};
 
 use super::thinking::{self, Thinking};
 use crate::Untranslatable;
-use crate::canonical::{AnswerFormat, ChatRequest, Media, Message, Part, Role, Tool, ToolChoice};
+use crate::canonical::{AnswerFormat, ChatRequest, Maker, Media, Message, Part, Role, Tool, ToolChoice};
 use crate::fields::{inexpressible, misshapen, unsupported};
 
 /// What Anthropic is given when neither client nor catalogue says: every request needs a limit.
@@ -191,13 +191,14 @@ fn encode_part(part: &Part, path: &str) -> Result<Option<Value>, Untranslatable>
             }
             block
         }
-        Part::Reasoning { text, signature: Some(signature) } => {
+        Part::Reasoning { text, signature: Some(signature) } if signature.maker == Maker::Anthropic => {
             json!({ "type": "thinking", "thinking": text, "signature": signature.value })
         }
-        // Thinking is taken back only with its signature.
-        Part::Reasoning { signature: None, .. } | Part::SealedReasoning(_) | Part::CachePoint(_) => {
-            return Ok(None);
+        Part::SealedReasoning(sealed) if sealed.maker == Maker::Anthropic => {
+            json!({ "type": "redacted_thinking", "data": sealed.value })
         }
+        // Thinking is taken back only with a signature of its own.
+        Part::Reasoning { .. } | Part::SealedReasoning(_) | Part::CachePoint(_) => return Ok(None),
     }))
 }
 

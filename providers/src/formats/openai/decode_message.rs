@@ -3,6 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::content::Content;
+use super::reasoning_details::{read_call_signature, read_details};
 use crate::Untranslatable;
 use crate::canonical::{ChatRequest, Media, Message, Part, Role};
 use crate::fields::{inexpressible, misshapen, need_object, need_text, take, take_list, take_text};
@@ -48,11 +49,7 @@ fn take_assistant(message: &mut Map<String, Value>, path: &str) -> Result<Vec<Pa
     if take(message, "function_call").is_some() {
         return Err(inexpressible(&format!("{path}.function_call"), "a deprecated function call"));
     }
-    // The reasoning of a provider without signatures: no one takes it back.
-    let mut parts: Vec<Part> = take_text(message, "reasoning_content", path)?
-        .map(|text| Part::Reasoning { text, signature: None })
-        .into_iter()
-        .collect();
+    let mut parts = take_reasoning(message, path)?;
     parts.extend(take_content(message, path)?);
     parts.extend(take_text(message, "refusal", path)?.map(Part::text));
     for (index, call) in take_list(message, "tool_calls", path)?.into_iter().enumerate() {
@@ -62,6 +59,12 @@ fn take_assistant(message: &mut Map<String, Value>, path: &str) -> Result<Vec<Pa
             return Err(inexpressible(&path, "a call of something other than a function"));
         };
         let mut function = need_object(function, &format!("{path}.function"))?;
+        let (extra, litellm) =
+            (take(&mut call, "extra_content"), take(&mut call, "provider_specific_fields"));
+        parts.extend(
+            read_call_signature(extra.as_ref(), litellm.as_ref())
+                .map(|signature| Part::Reasoning { text: String::new(), signature: Some(signature) }),
+        );
         parts.push(Part::ToolCall {
             id: need_text(&mut call, "id", &path)?,
             name: need_text(&mut function, "name", &path)?,
@@ -69,6 +72,20 @@ fn take_assistant(message: &mut Map<String, Value>, path: &str) -> Result<Vec<Pa
         });
     }
     Ok(parts)
+}
+
+/// The reasoning in whichever field says most about it.
+fn take_reasoning(message: &mut Map<String, Value>, path: &str) -> Result<Vec<Part>, Untranslatable> {
+    let details = take_list(message, "reasoning_details", path)?;
+    let blocks = take_list(message, "thinking_blocks", path)?;
+    let plain = take_text(message, "reasoning_content", path)?;
+    let plain = take_text(message, "reasoning", path)?.or(plain);
+    let parts = read_details(if details.is_empty() { &blocks } else { &details });
+    if !parts.is_empty() {
+        return Ok(parts);
+    }
+    let plain = plain.filter(|text| !text.is_empty());
+    Ok(plain.map(|text| Part::Reasoning { text, signature: None }).into_iter().collect())
 }
 
 /// The JSON text of a call's arguments; the text itself is kept, so that numbers stay as they are.

@@ -2,12 +2,17 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::Untranslatable;
+use super::encode_answer::encode_call;
+use super::reasoning_details::{Reader, call_signature, details};
 use crate::canonical::{ChatRequest, Media, Message, Part, Role};
 use crate::fields::inexpressible;
+use crate::{ReasoningField, Untranslatable};
 
 /// Instructions and turns as one list.
-pub(super) fn encode_messages(request: &ChatRequest) -> Result<Vec<Value>, Untranslatable> {
+pub(super) fn encode_messages(
+    request: &ChatRequest,
+    reasoning: ReasoningField,
+) -> Result<Vec<Value>, Untranslatable> {
     let mut out = Vec::with_capacity(request.messages.len() + 1);
     let system = texts(&request.system);
     if !system.is_empty() {
@@ -17,7 +22,7 @@ pub(super) fn encode_messages(request: &ChatRequest) -> Result<Vec<Value>, Untra
         let path = format!("messages[{}]", message.index);
         match message.role {
             Role::User => encode_user(message, &path, &mut out)?,
-            Role::Assistant => out.push(encode_assistant(message, &path)?),
+            Role::Assistant => out.push(encode_assistant(message, reasoning, &path)?),
         }
     }
     Ok(out)
@@ -65,15 +70,21 @@ fn encode_part(part: &Part, path: &str) -> Result<Value, Untranslatable> {
     }
 }
 
-fn encode_assistant(message: &Message, path: &str) -> Result<Value, Untranslatable> {
+fn encode_assistant(
+    message: &Message,
+    reasoning: ReasoningField,
+    path: &str,
+) -> Result<Value, Untranslatable> {
     let mut calls = Vec::new();
+    let mut before = None;
     for (index, part) in message.parts.iter().enumerate() {
         match part {
-            // Thinking is for the provider that signed it.
             Part::Text { .. } | Part::Reasoning { .. } | Part::SealedReasoning(_) | Part::CachePoint(_) => {}
-            Part::ToolCall { id, name, arguments } => calls.push(json!({
-                "id": id, "type": "function", "function": { "name": name, "arguments": arguments }
-            })),
+            Part::ToolCall { id, name, arguments } => {
+                let signature = call_signature(before).filter(|_| reasoning == ReasoningField::CallSignature);
+                let function = json!({ "name": name, "arguments": arguments });
+                calls.push(encode_call(None, id, function, signature));
+            }
             _ => {
                 return Err(inexpressible(
                     &format!("{path}.content[{index}]"),
@@ -81,16 +92,40 @@ fn encode_assistant(message: &Message, path: &str) -> Result<Value, Untranslatab
                 ));
             }
         }
+        before = Some(part);
     }
     let text = texts(&message.parts).concat();
     let mut out = Map::new();
     out.insert("role".to_owned(), "assistant".into());
     let content = if text.is_empty() && !calls.is_empty() { Value::Null } else { text.into() };
     out.insert("content".to_owned(), content);
+    if let Some((field, value)) = encode_reasoning(&message.parts, reasoning) {
+        out.insert(field.to_owned(), value);
+    }
     if !calls.is_empty() {
         out.insert("tool_calls".to_owned(), calls.into());
     }
     Ok(Value::Object(out))
+}
+
+/// Thinking goes back to the provider that can read it; no other gets it.
+fn encode_reasoning(parts: &[Part], field: ReasoningField) -> Option<(&'static str, Value)> {
+    match field {
+        ReasoningField::Details => {
+            let details = details(parts, Reader::Provider);
+            (!details.is_empty()).then(|| ("reasoning_details", details.into()))
+        }
+        ReasoningField::Content => {
+            // What another maker has signed is that maker's.
+            let plain = parts.iter().filter_map(|part| match part {
+                Part::Reasoning { text, signature: None } => Some(text.as_str()),
+                _ => None,
+            });
+            let text: String = plain.collect();
+            (!text.is_empty()).then(|| ("reasoning_content", text.into()))
+        }
+        ReasoningField::None | ReasoningField::CallSignature => None,
+    }
 }
 
 fn texts(parts: &[Part]) -> Vec<&str> {

@@ -25,7 +25,7 @@ pub(crate) fn encode_request(
     let mut body = Map::new();
     let mut put = |field: &str, value: Value| body.insert(field.to_owned(), value);
     put("model", model.into());
-    put("messages", encode_messages(request)?.into());
+    put("messages", encode_messages(request, quirks.reasoning)?.into());
     if !request.tools.is_empty() {
         put("tools", request.tools.iter().map(encode_tool).collect());
         if let Some(choice) = &request.tool_choice {

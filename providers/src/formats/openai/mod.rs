@@ -5,15 +5,20 @@ mod probe;
 mod usage;
 
 mod content;
+mod effort;
+mod reasoning_details;
+
 mod decode_answer;
 mod decode_message;
 mod decode_request;
 mod decode_stream;
-mod effort;
 mod encode_answer;
 mod encode_message;
 mod encode_request;
 mod encode_stream;
+
+#[cfg(test)]
+mod round_trip_tests;
 
 pub(crate) use decode_answer::decode_answer;
 pub(crate) use decode_request::decode_request;
