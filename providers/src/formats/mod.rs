@@ -2,9 +2,11 @@
 //! Here is the choice between them, one `match` for each thing a format can do.
 
 pub(crate) mod anthropic;
+mod cache_control;
 pub(crate) mod openai;
 mod raw;
 mod signature;
+mod text_document;
 mod tokens;
 
 use bytes::BytesMut;

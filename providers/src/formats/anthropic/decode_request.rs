@@ -4,11 +4,12 @@ use serde_json::{Map, Value};
 
 use super::decode_message::{take_content, take_messages};
 use crate::Untranslatable;
-use crate::canonical::{AnswerFormat, AnswerSchema, ChatRequest, Reasoning, Tool, ToolChoice};
+use crate::canonical::{AnswerFormat, AnswerSchema, ChatRequest, Part, Reasoning, Tool, ToolChoice};
 use crate::fields::{
     inexpressible, misshapen, need_object, need_text, object, take, take_flag, take_list, take_number,
     take_text, take_texts,
 };
+use crate::formats::cache_control::take_cache_point;
 
 /// Parameters of the Messages API that have no neutral meaning.
 const PARTICULAR: [&str; 6] =
@@ -37,8 +38,13 @@ pub(crate) fn decode_request(body: &[u8]) -> Result<ChatRequest, Untranslatable>
     }
     take_thinking(&mut map, &mut request.reasoning)?;
     take_output_config(&mut map, &mut request)?;
-    // Where to cut the prompt for the provider's cache; others cut it by themselves.
-    take(&mut map, "cache_control");
+    if let Some(point) = take_cache_point(&mut map) {
+        // Without a place it means the end of the prompt.
+        let end = request.messages.last_mut().map(|message| &mut message.parts);
+        if let Some(parts) = end.filter(|parts| !matches!(parts.last(), Some(Part::CachePoint(_)))) {
+            parts.push(Part::CachePoint(point));
+        }
+    }
     request.keep_rest(map, &PARTICULAR, is_default);
     Ok(request)
 }
@@ -90,7 +96,7 @@ fn decode_tool(tool: Value, path: &str) -> Result<Tool, Untranslatable> {
         description: take_text(&mut map, "description", path)?,
         parameters: take(&mut map, "input_schema"),
         strict: take_flag(&mut map, "strict")?,
-        cache_point: None,
+        cache_point: take_cache_point(&mut map),
         rest: Map::new(),
     };
     Ok(tool)

@@ -4,8 +4,12 @@ use serde_json::{Map, Number, Value, json};
 
 use super::thinking::{self, Thinking};
 use crate::Untranslatable;
-use crate::canonical::{AnswerFormat, ChatRequest, Maker, Media, Message, Part, Role, Tool, ToolChoice};
+use crate::canonical::{
+    AnswerFormat, CachePoint, ChatRequest, Maker, Media, Message, Part, Role, Tool, ToolChoice,
+};
 use crate::fields::{inexpressible, misshapen, unsupported};
+use crate::formats::cache_control::cache_control;
+use crate::formats::text_document::decode_text;
 
 /// What Anthropic is given when neither client nor catalogue says: every request needs a limit.
 const DEFAULT_MAX_TOKENS: u64 = 4_096;
@@ -153,9 +157,20 @@ fn encode_messages(messages: &[Message]) -> Result<Vec<Value>, Untranslatable> {
 fn encode_parts(parts: &[Part], path: &str) -> Result<Vec<Value>, Untranslatable> {
     let mut blocks = Vec::with_capacity(parts.len());
     for (index, part) in parts.iter().enumerate() {
+        if let Part::CachePoint(point) = part {
+            mark_cached(blocks.last_mut(), point);
+        }
         blocks.extend(encode_part(part, &format!("{path}[{index}]"))?);
     }
     Ok(blocks)
+}
+
+/// A cache point stands on the block before it. Thinking takes none: it is cached with what follows.
+fn mark_cached(block: Option<&mut Value>, point: &CachePoint) {
+    let Some(Value::Object(block)) = block else { return };
+    if !block.get("type").is_some_and(|kind| kind == "thinking" || kind == "redacted_thinking") {
+        block.insert("cache_control".to_owned(), cache_control(point));
+    }
 }
 
 fn encode_part(part: &Part, path: &str) -> Result<Option<Value>, Untranslatable> {
@@ -170,11 +185,8 @@ fn encode_part(part: &Part, path: &str) -> Result<Option<Value>, Untranslatable>
             Value::Object(block)
         }
         Part::Image(media) => json!({ "type": "image", "source": encode_media(media) }),
-        Part::Document { media: Media::Base64 { media_type, .. }, .. } if media_type != "application/pdf" => {
-            return Err(inexpressible(path, media_type));
-        }
         Part::Document { media, name } => {
-            let mut block = json!({ "type": "document", "source": encode_media(media) });
+            let mut block = json!({ "type": "document", "source": encode_document(media, path)? });
             if let (Some(name), Some(block)) = (name, block.as_object_mut()) {
                 block.insert("title".to_owned(), name.clone().into());
             }
@@ -208,6 +220,21 @@ fn parse_arguments(arguments: &str, path: &str) -> Result<Value, Untranslatable>
         .map_err(|_| misshapen(path, "the text of a JSON object"))
 }
 
+/// PDF as it is, text as text; Anthropic reads no other documents.
+fn encode_document(media: &Media, path: &str) -> Result<Value, Untranslatable> {
+    match media {
+        Media::Base64 { media_type, payload } if media_type.starts_with("text/") => {
+            let text = decode_text(payload)
+                .ok_or_else(|| misshapen(path, "a document whose base64 holds text in UTF-8"))?;
+            Ok(json!({ "type": "text", "media_type": "text/plain", "data": text }))
+        }
+        Media::Base64 { media_type, .. } if media_type != "application/pdf" => {
+            Err(inexpressible(path, media_type))
+        }
+        media => Ok(encode_media(media)),
+    }
+}
+
 fn encode_media(media: &Media) -> Value {
     match media {
         Media::Url(url) => json!({ "type": "url", "url": url }),
@@ -230,6 +257,9 @@ fn encode_tool(tool: &Tool) -> Value {
         out.insert("strict".to_owned(), true.into());
     }
     out.extend(tool.rest.clone());
+    if let Some(point) = &tool.cache_point {
+        out.insert("cache_control".to_owned(), cache_control(point));
+    }
     Value::Object(out)
 }
 

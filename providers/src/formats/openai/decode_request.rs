@@ -10,6 +10,7 @@ use crate::fields::{
     inexpressible, misshapen, need_object, need_text, object, take, take_flag, take_list, take_number,
     take_text, take_texts,
 };
+use crate::formats::cache_control::take_cache_point;
 
 /// Parameters of the chat API that have no neutral meaning.
 const PARTICULAR: [&str; 10] = [
@@ -105,12 +106,13 @@ fn decode_tool(tool: Value, path: &str) -> Result<Tool, Untranslatable> {
     }
     let path = format!("{path}.function");
     let mut function = need_object(take(&mut map, "function").unwrap_or_default(), &path)?;
+    let cache_point = take_cache_point(&mut map);
     Ok(Tool {
         name: need_text(&mut function, "name", &path)?,
         description: take_text(&mut function, "description", &path)?,
         parameters: take(&mut function, "parameters"),
         strict: take_flag(&mut function, "strict")?,
-        cache_point: None,
+        cache_point: cache_point.or_else(|| take_cache_point(&mut function)),
         rest: map,
     })
 }
