@@ -9,6 +9,8 @@ mod signature;
 mod text_document;
 mod tokens;
 
+pub(crate) use raw::offset_in;
+
 use bytes::BytesMut;
 use domain::Price;
 

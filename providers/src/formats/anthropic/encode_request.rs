@@ -157,8 +157,8 @@ fn encode_messages(messages: &[Message]) -> Result<Vec<Value>, Untranslatable> {
 fn encode_parts(parts: &[Part], path: &str) -> Result<Vec<Value>, Untranslatable> {
     let mut blocks = Vec::with_capacity(parts.len());
     for (index, part) in parts.iter().enumerate() {
-        if let Part::CachePoint(point) = part {
-            mark_cached(blocks.last_mut(), point);
+        if let (Part::CachePoint(point), Some(Value::Object(block))) = (part, blocks.last_mut()) {
+            mark_cached(block, point);
         }
         blocks.extend(encode_part(part, &format!("{path}[{index}]"))?);
     }
@@ -166,8 +166,7 @@ fn encode_parts(parts: &[Part], path: &str) -> Result<Vec<Value>, Untranslatable
 }
 
 /// A cache point stands on the block before it. Thinking takes none: it is cached with what follows.
-fn mark_cached(block: Option<&mut Value>, point: &CachePoint) {
-    let Some(Value::Object(block)) = block else { return };
+fn mark_cached(block: &mut Map<String, Value>, point: &CachePoint) {
     if !block.get("type").is_some_and(|kind| kind == "thinking" || kind == "redacted_thinking") {
         block.insert("cache_control".to_owned(), cache_control(point));
     }
