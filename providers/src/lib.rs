@@ -30,7 +30,7 @@ mod sse;
 
 pub use answer::{Answer, MalformedAnswer, decode_answer};
 pub use answer_stream::AnswerStream;
-pub use catalogue::{AuthHeader, Catalogue, ModelSpec, ProviderSpec, Quirks, catalogue};
+pub use catalogue::{AuthHeader, Catalogue, ModelSpec, ProviderSpec, Quirks, ReasoningField, catalogue};
 pub use client_error::{ClientError, error_body, error_event};
 pub use operation::{Operation, WireFormat};
 pub use provider_error::{ProviderError, read_provider_error};

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use bytes::Bytes;
 
 use crate::fields::unsupported;
+use crate::splice::splice_model_and_usage;
 use crate::{MalformedAnswer, Operation, ProviderSpec, RequestHead, WireFormat, formats, splice_model};
 
 /// What goes to the provider.
@@ -35,7 +36,15 @@ pub fn supports(operation: Operation, spec: &ProviderSpec) -> bool {
     }
 }
 
-/// Path and body for a provider. Formats being equal, the body is the client's own but for the model.
+/// A stream of OpenAI's formats whose client has not asked for the usage chunk.
+fn streams_without_usage(operation: Operation, head: &RequestHead) -> bool {
+    matches!(operation, Operation::ChatCompletions | Operation::Completions)
+        && head.stream
+        && !head.include_usage
+}
+
+/// Path and body for a provider. Formats being equal, the body is the client's own but for the model,
+/// and for the usage chunk of a stream, which is always asked for where the provider allows it.
 ///
 /// # Errors
 /// When the provider's format cannot express the request. With `drop_params` a parameter that it does
@@ -58,7 +67,12 @@ pub fn encode_request(
     }
     let client = operation.wire_format();
     if client == spec.format {
-        let body = splice_model(body, &head.model_span, upstream_model);
+        // Without its usage an answer could not be counted; the chunk is taken out of the answer again.
+        let body = if streams_without_usage(operation, head) && spec.quirks.stream_options {
+            splice_model_and_usage(body, head, upstream_model)
+        } else {
+            splice_model(body, &head.model_span, upstream_model)
+        };
         return Ok(UpstreamRequest { path: Cow::Borrowed(operation.upstream_path()), body });
     }
     let request = formats::decode_request(client, body)?;
@@ -77,4 +91,36 @@ pub fn encode_request(
 pub(crate) fn answer(client: WireFormat, provider: WireFormat, body: &str) -> Result<Bytes, MalformedAnswer> {
     let answer = formats::decode_answer(provider, body)?;
     Ok(Bytes::from(formats::encode_answer(client, &answer)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{catalogue, read_request_head};
+
+    fn sent(kind: &str, operation: Operation, body: &'static str) -> Bytes {
+        let spec = catalogue().provider(kind).unwrap();
+        let body = Bytes::from_static(body.as_bytes());
+        let head = read_request_head(operation, &body).unwrap();
+        let sent = encode_request(operation, &head, &body, spec, "m", false).unwrap().body;
+        // Three identical requests are identical upstream.
+        for _ in 0..2 {
+            assert_eq!(encode_request(operation, &head, &body, spec, "m", false).unwrap().body, sent);
+        }
+        sent
+    }
+
+    #[test]
+    fn the_usage_of_a_stream_is_asked_for_where_the_provider_allows_it() {
+        let stream = r#"{"model":"m","stream":true,"prompt":"x"}"#;
+        let asked = r#"{"model":"m","stream":true,"prompt":"x","stream_options":{"include_usage":true}}"#;
+        assert_eq!(sent("openai", Operation::ChatCompletions, stream), asked);
+        assert_eq!(sent("openai", Operation::Completions, stream), asked);
+        assert_eq!(sent("mistral", Operation::ChatCompletions, stream), stream);
+        assert_eq!(sent("openai", Operation::Embeddings, stream), stream);
+        assert_eq!(sent("anthropic", Operation::Messages, stream), stream);
+        for unchanged in [asked, r#"{"model":"m","stream":false}"#, r#"{"model":"m"}"#] {
+            assert_eq!(sent("openai", Operation::ChatCompletions, unchanged), unchanged);
+        }
+    }
 }

@@ -56,6 +56,22 @@ pub struct Quirks {
     pub completions: bool,
     /// It has `/embeddings`.
     pub embeddings: bool,
+    /// Where it takes back what its model thought.
+    pub reasoning: ReasoningField,
+}
+
+/// Where a chat message takes a model's earlier reasoning.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ReasoningField {
+    /// Nowhere; OpenAI refuses fields it does not know.
+    #[default]
+    None,
+    /// In `reasoning_content`; DeepSeek wants it while tools are called.
+    Content,
+    /// In OpenRouter's `reasoning_details`.
+    Details,
+    /// In Google's `extra_content` of a tool call.
+    CallSignature,
 }
 
 /// One model of one provider.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use domain::Price;
 use serde::Deserialize;
 
-use super::{AuthHeader, Catalogue, ModelSpec, ProviderSpec, Quirks};
+use super::{AuthHeader, Catalogue, ModelSpec, ProviderSpec, Quirks, ReasoningField};
 use crate::WireFormat;
 
 #[derive(Deserialize)]
@@ -30,6 +30,8 @@ struct ProviderEntry {
     completions: bool,
     #[serde(default = "yes")]
     embeddings: bool,
+    #[serde(default)]
+    reasoning: Reasoning,
     models: Option<String>,
     docs: String,
 }
@@ -40,6 +42,16 @@ enum Format {
     #[default]
     OpenAi,
     Anthropic,
+}
+
+#[derive(Clone, Copy, Default, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Reasoning {
+    #[default]
+    None,
+    Content,
+    Details,
+    CallSignature,
 }
 
 /// US dollars per million tokens, and tokens.
@@ -97,6 +109,12 @@ fn provider(kind: String, entry: ProviderEntry) -> ProviderSpec {
             max_completion_tokens: entry.max_completion_tokens,
             completions: entry.completions,
             embeddings: entry.embeddings,
+            reasoning: match entry.reasoning {
+                Reasoning::None => ReasoningField::None,
+                Reasoning::Content => ReasoningField::Content,
+                Reasoning::Details => ReasoningField::Details,
+                Reasoning::CallSignature => ReasoningField::CallSignature,
+            },
         },
         docs: entry.docs,
         models: entry.models,

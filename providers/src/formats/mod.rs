@@ -2,9 +2,14 @@
 //! Here is the choice between them, one `match` for each thing a format can do.
 
 pub(crate) mod anthropic;
+mod cache_control;
 pub(crate) mod openai;
 mod raw;
+mod signature;
+mod text_document;
 mod tokens;
+
+pub(crate) use raw::offset_in;
 
 use bytes::BytesMut;
 use domain::Price;
@@ -26,7 +31,7 @@ pub(crate) fn encode_request(
     drop_params: bool,
 ) -> Result<Vec<u8>, Untranslatable> {
     match spec.format {
-        WireFormat::OpenAi => openai::encode_request(request, upstream_model, spec.quirks),
+        WireFormat::OpenAi => openai::encode_request(request, upstream_model, spec.quirks, drop_params),
         WireFormat::Anthropic => {
             let known = catalogue().model(&spec.kind, upstream_model);
             let max_output = known.and_then(|known| known.max_output_tokens);

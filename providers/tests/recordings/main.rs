@@ -109,6 +109,52 @@ fn every_recorded_answer_says_the_same_in_the_other_format() {
     println!("{whole} whole and {streamed} streamed answers translated");
 }
 
+/// Translated there, read as a provider's answer and translated back. Signatures have to come back as
+/// they were; usage too.
+#[test]
+fn every_recorded_answer_survives_the_way_there_and_back() {
+    let (mut answers, mut tokens) = (0, 0);
+    for recording in recording::answers() {
+        let (there, back) = (other(recording.format), own(recording.format));
+        let middle = there.wire_format();
+        let (before, after) = match &recording.body {
+            Body::Whole(body) => {
+                let first = decode_answer(there, recording.format, Bytes::from(body.clone())).unwrap();
+                let second = decode_answer(back, middle, first.body).unwrap();
+                assert_eq!(
+                    first.usage.unwrap_or_default(),
+                    second.usage.unwrap_or_default(),
+                    "{}",
+                    recording.file
+                );
+                let text = String::from_utf8(second.body.to_vec()).unwrap();
+                (Said::whole(recording.format, body), Said::whole(recording.format, &text))
+            }
+            Body::Streamed(body) if recording.file.contains(RESTARTED) => {
+                assert!(replay(&recording, there, body, 100).is_err(), "{}", recording.file);
+                continue;
+            }
+            Body::Streamed(body) => {
+                let first = replay(&recording, there, body, 100).unwrap();
+                let middle = Recording {
+                    format: middle,
+                    body: Body::Streamed(String::new()),
+                    request: None,
+                    file: recording.file.clone(),
+                };
+                let second = replay(&middle, back, &first, 100);
+                let second = second.unwrap_or_else(|error| panic!("{}: {error}", recording.file));
+                (Said::streamed(recording.format, body), Said::streamed(recording.format, &second))
+            }
+        };
+        assert_eq!(before, after, "{}", recording.file);
+        answers += 1;
+        tokens += after.tokens.len();
+    }
+    println!("{answers} answers, {tokens} signatures and sealed parts");
+    assert!(answers > 350 && tokens > 20, "{answers} answers, {tokens} tokens");
+}
+
 #[test]
 fn every_recorded_stream_gives_its_usage() {
     for recording in recording::answers() {

@@ -1,13 +1,15 @@
-//! What an answer says, read in the plainest way and independently of the crate: its text and its
-//! tool calls.
+//! What an answer says, read in the plainest way and independently of the crate: its text, its
+//! reasoning with its tokens, and its tool calls.
 
 use providers::WireFormat;
 use serde_json::Value;
 
-/// Text, and name and arguments of each tool call in order.
+/// Text, reasoning, signatures and sealed reasoning in order, and name and arguments of each tool call.
 #[derive(Debug, Default, PartialEq)]
 pub(crate) struct Said {
     text: String,
+    pub(crate) reasoning: String,
+    pub(crate) tokens: Vec<String>,
     calls: Vec<(String, Value)>,
 }
 
@@ -19,7 +21,10 @@ impl Said {
             WireFormat::OpenAi => {
                 let message = &body["choices"][0]["message"];
                 said.text = openai_text(message);
+                said.reasoning = openai_reasoning(message);
+                said.take_details(message);
                 for call in message["tool_calls"].as_array().unwrap_or(&Vec::new()) {
+                    said.token(&call["extra_content"]["google"]["thought_signature"]);
                     said.call(&call["function"]["name"], &arguments(&call["function"]["arguments"]));
                 }
             }
@@ -27,6 +32,11 @@ impl Said {
                 for block in body["content"].as_array().unwrap() {
                     match block["type"].as_str().unwrap() {
                         "text" => said.text += block["text"].as_str().unwrap(),
+                        "thinking" => {
+                            said.reasoning += block["thinking"].as_str().unwrap();
+                            said.token(&block["signature"]);
+                        }
+                        "redacted_thinking" => said.token(&block["data"]),
                         "tool_use" => said.call(&block["name"], &block["input"].to_string()),
                         _ => {}
                     }
@@ -46,6 +56,21 @@ impl Said {
         }
     }
 
+    fn take_details(&mut self, message: &Value) {
+        for detail in message["reasoning_details"].as_array().unwrap_or(&Vec::new()) {
+            self.token(&detail["signature"]);
+            self.token(&detail["data"]);
+        }
+    }
+
+    /// Without the mark of its maker.
+    fn token(&mut self, token: &Value) {
+        if let Some(token) = token.as_str().filter(|token| !token.is_empty()) {
+            let marked = token.strip_prefix("sbx.").and_then(|rest| rest.split_once('.'));
+            self.tokens.push(marked.map_or(token, |(_, token)| token).to_owned());
+        }
+    }
+
     fn call(&mut self, name: &Value, arguments: &str) {
         let arguments = if arguments.is_empty() { "{}" } else { arguments };
         self.calls.push((name.as_str().unwrap().to_owned(), serde_json::from_str(arguments).unwrap()));
@@ -55,10 +80,15 @@ impl Said {
 fn openai_stream(events: impl Iterator<Item = Value>) -> Said {
     let mut said = Said::default();
     let mut calls: Vec<(Value, Value, String)> = Vec::new();
+    let mut detailed = String::new();
     for event in events {
         let delta = &event["choices"][0]["delta"];
         said.text += &openai_text(delta);
+        said.reasoning += &plain_reasoning(delta);
+        detailed += &detailed_reasoning(delta);
+        said.take_details(delta);
         for call in delta["tool_calls"].as_array().unwrap_or(&Vec::new()) {
+            said.token(&call["extra_content"]["google"]["thought_signature"]);
             let key =
                 if call["id"].is_string() && call["id"] != "" { call["id"].clone() } else { Value::Null };
             let same = calls.last().is_some_and(|(last, ..)| key.is_null() || *last == key);
@@ -67,6 +97,9 @@ fn openai_stream(events: impl Iterator<Item = Value>) -> Said {
             }
             calls.last_mut().unwrap().2 += &arguments(&call["function"]["arguments"]);
         }
+    }
+    if said.reasoning.is_empty() {
+        said.reasoning = detailed;
     }
     calls.iter().for_each(|(_, name, arguments)| said.call(name, arguments));
     said
@@ -84,9 +117,18 @@ fn anthropic_stream(events: impl Iterator<Item = Value>) -> Said {
                     open = Some((block["name"].clone(), block["input"].to_string()));
                 }
             }
-            "content_block_start" => said.text += block["text"].as_str().unwrap_or_default(),
+            "content_block_start" => {
+                said.text += block["text"].as_str().unwrap_or_default();
+                said.reasoning += block["thinking"].as_str().unwrap_or_default();
+                said.token(&block["signature"]);
+                if block["type"] == "redacted_thinking" {
+                    said.token(&block["data"]);
+                }
+            }
             "content_block_delta" => {
                 said.text += delta["text"].as_str().unwrap_or_default();
+                said.reasoning += delta["thinking"].as_str().unwrap_or_default();
+                said.token(&delta["signature"]);
                 if let (Some((_, so_far)), Some(piece)) = (&mut open, delta["partial_json"].as_str()) {
                     so_far.push_str(piece);
                 }
@@ -109,6 +151,27 @@ fn openai_text(message: &Value) -> String {
         _ => String::new(),
     };
     text + message["refusal"].as_str().unwrap_or_default()
+}
+
+/// Plain, or where there is no plain text, in the details.
+fn openai_reasoning(message: &Value) -> String {
+    let plain = plain_reasoning(message);
+    if plain.is_empty() { detailed_reasoning(message) } else { plain }
+}
+
+fn detailed_reasoning(message: &Value) -> String {
+    let details = message["reasoning_details"].as_array().into_iter().flatten();
+    details.filter_map(|detail| detail["text"].as_str().or(detail["summary"].as_str())).collect()
+}
+
+fn plain_reasoning(message: &Value) -> String {
+    // Mistral's list of parts.
+    let parts = message["content"].as_array().into_iter().flatten();
+    let thinking = parts.filter_map(|part| part["thinking"].as_array()).flatten();
+    let mut text: String = thinking.filter_map(|part| part["text"].as_str()).collect();
+    let plain = message["reasoning_content"].as_str().or(message["reasoning"].as_str());
+    text += plain.unwrap_or_default();
+    text
 }
 
 fn arguments(value: &Value) -> String {

@@ -6,6 +6,7 @@ use serde_json::{Map, Value};
 
 use super::UsageFields;
 use crate::canonical::{ChatAnswer, Choice, Finish, Maker, Part, Signature};
+use crate::formats::signature::read_signature;
 
 #[derive(Deserialize)]
 struct Body {
@@ -44,8 +45,9 @@ fn decode_block(block: &Value) -> Option<Part> {
         "text" => Some(Part::text(text("text")?)),
         "thinking" => Some(Part::Reasoning {
             text: text("thinking")?,
-            signature: text("signature").map(|value| Signature { maker: Maker::Anthropic, value }),
+            signature: text("signature").and_then(signature),
         }),
+        "redacted_thinking" => signature(text("data")?).map(Part::SealedReasoning),
         "tool_use" => Some(Part::ToolCall {
             id: text("id")?,
             name: text("name")?,
@@ -55,6 +57,11 @@ fn decode_block(block: &Value) -> Option<Part> {
         }),
         _ => None,
     }
+}
+
+/// An empty signature is none.
+pub(super) fn signature(token: String) -> Option<Signature> {
+    (!token.is_empty()).then(|| read_signature(token, Maker::Anthropic))
 }
 
 /// A paused or unknown end is an end: the other formats have no word for "ask me again".

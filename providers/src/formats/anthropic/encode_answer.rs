@@ -4,7 +4,8 @@ use domain::Usage;
 use serde_json::{Map, Value, json};
 
 use super::decode_answer::write_finish;
-use crate::canonical::{ChatAnswer, Finish, Part};
+use crate::canonical::{ChatAnswer, Finish, Maker, Part};
+use crate::formats::signature::write_signature;
 
 /// Spells an answer.
 ///
@@ -35,7 +36,9 @@ fn encode_part(part: &Part, finish: Finish) -> Result<Option<Value>, String> {
     Ok(match part {
         Part::Text { text, .. } => Some(json!({ "type": "text", "text": text })),
         Part::Reasoning { text, signature } => {
-            let signature = signature.as_ref().map_or("", |signature| signature.value.as_str());
+            // The field is required; unsigned thinking has an empty one.
+            let signature = signature.as_ref().map(|signature| write_signature(signature, Maker::Anthropic));
+            let signature = signature.unwrap_or_default();
             Some(json!({ "type": "thinking", "thinking": text, "signature": signature }))
         }
         Part::ToolCall { id, name, arguments } => {
@@ -43,12 +46,12 @@ fn encode_part(part: &Part, finish: Finish) -> Result<Option<Value>, String> {
                 .ok_or_else(|| format!("the arguments of the call of {name} are not a JSON object"))?;
             Some(json!({ "type": "tool_use", "id": id, "name": name, "input": input }))
         }
+        Part::SealedReasoning(sealed) => {
+            let data = write_signature(sealed, Maker::Anthropic);
+            Some(json!({ "type": "redacted_thinking", "data": data }))
+        }
         // A model's answer holds nothing else.
-        Part::Image(_)
-        | Part::Document { .. }
-        | Part::ToolResult { .. }
-        | Part::SealedReasoning(_)
-        | Part::CachePoint(_) => None,
+        Part::Image(_) | Part::Document { .. } | Part::ToolResult { .. } | Part::CachePoint(_) => None,
     })
 }
 
@@ -65,10 +68,14 @@ fn parse_arguments(arguments: &str, finish: Finish) -> Option<Value> {
 
 /// Spells a `usage` object: the cached parts stand beside `input_tokens`.
 pub(super) fn encode_usage(usage: &Usage) -> Value {
-    json!({
+    let mut out = json!({
         "input_tokens": usage.prompt.saturating_sub(usage.cached).saturating_sub(usage.cache_write),
         "cache_creation_input_tokens": usage.cache_write,
         "cache_read_input_tokens": usage.cached,
         "output_tokens": usage.completion,
-    })
+    });
+    if let (true, Some(out)) = (usage.reasoning > 0, out.as_object_mut()) {
+        out.insert("output_tokens_details".to_owned(), json!({ "thinking_tokens": usage.reasoning }));
+    }
+    out
 }
