@@ -30,6 +30,8 @@ struct ProviderEntry {
     completions: bool,
     #[serde(default = "yes")]
     embeddings: bool,
+    #[serde(default)]
+    responses: bool,
     models: Option<String>,
     docs: String,
 }
@@ -40,6 +42,7 @@ enum Format {
     #[default]
     OpenAi,
     Anthropic,
+    Responses,
 }
 
 /// US dollars per million tokens, and tokens.
@@ -87,6 +90,7 @@ fn provider(kind: String, entry: ProviderEntry) -> ProviderSpec {
         format: match entry.format {
             Format::OpenAi => WireFormat::OpenAi,
             Format::Anthropic => WireFormat::Anthropic,
+            Format::Responses => WireFormat::Responses,
         },
         base_url: entry.base_url,
         auth: AuthHeader { name: entry.auth_header, prefix: entry.auth_prefix },
@@ -97,6 +101,7 @@ fn provider(kind: String, entry: ProviderEntry) -> ProviderSpec {
             max_completion_tokens: entry.max_completion_tokens,
             completions: entry.completions,
             embeddings: entry.embeddings,
+            responses: entry.responses,
         },
         docs: entry.docs,
         models: entry.models,
