@@ -171,3 +171,42 @@ impl StreamDecoder {
 fn malformed(reason: &str) -> StreamFault {
     StreamFault::Malformed(reason.to_owned())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::canonical::{Maker, Signature};
+
+    fn decode(events: &[&str]) -> Vec<StreamEvent> {
+        let (mut decoder, mut out) = (StreamDecoder::default(), Vec::new());
+        events.iter().for_each(|event| decoder.decode(event, &mut out).unwrap());
+        out
+    }
+
+    #[test]
+    fn sealed_thoughts_and_the_signature_of_shown_ones_are_told_apart() {
+        let sealed = r#"{"type":"response.output_item.done","output_index":0,"item":{"type":"reasoning","summary":[],"encrypted_content":"g"}}"#;
+        let delta = r#"{"type":"response.reasoning_summary_text.delta","output_index":1,"summary_index":0,"delta":"Hm."}"#;
+        let shown = r#"{"type":"response.output_item.done","output_index":1,"item":{"type":"reasoning","summary":[{"text":"Hm."}],"encrypted_content":"h"}}"#;
+        let own = |value: &str| Signature { maker: Maker::OpenAi, value: value.to_owned() };
+        let expected = [
+            StreamEvent::Start { id: String::new(), model: String::new() },
+            StreamEvent::SealedReasoning(own("g")),
+            StreamEvent::Reasoning("Hm.".to_owned()),
+            StreamEvent::Signature(own("h")),
+        ];
+        assert_eq!(decode(&[sealed, delta, shown]), expected);
+        assert_eq!(decode(&[sealed, shown]), expected);
+    }
+
+    #[test]
+    fn an_item_goes_out_when_the_one_before_it_is_done() {
+        let first = r#"{"type":"response.output_item.added","output_index":0,"item":{"type":"message"}}"#;
+        let second = r#"{"type":"response.output_text.delta","output_index":1,"delta":"b"}"#;
+        let piece = r#"{"type":"response.output_text.delta","output_index":0,"delta":"a"}"#;
+        let done = r#"{"type":"response.output_item.done","output_index":0,"item":{"type":"message"}}"#;
+        let text = |text: &str| StreamEvent::Text(text.to_owned());
+        assert_eq!(decode(&[first, second, piece])[1..], [text("a")]);
+        assert_eq!(decode(&[first, second, piece, done])[1..], [text("a"), text("b")]);
+    }
+}

@@ -134,3 +134,29 @@ fn data_url(media: &Media) -> String {
         Media::Base64 { media_type, payload } => format!("data:{media_type};base64,{payload}"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_own_thoughts_go_back_and_in_their_place() {
+        let signed = |maker, value: &str| Signature { maker, value: value.to_owned() };
+        let thought = |maker| Part::Reasoning { text: "Hm.".to_owned(), signature: Some(signed(maker, "h")) };
+        let parts = vec![
+            Part::SealedReasoning(signed(Maker::OpenAi, "g")),
+            thought(Maker::OpenAi),
+            thought(Maker::Anthropic),
+            Part::SealedReasoning(signed(Maker::Gemini, "x")),
+            Part::Reasoning { text: "Hm.".to_owned(), signature: None },
+            Part::text("Yes."),
+        ];
+        let message = Message { index: 0, role: Role::Assistant, parts };
+        let expected = json!([
+            { "type": "reasoning", "summary": [], "encrypted_content": "g" },
+            { "type": "reasoning", "summary": [{ "type": "summary_text", "text": "Hm." }], "encrypted_content": "h" },
+            { "type": "message", "role": "assistant", "content": [{ "type": "output_text", "text": "Yes." }] },
+        ]);
+        assert_eq!(Value::from(encode_input(&[message]).unwrap()), expected);
+    }
+}

@@ -313,3 +313,44 @@ impl StreamEncoder {
         self.sequence += 1;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::canonical::Maker;
+
+    #[test]
+    fn thoughts_are_spelt_so_that_their_kind_is_known_again() {
+        let mut encoder = StreamEncoder::default();
+        let mut out = BytesMut::new();
+        let signed = |maker, value: &str| Signature { maker, value: value.to_owned() };
+        for event in [
+            StreamEvent::Start { id: "1".to_owned(), model: "m".to_owned() },
+            StreamEvent::SealedReasoning(signed(Maker::OpenAi, "g")),
+            StreamEvent::Reasoning("Hm.".to_owned()),
+            StreamEvent::Signature(signed(Maker::OpenAi, "h")),
+            StreamEvent::Signature(signed(Maker::Gemini, "t")),
+            StreamEvent::Choice(1),
+            StreamEvent::Text("aside".to_owned()),
+            StreamEvent::Choice(0),
+            StreamEvent::Text("Yes".to_owned()),
+            StreamEvent::Finish { finish: Finish::Length, stop_sequence: None },
+            StreamEvent::Done,
+        ] {
+            encoder.encode(event, &mut out);
+        }
+        let text = String::from_utf8(out.to_vec()).unwrap();
+        let last = text.lines().filter_map(|line| line.strip_prefix("data: ")).next_back().unwrap();
+        let last: Value = serde_json::from_str(last).unwrap();
+        let expected = json!([
+            { "id": "rs_1_0", "type": "reasoning", "summary": [], "encrypted_content": "g" },
+            { "id": "rs_1_1", "type": "reasoning", "summary": [summary_text("Hm.")], "encrypted_content": "h" },
+            { "id": "rs_1_2", "type": "reasoning", "summary": [summary_text("")], "encrypted_content": "sbx.gemini.t" },
+            { "id": "msg_1_3", "type": "message", "status": "incomplete", "role": "assistant",
+              "content": [output_text("Yes", &[])] },
+        ]);
+        assert_eq!(last["type"], "response.incomplete");
+        assert_eq!(last["response"]["output"], expected);
+        assert!(!text.contains("aside"));
+    }
+}

@@ -70,8 +70,12 @@ pub(crate) fn probe_event(data: &str) -> Result<Probe, Result<ProviderError, Str
         }
         "response.completed" | "response.incomplete" => {
             probe.ended = true;
-            let usage = event.response.and_then(|response| response.usage);
-            probe.usage = usage.map(|fields| fields.usage());
+            if let Some(response) = event.response {
+                if let Some(error) = response.error.filter(|error| is_filled(Some(error))) {
+                    return Err(Ok(read_error(error.get())));
+                }
+                probe.usage = response.usage.map(|fields| fields.usage());
+            }
         }
         // A message or reasoning begins empty; any other item begins with its name.
         "response.output_item.added" => {
