@@ -10,6 +10,7 @@
 )]
 
 use bytes::Bytes;
+use proptest::prelude::*;
 use providers::{
     AnswerContext, AnswerStream, ClientError, Operation, StreamFault, WireFormat, catalogue, decode_answer,
     decode_answer_for, encode_request, error_body, error_event, read_request_head,
@@ -265,4 +266,35 @@ fn an_error_within_a_stream_is_told_in_both_ways() {
     assert_eq!(events[0]["error"]["message"], "The provider broke off.");
     assert_eq!(events[1]["response"]["error"]["code"], "server_error");
     assert_eq!(error_body(WireFormat::Responses, &error), error_body(WireFormat::OpenAi, &error));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn a_damaged_stream_is_a_fault_or_an_answer_and_never_a_panic(
+        edits in prop::collection::vec((any::<prop::sample::Index>(), any::<prop::sample::Index>(), 0_u8..4), 1..6),
+    ) {
+        let whole = include_str!("golden/streams/chat-from-responses.upstream.sse");
+        let mut lines: Vec<String> = whole.lines().map(str::to_owned).collect();
+        for (place, other, kind) in edits {
+            let (at, from) = (place.index(lines.len()), other.index(lines.len()));
+            match kind {
+                0 => lines.swap(at, from),
+                1 => lines[at] = lines[from].clone(),
+                2 => lines[at].clear(),
+                _ => {
+                    let cut: String = lines[at].chars().take(from).collect();
+                    lines[at] = cut;
+                }
+            }
+        }
+        let text = lines.join("\n");
+        for operation in [Operation::ChatCompletions, Operation::Messages, Operation::Responses] {
+            let mut stream = AnswerStream::new(operation, WireFormat::Responses, true, None);
+            let fed = stream.feed(Bytes::from(text.clone()));
+            let ended = stream.finish();
+            prop_assert!(stream.is_complete() || fed.is_err() || ended.is_err());
+        }
+    }
 }

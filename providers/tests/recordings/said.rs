@@ -1,15 +1,16 @@
-//! What an answer says, read in the plainest way and independently of the crate: its text, its tool
-//! calls and its count.
+//! What an answer says, read in the plainest way and independently of the crate: its text, its thoughts,
+//! its tool calls and its count.
 
 use std::collections::BTreeMap;
 
 use providers::WireFormat;
 use serde_json::Value;
 
-/// Text, and name and arguments of each tool call in order.
+/// Text, thoughts, and name and arguments of each tool call in order.
 #[derive(Debug, Default, PartialEq)]
 pub(crate) struct Said {
     text: String,
+    thoughts: String,
     calls: Vec<(String, Value)>,
 }
 
@@ -21,6 +22,7 @@ impl Said {
             WireFormat::OpenAi => {
                 let message = &body["choices"][0]["message"];
                 said.text = openai_text(message);
+                said.thoughts = openai_thoughts(message);
                 for call in message["tool_calls"].as_array().unwrap_or(&Vec::new()) {
                     said.call(&call["function"]["name"], &arguments(&call["function"]["arguments"]));
                 }
@@ -29,6 +31,7 @@ impl Said {
                 for block in body["content"].as_array().unwrap() {
                     match block["type"].as_str().unwrap() {
                         "text" => said.text += block["text"].as_str().unwrap(),
+                        "thinking" => said.thoughts += block["thinking"].as_str().unwrap(),
                         "tool_use" => said.call(&block["name"], &block["input"].to_string()),
                         _ => {}
                     }
@@ -37,6 +40,7 @@ impl Said {
             WireFormat::Responses => {
                 for item in body["output"].as_array().unwrap() {
                     said.text += &item_text(item);
+                    said.thoughts += &item_thoughts(item);
                     if item["type"] == "function_call" {
                         said.call(&item["name"], &arguments(&item["arguments"]));
                     }
@@ -69,6 +73,7 @@ fn openai_stream(events: impl Iterator<Item = Value>) -> Said {
     for event in events {
         let delta = &event["choices"][0]["delta"];
         said.text += &openai_text(delta);
+        said.thoughts += &openai_thoughts(delta);
         for call in delta["tool_calls"].as_array().unwrap_or(&Vec::new()) {
             let key =
                 if call["id"].is_string() && call["id"] != "" { call["id"].clone() } else { Value::Null };
@@ -95,9 +100,13 @@ fn anthropic_stream(events: impl Iterator<Item = Value>) -> Said {
                     open = Some((block["name"].clone(), block["input"].to_string()));
                 }
             }
-            "content_block_start" => said.text += block["text"].as_str().unwrap_or_default(),
+            "content_block_start" => {
+                said.text += block["text"].as_str().unwrap_or_default();
+                said.thoughts += block["thinking"].as_str().unwrap_or_default();
+            }
             "content_block_delta" => {
                 said.text += delta["text"].as_str().unwrap_or_default();
+                said.thoughts += delta["thinking"].as_str().unwrap_or_default();
                 if let (Some((_, so_far)), Some(piece)) = (&mut open, delta["partial_json"].as_str()) {
                     so_far.push_str(piece);
                 }
@@ -138,12 +147,25 @@ fn responses_stream(events: impl Iterator<Item = Value>) -> Said {
     let mut said = Said::default();
     for (text, pieces, item) in items.into_values() {
         said.text += &text;
+        said.thoughts += &item_thoughts(&item);
         if item["type"] == "function_call" {
             let pieces = if pieces.is_empty() { arguments(&item["arguments"]) } else { pieces };
             said.call(&item["name"], &pieces);
         }
     }
     said
+}
+
+fn item_thoughts(item: &Value) -> String {
+    let texts = |field: &str| -> Vec<&str> {
+        let pieces = item[field].as_array().map(Vec::as_slice).unwrap_or_default();
+        pieces.iter().filter_map(|piece| piece["text"].as_str()).collect()
+    };
+    match item["type"].as_str() {
+        Some("reasoning") if texts("summary").is_empty() => texts("content").concat(),
+        Some("reasoning") => texts("summary").join("\n\n"),
+        _ => String::new(),
+    }
 }
 
 fn item_text(item: &Value) -> String {
@@ -182,6 +204,16 @@ fn openai_text(message: &Value) -> String {
         _ => String::new(),
     };
     text + message["refusal"].as_str().unwrap_or_default()
+}
+
+fn openai_thoughts(message: &Value) -> String {
+    let parts = message["content"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let inner =
+        parts.iter().flat_map(|part| part["thinking"].as_array().map(Vec::as_slice).unwrap_or_default());
+    let mut thoughts: String = inner.filter_map(|part| part["text"].as_str()).collect();
+    let beside = message["reasoning_content"].as_str().or(message["reasoning"].as_str());
+    thoughts += beside.unwrap_or_default();
+    thoughts
 }
 
 fn arguments(value: &Value) -> String {
