@@ -1,8 +1,9 @@
 //! The neutral answer, spelt as a response object.
 
 use domain::Usage;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
+use super::echo::echo_of;
 use super::encode_item::{
     call, call_prefix, item_id, message, now, or_empty_object, reasoning, response_id, status,
 };
@@ -21,7 +22,7 @@ pub(crate) fn encode_answer(answer: &ChatAnswer, context: &AnswerContext) -> Res
     let id = response_id(&answer.id);
     let output = encode_output(choice, &id, context);
     let head = Head { id: &id, created_at: now(), model: &answer.model };
-    let tail = echo_text(context);
+    let tail = echo_of(context);
     let output = Value::from(output).to_string();
     Ok(response(&head, State::Ended(choice.finish, &answer.usage), &output, &tail).into_bytes())
 }
@@ -81,7 +82,7 @@ pub(super) enum State<'a> {
     Ended(Finish, &'a Usage),
 }
 
-/// The text of a response object. `output` is a JSON list, `tail` what [`echo_text`] gives.
+/// The text of a response object. `output` is a JSON list, `tail` what [`echo_of`] gives.
 pub(super) fn response(head: &Head<'_>, state: State<'_>, output: &str, tail: &str) -> String {
     let (status, details, usage) = match state {
         State::Running => ("in_progress", Value::Null, Value::Null),
@@ -103,23 +104,4 @@ pub(super) fn response(head: &Head<'_>, state: State<'_>, output: &str, tail: &s
     .to_string();
     let head = head.strip_suffix('}').unwrap_or(&head);
     format!("{head},\"output\":{output}{tail}}}")
-}
-
-/// The repeated fields of the request, each with a comma before it.
-pub(super) fn echo_text(context: &AnswerContext) -> String {
-    let defaults;
-    let echo: &Map<String, Value> = if context.echo.is_empty() {
-        defaults = super::echo::defaults();
-        &defaults
-    } else {
-        &context.echo
-    };
-    let mut text = String::new();
-    for (field, value) in echo {
-        text.push(',');
-        text.push_str(&crate::splice::json_string(field));
-        text.push(':');
-        text.push_str(&value.to_string());
-    }
-    text
 }

@@ -5,7 +5,8 @@ use bytes::{BufMut, BytesMut};
 use domain::Usage;
 use serde_json::{Value, json};
 
-use super::encode_answer::{Head, State, echo_text, response};
+use super::echo::echo_of;
+use super::encode_answer::{Head, State, response};
 use super::encode_item::{
     call, call_prefix, item_id, message, now, or_empty_object, output_text, reasoning, response_id, status,
     summary_text,
@@ -14,6 +15,7 @@ use super::opaque;
 use super::tool_names::{Origin, unwrap_input};
 use crate::answer_context::AnswerContext;
 use crate::canonical::{Finish, Signature, StreamEvent};
+use crate::splice::json_string;
 
 /// The longest answer that is taken, in bytes: it is repeated whole at its end and held until then.
 const MAX_HELD_BYTES: usize = 32 * 1024 * 1024;
@@ -59,7 +61,7 @@ impl Default for StreamEncoder {
     fn default() -> Self {
         Self {
             context: AnswerContext::default(),
-            tail: echo_text(&AnswerContext::default()),
+            tail: String::new(),
             id: String::new(),
             model: String::new(),
             created_at: now(),
@@ -79,7 +81,6 @@ impl StreamEncoder {
     /// For the answer to this request.
     pub(crate) fn set_context(&mut self, context: &AnswerContext) {
         self.context = context.clone();
-        self.tail = echo_text(context);
     }
 
     /// The answer has become too long to be held.
@@ -119,6 +120,7 @@ impl StreamEncoder {
             return;
         }
         self.started = true;
+        self.tail = echo_of(&self.context);
         self.id = response_id(id);
         self.model = model.to_owned();
         self.response_event("response.created", None, out);
@@ -150,8 +152,7 @@ impl StreamEncoder {
             self.piece("response.content_part.added", json!({ "content_index": 0, "part": part }), out);
         }
         self.grow(text);
-        let fields = json!({ "content_index": 0, "delta": text, "logprobs": [] });
-        self.piece("response.output_text.delta", fields, out);
+        self.delta("response.output_text.delta", "\"content_index\":0,\"logprobs\":[],", text, out);
     }
 
     fn reasoning(&mut self, text: &str, out: &mut BytesMut) {
@@ -159,8 +160,7 @@ impl StreamEncoder {
             self.open_reasoning(out);
         }
         self.grow(text);
-        let fields = json!({ "summary_index": 0, "delta": text });
-        self.piece("response.reasoning_summary_text.delta", fields, out);
+        self.delta("response.reasoning_summary_text.delta", "\"summary_index\":0,", text, out);
     }
 
     fn open_reasoning(&mut self, out: &mut BytesMut) {
@@ -202,7 +202,7 @@ impl StreamEncoder {
         let custom = origin.custom;
         self.grow(text);
         if !custom {
-            self.piece("response.function_call_arguments.delta", json!({ "delta": text }), out);
+            self.delta("response.function_call_arguments.delta", "", text, out);
         }
     }
 
@@ -275,6 +275,14 @@ impl StreamEncoder {
         }
         self.output.push_str(&item.to_string());
         self.items += 1;
+    }
+
+    /// A piece of the open item, the one event there are many of. `fields` stands as it is in the event.
+    fn delta(&mut self, name: &str, fields: &str, text: &str, out: &mut BytesMut) {
+        let Some(open) = &self.open else { return };
+        let id = json_string(&open.id);
+        let rest = format!(",\"item_id\":{id},\"output_index\":{}}}", self.items);
+        self.write(name, &[fields, "\"delta\":", &json_string(text), &rest], out);
     }
 
     /// An event about the open item.
