@@ -6,8 +6,8 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::config::{self, Faults, Loaded};
 use crate::app::{self, HandOver};
+use crate::config::{self, Faults, Loaded};
 use crate::demo;
 
 /// `EX_USAGE` of sysexits: the configuration is wrong.

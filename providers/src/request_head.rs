@@ -23,7 +23,7 @@ pub struct RequestHead {
     pub include_usage: bool,
     /// Where the value of `stream_options` lies in the body, if the field is there.
     pub stream_options_span: Option<Range<usize>>,
-    /// `max_completion_tokens`, else `max_tokens`.
+    /// `max_completion_tokens`, else `max_tokens`; for Responses `max_output_tokens`.
     pub max_tokens: Option<u64>,
     /// How many answers are wanted (`n`).
     pub choices: u64,
@@ -51,6 +51,8 @@ struct Fields<'a> {
     max_tokens: Option<&'a RawValue>,
     #[serde(borrow)]
     max_completion_tokens: Option<&'a RawValue>,
+    #[serde(borrow)]
+    max_output_tokens: Option<&'a RawValue>,
     #[serde(borrow)]
     n: Option<&'a RawValue>,
 }
@@ -97,7 +99,11 @@ pub fn read_request_head(operation: Operation, body: &[u8]) -> Result<RequestHea
         _ => false,
     };
     let whole = "a non-negative integer";
+    let responses = operation.wire_format() == WireFormat::Responses;
     let max_tokens = match (fields.max_completion_tokens, fields.max_tokens) {
+        _ if responses => {
+            fields.max_output_tokens.map(|raw| read(raw, "max_output_tokens", whole)).transpose()?
+        }
         (Some(raw), _) => Some(read(raw, "max_completion_tokens", whole)?),
         (None, Some(raw)) => Some(read(raw, "max_tokens", whole)?),
         (None, None) => None,

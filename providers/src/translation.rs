@@ -4,6 +4,7 @@
 use bytes::{Bytes, BytesMut};
 use domain::Price;
 
+use crate::answer_context::AnswerContext;
 use crate::answer_stream::Progress;
 use crate::canonical::StreamEvent;
 use crate::formats::{StreamDecoder, StreamEncoder};
@@ -34,6 +35,11 @@ impl Translation {
         }
     }
 
+    /// For the answer to this request; before its first event.
+    pub(crate) fn set_context(&mut self, context: &AnswerContext) {
+        self.encoder.set_context(context);
+    }
+
     /// Takes whole events. What came before a fault is good and comes out with it.
     pub(crate) fn take(&mut self, events: &Bytes, progress: &mut Progress) -> (Bytes, Option<StreamFault>) {
         let mut out = BytesMut::new();
@@ -53,6 +59,10 @@ impl Translation {
             for step in self.steps.drain(..) {
                 progress.see(&step);
                 self.encoder.encode(step, &mut out);
+            }
+            if self.encoder.is_too_long() {
+                fault = Some(StreamFault::TooLong);
+                break;
             }
         }
         (out.freeze(), fault)

@@ -32,6 +32,8 @@ struct ProviderEntry {
     embeddings: bool,
     #[serde(default)]
     reasoning: Reasoning,
+    #[serde(default)]
+    responses: bool,
     models: Option<String>,
     docs: String,
 }
@@ -42,6 +44,7 @@ enum Format {
     #[default]
     OpenAi,
     Anthropic,
+    Responses,
 }
 
 #[derive(Clone, Copy, Default, Deserialize)]
@@ -99,6 +102,7 @@ fn provider(kind: String, entry: ProviderEntry) -> ProviderSpec {
         format: match entry.format {
             Format::OpenAi => WireFormat::OpenAi,
             Format::Anthropic => WireFormat::Anthropic,
+            Format::Responses => WireFormat::Responses,
         },
         base_url: entry.base_url,
         auth: AuthHeader { name: entry.auth_header, prefix: entry.auth_prefix },
@@ -115,6 +119,7 @@ fn provider(kind: String, entry: ProviderEntry) -> ProviderSpec {
                 Reasoning::Details => ReasoningField::Details,
                 Reasoning::CallSignature => ReasoningField::CallSignature,
             },
+            responses: entry.responses,
         },
         docs: entry.docs,
         models: entry.models,

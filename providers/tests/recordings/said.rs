@@ -1,5 +1,7 @@
 //! What an answer says, read in the plainest way and independently of the crate: its text, its
-//! reasoning with its tokens, and its tool calls.
+//! reasoning with its tokens, its tool calls and its count.
+
+use std::collections::BTreeMap;
 
 use providers::WireFormat;
 use serde_json::Value;
@@ -42,6 +44,16 @@ impl Said {
                     }
                 }
             }
+            WireFormat::Responses => {
+                for item in body["output"].as_array().unwrap() {
+                    said.text += &item_text(item);
+                    said.reasoning += &item_reasoning(item);
+                    said.token_of_reasoning(item);
+                    if item["type"] == "function_call" {
+                        said.call(&item["name"], &arguments(&item["arguments"]));
+                    }
+                }
+            }
         }
         said
     }
@@ -53,6 +65,7 @@ impl Said {
         match format {
             WireFormat::OpenAi => openai_stream(events),
             WireFormat::Anthropic => anthropic_stream(events),
+            WireFormat::Responses => responses_stream(events),
         }
     }
 
@@ -60,6 +73,12 @@ impl Said {
         for detail in message["reasoning_details"].as_array().unwrap_or(&Vec::new()) {
             self.token(&detail["signature"]);
             self.token(&detail["data"]);
+        }
+    }
+
+    fn token_of_reasoning(&mut self, item: &Value) {
+        if item["type"] == "reasoning" {
+            self.token(&item["encrypted_content"]);
         }
     }
 
@@ -142,6 +161,82 @@ fn anthropic_stream(events: impl Iterator<Item = Value>) -> Said {
         }
     }
     said
+}
+
+/// By place; an item without pieces is taken from where it is repeated whole.
+fn responses_stream(events: impl Iterator<Item = Value>) -> Said {
+    let mut items: BTreeMap<u64, (String, String, Value)> = BTreeMap::new();
+    for event in events {
+        let item = items.entry(event["output_index"].as_u64().unwrap_or(0)).or_default();
+        match event["type"].as_str().unwrap() {
+            "response.output_text.delta" | "response.refusal.delta" => {
+                item.0 += event["delta"].as_str().unwrap();
+            }
+            "response.function_call_arguments.delta" => item.1 += event["delta"].as_str().unwrap(),
+            "response.function_call_arguments.done" if item.1.is_empty() => {
+                item.1 = arguments(&event["arguments"]);
+            }
+            "response.output_item.done" => {
+                if item.0.is_empty() {
+                    item.0 = item_text(&event["item"]);
+                }
+                item.2 = event["item"].clone();
+            }
+            _ => {}
+        }
+    }
+    let mut said = Said::default();
+    for (text, pieces, item) in items.into_values() {
+        said.text += &text;
+        said.reasoning += &item_reasoning(&item);
+        said.token_of_reasoning(&item);
+        if item["type"] == "function_call" {
+            let pieces = if pieces.is_empty() { arguments(&item["arguments"]) } else { pieces };
+            said.call(&item["name"], &pieces);
+        }
+    }
+    said
+}
+
+fn item_reasoning(item: &Value) -> String {
+    let texts = |field: &str| -> Vec<&str> {
+        let pieces = item[field].as_array().map(Vec::as_slice).unwrap_or_default();
+        pieces.iter().filter_map(|piece| piece["text"].as_str()).collect()
+    };
+    match item["type"].as_str() {
+        Some("reasoning") if texts("summary").is_empty() => texts("content").concat(),
+        Some("reasoning") => texts("summary").join("\n\n"),
+        _ => String::new(),
+    }
+}
+
+fn item_text(item: &Value) -> String {
+    if item["type"] != "message" {
+        return String::new();
+    }
+    let parts = item["content"].as_array().unwrap().iter();
+    parts.filter_map(|part| part["text"].as_str().or(part["refusal"].as_str())).collect()
+}
+
+/// Prompt and completion tokens that a client reads in a body, or in the last event that has a count.
+pub(crate) fn counted(format: WireFormat, body: &str) -> Option<(u64, u64)> {
+    let events = body.lines().filter_map(|line| line.strip_prefix("data: "));
+    let last =
+        events.filter_map(|data| serde_json::from_str::<Value>(data).ok()).fold(None, |last, event| {
+            let count = [event["usage"].clone(), event["response"]["usage"].clone()];
+            count.into_iter().find(Value::is_object).or(last)
+        });
+    let whole = || serde_json::from_str::<Value>(body).ok().map(|body| body["usage"].clone());
+    let usage = last.or_else(whole)?;
+    let count = |field: &str| usage[field].as_u64().unwrap_or(0);
+    Some(match format {
+        WireFormat::OpenAi => (count("prompt_tokens"), count("completion_tokens")),
+        WireFormat::Responses => (count("input_tokens"), count("output_tokens")),
+        WireFormat::Anthropic => {
+            let cached = count("cache_creation_input_tokens") + count("cache_read_input_tokens");
+            (count("input_tokens") + cached, count("output_tokens"))
+        }
+    })
 }
 
 fn openai_text(message: &Value) -> String {
