@@ -3,7 +3,8 @@
 use bytes::Bytes;
 use domain::Usage;
 
-use crate::formats::{anthropic, openai};
+use crate::answer_context::AnswerContext;
+use crate::formats::{anthropic, openai, responses};
 use crate::{Operation, WireFormat};
 
 /// An answer for the client.
@@ -29,7 +30,7 @@ impl From<String> for MalformedAnswer {
     }
 }
 
-/// Reads the whole body of a 2xx answer.
+/// Reads the whole body of a 2xx answer whose request is not at hand.
 ///
 /// # Errors
 /// When it is not a JSON object, cut short, or an error in disguise.
@@ -38,14 +39,28 @@ pub fn decode_answer(
     provider: WireFormat,
     body: Bytes,
 ) -> Result<Answer, MalformedAnswer> {
+    decode_answer_for(operation, provider, body, &AnswerContext::default())
+}
+
+/// Reads the whole body of a 2xx answer to the request that `context` was made with.
+///
+/// # Errors
+/// When it is not a JSON object, cut short, or an error in disguise.
+pub fn decode_answer_for(
+    operation: Operation,
+    provider: WireFormat,
+    body: Bytes,
+    context: &AnswerContext,
+) -> Result<Answer, MalformedAnswer> {
     let text = std::str::from_utf8(&body).map_err(|error| format!("the answer is not UTF-8: {error}"))?;
     let usage = match provider {
         WireFormat::OpenAi => openai::probe_answer(text)?,
         WireFormat::Anthropic => anthropic::probe_answer(text)?,
+        WireFormat::Responses => responses::probe_answer(text)?,
     };
     if operation.wire_format() == provider {
         return Ok(Answer { body, usage });
     }
-    let body = crate::translate::answer(operation.wire_format(), provider, text)?;
+    let body = crate::translate::answer(operation.wire_format(), provider, text, context)?;
     Ok(Answer { body, usage })
 }

@@ -4,6 +4,7 @@
 use bytes::{BufMut, Bytes, BytesMut};
 use domain::{Price, Usage};
 
+use crate::answer_context::AnswerContext;
 use crate::pass_through::PassThrough;
 use crate::sse::{Framer, TooLong};
 use crate::translation::Translation;
@@ -53,6 +54,15 @@ impl AnswerStream {
             Route::Other(Box::new(Translation::new(client, provider, include_usage, price)))
         };
         Self { framer: Framer::default(), route, progress: Progress::default(), fault: None }
+    }
+
+    /// The stream that answers the request this was made with. Before the first bytes.
+    #[must_use]
+    pub fn with_context(mut self, context: &AnswerContext) -> Self {
+        if let Route::Other(translation) = &mut self.route {
+            translation.set_context(context);
+        }
+        self
     }
 
     /// Takes the next bytes of the upstream's body and gives the whole, valid events they complete;

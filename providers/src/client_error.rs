@@ -4,6 +4,7 @@ use bytes::Bytes;
 use serde::Serialize;
 
 use crate::WireFormat;
+use crate::formats::responses;
 
 /// One error, before it takes a client's format.
 #[derive(Clone, Copy, Debug)]
@@ -54,7 +55,7 @@ struct AnthropicError<'a> {
 /// <https://docs.claude.com/en/api/errors>.
 pub fn error_body(client: WireFormat, error: &ClientError<'_>) -> Bytes {
     let body = match client {
-        WireFormat::OpenAi => serde_json::to_vec(&OpenAiEnvelope {
+        WireFormat::OpenAi | WireFormat::Responses => serde_json::to_vec(&OpenAiEnvelope {
             error: OpenAiError {
                 message: error.message,
                 r#type: error.kind,
@@ -77,6 +78,7 @@ pub fn error_event(client: WireFormat, error: &ClientError<'_>) -> Bytes {
     let prefix: &[u8] = match client {
         WireFormat::OpenAi => b"data: ",
         WireFormat::Anthropic => b"event: error\ndata: ",
+        WireFormat::Responses => return Bytes::from(responses::failed_events(error)),
     };
     Bytes::from([prefix, &error_body(client, error), b"\n\n"].concat())
 }

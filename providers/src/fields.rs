@@ -28,14 +28,17 @@ pub(crate) fn inexpressible(path: &str, what: &str) -> Untranslatable {
     }
 }
 
-/// A parameter that the provider's format does not have.
+/// A parameter that the provider's format does not have. What stands behind the path, in parentheses,
+/// tells a reader more and is no part of it.
 pub(crate) fn unsupported(path: &str) -> Untranslatable {
+    let param = path.split(" (").next().unwrap_or(path);
+    let what = path.strip_prefix(param).unwrap_or_default();
     Untranslatable {
         message: format!(
-            "`{path}` cannot be expressed in the provider's format: remove it, or set `drop_params: true` on the \
-             model."
+            "`{param}`{what} cannot be expressed in the provider's format: remove it, or set `drop_params: true` \
+             on the model."
         ),
-        param: Some(path.to_owned()),
+        param: Some(param.to_owned()),
     }
 }
 

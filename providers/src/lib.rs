@@ -14,6 +14,7 @@ mod catalogue;
 mod translate;
 
 mod answer;
+mod answer_context;
 mod answer_stream;
 mod pass_through;
 mod stream_fault;
@@ -28,9 +29,10 @@ mod fields;
 mod formats;
 mod sse;
 
-pub use answer::{Answer, MalformedAnswer, decode_answer};
+pub use answer::{Answer, MalformedAnswer, decode_answer, decode_answer_for};
+pub use answer_context::AnswerContext;
 pub use answer_stream::AnswerStream;
-pub use catalogue::{AuthHeader, Catalogue, ModelSpec, ProviderSpec, Quirks, catalogue};
+pub use catalogue::{AuthHeader, Catalogue, ModelSpec, ProviderSpec, Quirks, ReasoningField, catalogue};
 pub use client_error::{ClientError, error_body, error_event};
 pub use operation::{Operation, WireFormat};
 pub use provider_error::{ProviderError, read_provider_error};

@@ -1,12 +1,14 @@
 //! What a client may ask for, and in whose wire format. Owns the public paths; knows no bodies.
 
-/// The two body formats Signalbox speaks, on either side.
+/// The body formats Signalbox speaks, on either side.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum WireFormat {
     /// OpenAI's chat completions, completions and embeddings, and everything compatible with them.
     OpenAi,
     /// Anthropic's Messages.
     Anthropic,
+    /// OpenAI's Responses.
+    Responses,
 }
 
 impl WireFormat {
@@ -15,6 +17,7 @@ impl WireFormat {
         match self {
             Self::OpenAi => "openai",
             Self::Anthropic => "anthropic",
+            Self::Responses => "responses",
         }
     }
 }
@@ -30,6 +33,8 @@ pub enum Operation {
     Embeddings,
     /// `/v1/messages`
     Messages,
+    /// `/v1/responses`
+    Responses,
 }
 
 impl Operation {
@@ -40,6 +45,7 @@ impl Operation {
             "/completions" => Some(Self::Completions),
             "/embeddings" => Some(Self::Embeddings),
             "/messages" => Some(Self::Messages),
+            "/responses" => Some(Self::Responses),
             _ => None,
         }
     }
@@ -49,6 +55,7 @@ impl Operation {
         match self {
             Self::ChatCompletions | Self::Completions | Self::Embeddings => WireFormat::OpenAi,
             Self::Messages => WireFormat::Anthropic,
+            Self::Responses => WireFormat::Responses,
         }
     }
 
@@ -59,6 +66,7 @@ impl Operation {
             Self::Completions => "text_completion",
             Self::Embeddings => "embeddings",
             Self::Messages => "messages",
+            Self::Responses => "responses",
         }
     }
 
@@ -69,6 +77,7 @@ impl Operation {
             Self::Completions => "/completions",
             Self::Embeddings => "/embeddings",
             Self::Messages => "/v1/messages",
+            Self::Responses => "/responses",
         }
     }
 }
@@ -88,6 +97,8 @@ mod tests {
             ("/embeddings", Operation::Embeddings),
             ("/v1/messages", Operation::Messages),
             ("/messages", Operation::Messages),
+            ("/v1/responses", Operation::Responses),
+            ("/responses", Operation::Responses),
         ] {
             assert_eq!(Operation::from_path(path), Some(operation), "{path}");
         }
@@ -95,7 +106,14 @@ mod tests {
 
     #[test]
     fn a_path_that_only_begins_like_a_known_one_is_unknown() {
-        for path in ["/v1/messages/count_tokens", "/v1", "/v2/messages", "/v1/v1/messages", ""] {
+        for path in [
+            "/v1/messages/count_tokens",
+            "/v1/responses/resp_1",
+            "/v1",
+            "/v2/messages",
+            "/v1/v1/messages",
+            "",
+        ] {
             assert_eq!(Operation::from_path(path), None, "{path}");
         }
     }

@@ -6,7 +6,7 @@ use domain::Price;
 
 use crate::answer_stream::Progress;
 use crate::formats::anthropic::RunningUsage;
-use crate::formats::{anthropic, openai};
+use crate::formats::{anthropic, openai, responses};
 use crate::sse::{Block, Blocks, next_line};
 use crate::{StreamFault, WireFormat};
 
@@ -71,6 +71,8 @@ impl PassThrough {
         match self.format {
             WireFormat::OpenAi => b"data: [DONE]\n\n",
             WireFormat::Anthropic => b"event: message_stop\ndata: {\"type\":\"message_stop\"}\n\n",
+            // What finishes an answer ends it.
+            WireFormat::Responses => b"",
         }
     }
 
@@ -87,6 +89,7 @@ impl PassThrough {
         match self.format {
             WireFormat::OpenAi => self.judge_openai(events, block, progress),
             WireFormat::Anthropic => self.judge_anthropic(block, progress),
+            WireFormat::Responses => judge_responses(events, block, progress),
         }
     }
 
@@ -96,11 +99,7 @@ impl PassThrough {
         block: &Block<'_>,
         progress: &mut Progress,
     ) -> Result<Verdict, StreamFault> {
-        let Some(data) = block.data else {
-            // openai-python 3.3.0 reads a block without data as an empty event and fails on it.
-            let silent = block.is_silent();
-            return Ok(if silent { Verdict::Keep } else { Verdict::Replace(comments(events, block)) });
-        };
+        let Some(data) = block.data else { return Ok(without_data(events, block)) };
         let data = utf8(data)?;
         if data.trim_ascii() == "[DONE]" {
             progress.complete = true;
@@ -125,11 +124,7 @@ impl PassThrough {
                 }
             }
         }
-        Ok(if block.has_other_fields {
-            Verdict::Replace(rebuilt(events, block, data.as_bytes()))
-        } else {
-            Verdict::Keep
-        })
+        Ok(without_id_and_retry(events, block, data))
     }
 
     fn judge_anthropic(
@@ -147,6 +142,38 @@ impl PassThrough {
             progress.usage = self.running.usage();
         }
         Ok(Verdict::Keep)
+    }
+}
+
+fn judge_responses(
+    events: &[u8],
+    block: &Block<'_>,
+    progress: &mut Progress,
+) -> Result<Verdict, StreamFault> {
+    let Some(data) = block.data else { return Ok(without_data(events, block)) };
+    let data = utf8(data)?;
+    // A marker of another format, which some servers add.
+    if data.trim_ascii() == "[DONE]" {
+        return Ok(Verdict::Drop);
+    }
+    let probe = responses::probe_event(data)?;
+    progress.content |= probe.content;
+    progress.finished |= probe.ended;
+    progress.complete |= probe.ended;
+    progress.usage = probe.usage.or(progress.usage);
+    Ok(without_id_and_retry(events, block, data))
+}
+
+/// openai-python 3.3.0 reads a block without data as an empty event and fails on it.
+fn without_data(events: &[u8], block: &Block<'_>) -> Verdict {
+    if block.is_silent() { Verdict::Keep } else { Verdict::Replace(comments(events, block)) }
+}
+
+fn without_id_and_retry(events: &[u8], block: &Block<'_>, data: &str) -> Verdict {
+    if block.has_other_fields {
+        Verdict::Replace(rebuilt(events, block, data.as_bytes()))
+    } else {
+        Verdict::Keep
     }
 }
 

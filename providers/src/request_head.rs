@@ -4,9 +4,10 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
+use crate::formats::offset_in;
 use crate::{Operation, WireFormat};
 
 /// The touched fields of a request body.
@@ -20,7 +21,9 @@ pub struct RequestHead {
     pub stream: bool,
     /// The client asked for a usage chunk (`stream_options.include_usage`; OpenAI's formats only).
     pub include_usage: bool,
-    /// `max_completion_tokens`, else `max_tokens`.
+    /// Where the value of `stream_options` lies in the body, if the field is there.
+    pub stream_options_span: Option<Range<usize>>,
+    /// `max_completion_tokens`, else `max_tokens`; for Responses `max_output_tokens`.
     pub max_tokens: Option<u64>,
     /// How many answers are wanted (`n`).
     pub choices: u64,
@@ -42,12 +45,14 @@ struct Fields<'a> {
     model: Option<&'a RawValue>,
     #[serde(borrow)]
     stream: Option<&'a RawValue>,
-    #[serde(borrow)]
+    #[serde(borrow, default, deserialize_with = "even_null")]
     stream_options: Option<&'a RawValue>,
     #[serde(borrow)]
     max_tokens: Option<&'a RawValue>,
     #[serde(borrow)]
     max_completion_tokens: Option<&'a RawValue>,
+    #[serde(borrow)]
+    max_output_tokens: Option<&'a RawValue>,
     #[serde(borrow)]
     n: Option<&'a RawValue>,
 }
@@ -55,6 +60,13 @@ struct Fields<'a> {
 #[derive(Default, Deserialize)]
 struct StreamOptions {
     include_usage: Option<bool>,
+}
+
+/// The raw value also when it is null, because null has a place in the body too.
+pub(crate) fn even_null<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<&'de RawValue>, D::Error> {
+    <&RawValue>::deserialize(deserializer).map(Some)
 }
 
 /// Reads the head of a request body.
@@ -81,13 +93,17 @@ pub fn read_request_head(operation: Operation, body: &[u8]) -> Result<RequestHea
     let (model, model_span) = read_model(text, fields.model)?;
     let openai = operation.wire_format() == WireFormat::OpenAi;
     let include_usage = match fields.stream_options {
-        Some(raw) if openai => {
+        Some(raw) if openai && raw.get() != "null" => {
             read::<StreamOptions>(raw, "stream_options", "an object")?.include_usage.unwrap_or(false)
         }
         _ => false,
     };
     let whole = "a non-negative integer";
+    let responses = operation.wire_format() == WireFormat::Responses;
     let max_tokens = match (fields.max_completion_tokens, fields.max_tokens) {
+        _ if responses => {
+            fields.max_output_tokens.map(|raw| read(raw, "max_output_tokens", whole)).transpose()?
+        }
         (Some(raw), _) => Some(read(raw, "max_completion_tokens", whole)?),
         (None, Some(raw)) => Some(read(raw, "max_tokens", whole)?),
         (None, None) => None,
@@ -97,7 +113,8 @@ pub fn read_request_head(operation: Operation, body: &[u8]) -> Result<RequestHea
         Some(raw) if openai => read(raw, "n", whole)?,
         _ => 1,
     };
-    Ok(RequestHead { model, model_span, stream, include_usage, max_tokens, choices })
+    let stream_options_span = fields.stream_options.map(|raw| span_in(text, raw));
+    Ok(RequestHead { model, model_span, stream, include_usage, stream_options_span, max_tokens, choices })
 }
 
 fn read_model(text: &str, raw: Option<&RawValue>) -> Result<(String, Range<usize>), BadRequest> {
@@ -108,9 +125,12 @@ fn read_model(text: &str, raw: Option<&RawValue>) -> Result<(String, Range<usize
     if model.trim().is_empty() {
         return Err(refuse("The field `model` is empty: name the model to use.", Some("model")));
     }
-    // The raw value borrows from the body, so the difference of the two addresses is its place there.
-    let start = (raw.get().as_ptr() as usize).saturating_sub(text.as_ptr() as usize);
-    Ok((model.into_owned(), start..start + raw.get().len()))
+    Ok((model.into_owned(), span_in(text, raw)))
+}
+
+fn span_in(text: &str, raw: &RawValue) -> Range<usize> {
+    let start = offset_in(text, raw);
+    start..start + raw.get().len()
 }
 
 fn read<'a, T: Deserialize<'a>>(raw: &'a RawValue, field: &str, expected: &str) -> Result<T, BadRequest> {

@@ -1,9 +1,17 @@
-//! Changes one literal inside a body and leaves every other byte alone, because providers' prompt
+//! Changes single values inside a body and leaves every other byte alone, because providers' prompt
 //! caches are keyed by the bytes.
 
 use std::ops::Range;
 
 use bytes::{BufMut, Bytes, BytesMut};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use crate::RequestHead;
+use crate::formats::offset_in;
+use crate::request_head::even_null;
+
+const OPTIONS: &str = r#"{"include_usage":true}"#;
 
 /// The body with the literal at `span` (see [`RequestHead::model_span`](crate::RequestHead)) replaced
 /// by `upstream_model`. A cheap clone when they are equal already or the span does not fit the body.
@@ -13,6 +21,42 @@ pub fn splice_model(body: &Bytes, span: &Range<usize>, upstream_model: &str) -> 
         Some(present) if present != literal.as_bytes() => splice(body, span, literal.as_bytes()),
         _ => body.clone(),
     }
+}
+
+/// The body with another model, in which the usage chunk is asked for too. The head is the body's own.
+pub(crate) fn splice_model_and_usage(body: &Bytes, head: &RequestHead, upstream_model: &str) -> Bytes {
+    let Some((span, asking)) = asking_for_usage(body, head) else {
+        return splice_model(body, &head.model_span, upstream_model);
+    };
+    // What stands first must not be moved before it is replaced.
+    if span.start < head.model_span.start {
+        let body = splice_model(body, &head.model_span, upstream_model);
+        splice(&body, &span, asking.as_bytes())
+    } else {
+        splice_model(&splice(body, &span, asking.as_bytes()), &head.model_span, upstream_model)
+    }
+}
+
+/// Where in the body to say `stream_options.include_usage`, and how; None when it cannot be said.
+fn asking_for_usage(body: &[u8], head: &RequestHead) -> Option<(Range<usize>, String)> {
+    #[derive(Deserialize)]
+    struct StreamOptions<'a> {
+        #[serde(borrow, default, deserialize_with = "even_null")]
+        include_usage: Option<&'a RawValue>,
+    }
+    let Some(span) = &head.stream_options_span else {
+        // Behind the last field: the model at least stands before it.
+        let end = body.iter().rposition(|byte| *byte == b'}')?;
+        return Some((end..end, format!(",\"stream_options\":{OPTIONS}")));
+    };
+    let options = std::str::from_utf8(body.get(span.clone())?).ok()?;
+    let Some(inner) = options.strip_prefix('{') else { return Some((span.clone(), OPTIONS.to_owned())) };
+    if let Some(present) = serde_json::from_str::<StreamOptions<'_>>(options).ok()?.include_usage {
+        let start = span.start + offset_in(options, present);
+        return Some((start..start + present.get().len(), "true".to_owned()));
+    }
+    let comma = if inner.trim_ascii_start().starts_with('}') { "" } else { "," };
+    Some((span.start + 1..span.start + 1, format!("\"include_usage\":true{comma}")))
 }
 
 /// A JSON string literal, quotes included.
@@ -58,5 +102,46 @@ mod tests {
         let body = Bytes::from_static(br#"{"model":"m"}"#);
         let same = splice_model(&body, &(9..12), "m");
         assert_eq!(same.as_ptr(), body.as_ptr());
+    }
+
+    #[test]
+    fn the_usage_chunk_is_asked_for_and_every_other_byte_stays() {
+        for (body, expected) in [
+            (
+                r#"{"model":"m","stream":true}"#,
+                r#"{"model":"up","stream":true,"stream_options":{"include_usage":true}}"#,
+            ),
+            (
+                "{ \"model\": \"m\" ,\"x\":\"}\" } \n",
+                "{ \"model\": \"up\" ,\"x\":\"}\" ,\"stream_options\":{\"include_usage\":true}} \n",
+            ),
+            (
+                r#"{"stream_options":null,"model":"m"}"#,
+                r#"{"stream_options":{"include_usage":true},"model":"up"}"#,
+            ),
+            (
+                r#"{"stream_options":{ },"model":"m"}"#,
+                r#"{"stream_options":{"include_usage":true },"model":"up"}"#,
+            ),
+            (
+                r#"{"model":"m","stream_options":{"include_obfuscation":false}}"#,
+                r#"{"model":"up","stream_options":{"include_usage":true,"include_obfuscation":false}}"#,
+            ),
+            (
+                r#"{"stream_options":{"x":{"include_usage":1}, "include_usage" : false },"model":"m"}"#,
+                r#"{"stream_options":{"x":{"include_usage":1}, "include_usage" : true },"model":"up"}"#,
+            ),
+            (
+                r#"{"model":"m","stream_options":{"include_usage":null}}"#,
+                r#"{"model":"up","stream_options":{"include_usage":true}}"#,
+            ),
+        ] {
+            let head = read_request_head(Operation::ChatCompletions, body.as_bytes()).unwrap();
+            let body = Bytes::copy_from_slice(body.as_bytes());
+            let sent = splice_model_and_usage(&body, &head, "up");
+            assert_eq!(sent, expected);
+            assert!(read_request_head(Operation::ChatCompletions, &sent).unwrap().include_usage);
+            assert_eq!(splice_model_and_usage(&body, &head, "up"), sent);
+        }
     }
 }

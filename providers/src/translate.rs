@@ -1,17 +1,23 @@
 //! Chooses between passing a request through and decoding it from one format to encode it in another.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 
+use crate::answer_context::AnswerContext;
 use crate::fields::unsupported;
+use crate::splice::splice_model_and_usage;
 use crate::{MalformedAnswer, Operation, ProviderSpec, RequestHead, WireFormat, formats, splice_model};
 
 /// What goes to the provider.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UpstreamRequest {
-    /// Joined onto the path of the base URL.
-    pub path: &'static str,
+    /// Joined onto the path of the base URL; may carry a query.
+    pub path: Cow<'static, str>,
     /// The body.
     pub body: Bytes,
+    /// What its answer has to be read with.
+    pub context: AnswerContext,
 }
 
 /// The provider's format cannot express the request.
@@ -27,13 +33,21 @@ pub struct Untranslatable {
 /// Whether a deployment of this provider can serve the operation, by itself or by translation.
 pub fn supports(operation: Operation, spec: &ProviderSpec) -> bool {
     match operation {
-        Operation::ChatCompletions | Operation::Messages => true,
+        Operation::ChatCompletions | Operation::Messages | Operation::Responses => true,
         Operation::Completions => spec.format == WireFormat::OpenAi && spec.quirks.completions,
         Operation::Embeddings => spec.format == WireFormat::OpenAi && spec.quirks.embeddings,
     }
 }
 
-/// Path and body for a provider. Formats being equal, the body is the client's own but for the model.
+/// A stream of OpenAI's formats whose client has not asked for the usage chunk.
+fn streams_without_usage(operation: Operation, head: &RequestHead) -> bool {
+    matches!(operation, Operation::ChatCompletions | Operation::Completions)
+        && head.stream
+        && !head.include_usage
+}
+
+/// Path and body for a provider. Formats being equal, the body is the client's own but for the model,
+/// and for the usage chunk of a stream, which is always asked for where the provider allows it.
 ///
 /// # Errors
 /// When the provider's format cannot express the request. With `drop_params` a parameter that it does
@@ -55,24 +69,90 @@ pub fn encode_request(
         return Err(Untranslatable { message, param: None });
     }
     let client = operation.wire_format();
-    if client == spec.format {
-        let body = splice_model(body, &head.model_span, upstream_model);
-        return Ok(UpstreamRequest { path: operation.upstream_path(), body });
+    if client == spec.format_for(operation) {
+        // Without its usage an answer could not be counted; the chunk is taken out of the answer again.
+        let body = if streams_without_usage(operation, head) && spec.quirks.stream_options {
+            splice_model_and_usage(body, head, upstream_model)
+        } else {
+            splice_model(body, &head.model_span, upstream_model)
+        };
+        let (path, context) = (Cow::Borrowed(operation.upstream_path()), AnswerContext::default());
+        return Ok(UpstreamRequest { path, body, context });
     }
-    let request = formats::decode_request(client, body)?;
+    let (request, context) = formats::decode_request(client, body)?;
     if let Some(field) = request.particular.first().filter(|_| !drop_params) {
         return Err(unsupported(field));
     }
-    let body = formats::encode_request(&request, spec, upstream_model, drop_params)?;
+    let body = formats::encode_request(&request, spec, upstream_model, drop_params)
+        .map_err(|error| error.in_words_of(client))?;
     let operation = match spec.format {
         WireFormat::OpenAi => Operation::ChatCompletions,
         WireFormat::Anthropic => Operation::Messages,
+        WireFormat::Responses => Operation::Responses,
     };
-    Ok(UpstreamRequest { path: operation.upstream_path(), body: Bytes::from(body) })
+    let path = Cow::Borrowed(operation.upstream_path());
+    Ok(UpstreamRequest { path, body: Bytes::from(body), context })
+}
+
+impl Untranslatable {
+    /// An encoder names fields as most clients call them; a Responses client calls some otherwise.
+    fn in_words_of(mut self, client: WireFormat) -> Self {
+        if client == WireFormat::Responses
+            && let Some(param) = self.param.take()
+        {
+            let own = match param.strip_prefix("messages[") {
+                Some(rest) => format!("input[{rest}"),
+                None if param == "reasoning_effort" => "reasoning.effort".to_owned(),
+                None if param == "max_tokens" => "max_output_tokens".to_owned(),
+                None if param == "response_format" => "text.format".to_owned(),
+                None => param.clone(),
+            };
+            self.message = self.message.replace(&format!("`{param}`"), &format!("`{own}`"));
+            self.param = Some(own);
+        }
+        self
+    }
 }
 
 /// A whole answer of the provider's format in the client's.
-pub(crate) fn answer(client: WireFormat, provider: WireFormat, body: &str) -> Result<Bytes, MalformedAnswer> {
+pub(crate) fn answer(
+    client: WireFormat,
+    provider: WireFormat,
+    body: &str,
+    context: &AnswerContext,
+) -> Result<Bytes, MalformedAnswer> {
     let answer = formats::decode_answer(provider, body)?;
-    Ok(Bytes::from(formats::encode_answer(client, &answer)?))
+    Ok(Bytes::from(formats::encode_answer(client, &answer, context)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{catalogue, read_request_head};
+
+    fn sent(kind: &str, operation: Operation, body: &'static str) -> Bytes {
+        let spec = catalogue().provider(kind).unwrap();
+        let body = Bytes::from_static(body.as_bytes());
+        let head = read_request_head(operation, &body).unwrap();
+        let sent = encode_request(operation, &head, &body, spec, "m", false).unwrap().body;
+        // Three identical requests are identical upstream.
+        for _ in 0..2 {
+            assert_eq!(encode_request(operation, &head, &body, spec, "m", false).unwrap().body, sent);
+        }
+        sent
+    }
+
+    #[test]
+    fn the_usage_of_a_stream_is_asked_for_where_the_provider_allows_it() {
+        let stream = r#"{"model":"m","stream":true,"prompt":"x"}"#;
+        let asked = r#"{"model":"m","stream":true,"prompt":"x","stream_options":{"include_usage":true}}"#;
+        assert_eq!(sent("openai", Operation::ChatCompletions, stream), asked);
+        assert_eq!(sent("openai", Operation::Completions, stream), asked);
+        assert_eq!(sent("mistral", Operation::ChatCompletions, stream), stream);
+        assert_eq!(sent("openai", Operation::Embeddings, stream), stream);
+        assert_eq!(sent("anthropic", Operation::Messages, stream), stream);
+        for unchanged in [asked, r#"{"model":"m","stream":false}"#, r#"{"model":"m"}"#] {
+            assert_eq!(sent("openai", Operation::ChatCompletions, unchanged), unchanged);
+        }
+    }
 }

@@ -4,6 +4,7 @@
 use bytes::{Bytes, BytesMut};
 use domain::Price;
 
+use crate::answer_context::AnswerContext;
 use crate::answer_stream::Progress;
 use crate::canonical::StreamEvent;
 use crate::formats::{StreamDecoder, StreamEncoder};
@@ -34,6 +35,11 @@ impl Translation {
         }
     }
 
+    /// For the answer to this request; before its first event.
+    pub(crate) fn set_context(&mut self, context: &AnswerContext) {
+        self.encoder.set_context(context);
+    }
+
     /// Takes whole events. What came before a fault is good and comes out with it.
     pub(crate) fn take(&mut self, events: &Bytes, progress: &mut Progress) -> (Bytes, Option<StreamFault>) {
         let mut out = BytesMut::new();
@@ -54,6 +60,10 @@ impl Translation {
                 progress.see(&step);
                 self.encoder.encode(step, &mut out);
             }
+            if self.encoder.is_too_long() {
+                fault = Some(StreamFault::TooLong);
+                break;
+            }
         }
         (out.freeze(), fault)
     }
@@ -73,7 +83,12 @@ impl Progress {
             StreamEvent::Finish { .. } => self.finished = true,
             StreamEvent::Usage(usage) => self.usage = Some(*usage),
             StreamEvent::Done => self.complete = true,
-            StreamEvent::Start { .. } | StreamEvent::Arguments(_) => {}
+            StreamEvent::SealedReasoning(_) => self.content = true,
+            StreamEvent::Start { .. }
+            | StreamEvent::Arguments(_)
+            | StreamEvent::Signature(_)
+            | StreamEvent::Logprobs(_)
+            | StreamEvent::Choice(_) => {}
         }
     }
 }

@@ -2,8 +2,9 @@
 //!
 //! `requests/*.json` hold a client's body and what the provider gets, or the field that is refused;
 //! `answers/*.json` a provider's body and what the client gets; `streams/NAME.upstream.sse` and
-//! `NAME.client.sse` the same for streams, where NAME begins with the client's format. `created` is
-//! the clock's and is compared as 0.
+//! `NAME.client.sse` the same for streams, where NAME begins with the client's format and goes on with the
+//! provider's, if that is not the other of chat and messages. `created` and `created_at` are the clock's
+//! and are compared as 0.
 
 #![allow(
     clippy::unwrap_used,
@@ -45,7 +46,11 @@ fn operation(case: &Value) -> Operation {
 }
 
 fn format(name: &str) -> WireFormat {
-    if name == "anthropic" { WireFormat::Anthropic } else { WireFormat::OpenAi }
+    match name {
+        "anthropic" => WireFormat::Anthropic,
+        "responses" => WireFormat::Responses,
+        _ => WireFormat::OpenAi,
+    }
 }
 
 #[test]
@@ -77,6 +82,12 @@ fn a_translated_request_goes_to_the_path_of_the_providers_format() {
         ("anthropic", Operation::Messages, "/v1/messages"),
         ("openai", Operation::Messages, "/chat/completions"),
         ("openai", Operation::ChatCompletions, "/chat/completions"),
+        ("openai-responses", Operation::ChatCompletions, "/responses"),
+        ("openai-responses", Operation::Responses, "/responses"),
+        ("openai", Operation::Responses, "/responses"),
+        ("azure-openai", Operation::Responses, "/responses"),
+        ("groq", Operation::Responses, "/chat/completions"),
+        ("anthropic", Operation::Responses, "/v1/messages"),
     ] {
         let body =
             Bytes::from_static(br#"{"model":"m","max_tokens":1,"messages":[{"role":"user","content":"x"}]}"#);
@@ -94,8 +105,10 @@ fn answers_become_what_the_golden_files_say() {
         let provider = format(case["provider"].as_str().unwrap());
         let answer = decode_answer(operation(&case), provider, upstream).expect(&name);
         let mut client: Value = serde_json::from_slice(&answer.body).unwrap();
-        if let Some(created) = client.get_mut("created") {
-            *created = 0.into();
+        for field in ["created", "created_at"] {
+            if let Some(created) = client.get_mut(field) {
+                *created = 0.into();
+            }
         }
         assert_eq!(client, case["client"], "{name}\n{client:#}");
         let usage: Option<Usage> = serde_json::from_value(case["usage"].clone()).unwrap();
@@ -107,11 +120,14 @@ fn answers_become_what_the_golden_files_say() {
 fn streams_become_what_the_golden_files_say() {
     let price = Price { input: 1_000_000, output: 5_000_000, ..Price::default() };
     for (name, path) in cases("streams", ".upstream.sse") {
-        let (operation, provider) = if name.starts_with("chat") {
-            (Operation::ChatCompletions, WireFormat::Anthropic)
-        } else {
-            (Operation::Messages, WireFormat::OpenAi)
+        let (client, rest) = name.split_once('-').unwrap();
+        let (operation, other) = match client {
+            "chat" => (Operation::ChatCompletions, "anthropic"),
+            "messages" => (Operation::Messages, "openai"),
+            _ => (Operation::Responses, "openai"),
         };
+        let named = rest.strip_prefix("from-").and_then(|rest| rest.split(['-', '.']).next());
+        let provider = format(named.unwrap_or(other));
         let mut stream = AnswerStream::new(operation, provider, true, Some(price));
         let mut out = stream.feed(Bytes::from(fs::read(&path).unwrap())).expect(&name).unwrap().to_vec();
         out.extend(stream.finish().expect(&name).unwrap_or_default());
@@ -123,11 +139,16 @@ fn streams_become_what_the_golden_files_say() {
 }
 
 fn without_clock(text: &str) -> String {
-    let mut parts = text.split("\"created\":");
-    let mut out = parts.next().unwrap().to_owned();
-    for part in parts {
-        out.push_str("\"created\":0");
-        out.push_str(part.trim_start_matches(|c: char| c.is_ascii_digit()));
+    let mut text = text.to_owned();
+    for field in ["\"created\":", "\"created_at\":"] {
+        let mut parts = text.split(field);
+        let mut out = parts.next().unwrap().to_owned();
+        for part in parts {
+            out.push_str(field);
+            out.push('0');
+            out.push_str(part.trim_start_matches(|c: char| c.is_ascii_digit()));
+        }
+        text = out;
     }
-    out
+    text
 }

@@ -271,6 +271,13 @@ fn sample() -> impl Strategy<Value = (String, Operation, WireFormat)> {
         (openai.to_owned(), Operation::Messages, WireFormat::OpenAi),
         (openai.to_owned(), Operation::ChatCompletions, WireFormat::OpenAi),
     ];
+    let responses = include_str!("golden/streams/chat-from-responses.upstream.sse");
+    samples.extend([
+        (responses.to_owned(), Operation::Responses, WireFormat::Responses),
+        (responses.replace('\n', "\r\n"), Operation::ChatCompletions, WireFormat::Responses),
+        (anthropic.to_owned(), Operation::Responses, WireFormat::Anthropic),
+        (openai.to_owned(), Operation::Responses, WireFormat::OpenAi),
+    ]);
     samples.extend(odd_ends.map(|text| (text, Operation::ChatCompletions, WireFormat::OpenAi)));
     prop::sample::select(samples)
 }
@@ -294,7 +301,7 @@ proptest! {
         places.sort_unstable();
         let pieces: Vec<&[u8]> = places.windows(2).map(|pair| &input[pair[0]..pair[1]]).collect();
         let clock = |text: String| -> String {
-            text.lines().map(|line| line.split("\"created\":").map(|part| {
+            text.lines().map(|line| line.replace("created_at", "created").split("\"created\":").map(|part| {
                 part.trim_start_matches(|c: char| c.is_ascii_digit())
             }).collect::<String>() + "\n").collect()
         };

@@ -203,8 +203,9 @@ fn give_up(last: Option<AttemptFailure>, request: &Request, record: &Record) -> 
         }
         FailureKind::Rejected | FailureKind::ContextLength | FailureKind::NotFound => match reply {
             Some(reply) => {
-                let same_format =
-                    provider.is_some_and(|provider| provider.spec.format == request.operation.wire_format());
+                let same_format = provider.is_some_and(|provider| {
+                    provider.spec.format_for(request.operation) == request.operation.wire_format()
+                });
                 let leaks = provider.is_some_and(|provider| provider.is_leaked_in(&reply.body));
                 let is_envelope = reply.body.starts_with(b"{") && !reply.error.message.is_empty();
                 let body = (same_format && !leaks && is_envelope).then_some(reply.body);

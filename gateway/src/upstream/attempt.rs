@@ -13,7 +13,9 @@ use pingora::http::RequestHeader;
 use pingora::protocols::http::client::HttpSession;
 use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, ErrorType};
-use providers::{Answer, AnswerStream, Operation, RequestHead, StreamFault};
+use providers::{
+    Answer, AnswerContext, AnswerStream, Operation, RequestHead, StreamFault, UpstreamRequest, WireFormat,
+};
 
 use super::content_coding::ContentCoding;
 use super::resolve::IDLE_CONNECTION;
@@ -110,14 +112,18 @@ impl Attempt<'_> {
         };
         let in_flight = self.deployment.state.begin();
         let started = Instant::now();
-        let result = self.exchange(request.path, &request.body, in_flight).await;
+        let result = self.exchange(&request, in_flight).await;
         Outcome { result, waited: started.elapsed() }
+    }
+
+    /// The format the provider speaks for this call.
+    fn format(&self) -> WireFormat {
+        self.deployment.provider.spec.format_for(self.call.operation)
     }
 
     async fn exchange(
         &self,
-        path: &str,
-        body: &Bytes,
+        request: &UpstreamRequest,
         in_flight: InFlight,
     ) -> Result<Opened, AttemptFailure> {
         let resolved =
@@ -135,14 +141,14 @@ impl Attempt<'_> {
         let session = loop {
             let (mut session, reused) = self.connect(&peer).await?;
             session.set_write_timeout(Some(silence));
-            match self.send(&mut session, path, body, started + silence).await {
+            match self.send(&mut session, &request.path, &request.body, started + silence).await {
                 Ok(()) => break session,
                 // The provider closed a pooled connection while it was idle; it has seen nothing.
                 Err(error) if reused && stale < STALE_CONNECTIONS && is_broken(&error) => stale += 1,
                 Err(error) => return Err(self.broken(&error, FailureKind::FirstToken).into()),
             }
         };
-        self.receive(session, peer, started + silence, in_flight).await
+        self.receive(session, peer, started + silence, &request.context, in_flight).await
     }
 
     async fn connect(&self, peer: &Arc<HttpPeer>) -> Result<(HttpSession, bool), AttemptFailure> {
@@ -177,7 +183,7 @@ impl Attempt<'_> {
 
     fn request_header(&self, path: &str, length: usize) -> Result<RequestHeader, Box<Error>> {
         let provider = &self.deployment.provider;
-        let same_format = provider.spec.format == self.call.operation.wire_format();
+        let same_format = self.format() == self.call.operation.wire_format();
         let path = provider.path(path, self.call.query.filter(|_| same_format));
         let mut request = RequestHeader::build_no_case(Method::POST, path.as_bytes(), Some(12))?;
         for (name, value) in self.call.headers {
@@ -200,6 +206,7 @@ impl Attempt<'_> {
         session: HttpSession,
         peer: Arc<HttpPeer>,
         until: Instant,
+        context: &AnswerContext,
         in_flight: InFlight,
     ) -> Result<Opened, AttemptFailure> {
         let Some(answer) = session.response_header() else {
@@ -215,7 +222,7 @@ impl Attempt<'_> {
             return Err(self.refused(session, peer, coding, status, pause).await);
         }
         if !self.call.head.stream {
-            return self.whole(session, peer, coding).await.map(Opened::Whole);
+            return self.whole(session, peer, coding, context).await.map(Opened::Whole);
         }
         let is_events = find("content-type").is_none_or(|value| value.starts_with(b"text/event-stream"));
         if !is_events {
@@ -229,10 +236,11 @@ impl Attempt<'_> {
             coding,
             decoder: AnswerStream::new(
                 self.call.operation,
-                self.deployment.provider.spec.format,
+                self.format(),
                 self.call.head.include_usage,
                 self.deployment.price,
-            ),
+            )
+            .with_context(context),
             idle: self.timeouts.idle,
             deadline: self.call.deadline,
             ended: false,
@@ -255,7 +263,7 @@ impl Attempt<'_> {
         if session.response_done() {
             self.call.connector.release_http_session(session, &*peer, Some(IDLE_CONNECTION)).await;
         }
-        let error = providers::read_provider_error(self.deployment.provider.spec.format, status, &body);
+        let error = providers::read_provider_error(self.format(), status, &body);
         let failure = classify(status, &error, pause);
         let retry_after_ms = pause.map(|pause| u64::try_from(pause.as_millis()).unwrap_or(u64::MAX));
         AttemptFailure { failure, reply: Some(ProviderReply { status, body, error, retry_after_ms }) }
@@ -266,10 +274,11 @@ impl Attempt<'_> {
         mut session: HttpSession,
         peer: Arc<HttpPeer>,
         mut coding: ContentCoding,
+        context: &AnswerContext,
     ) -> Result<Answer, AttemptFailure> {
         let body = self.read_body(&mut session, &mut coding, self.call.answer_limit).await?;
         self.call.connector.release_http_session(session, &*peer, Some(IDLE_CONNECTION)).await;
-        providers::decode_answer(self.call.operation, self.deployment.provider.spec.format, body)
+        providers::decode_answer_for(self.call.operation, self.format(), body, context)
             .map_err(|error| connect_failure(FailureKind::Malformed, error.reason).into())
     }
 

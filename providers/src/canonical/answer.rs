@@ -1,6 +1,7 @@
 //! A whole answer.
 
 use domain::Usage;
+use serde_json::Value;
 
 use super::Part;
 
@@ -9,11 +10,20 @@ use super::Part;
 pub(crate) struct ChatAnswer {
     pub(crate) id: String,
     pub(crate) model: String,
+    /// One for each answer that was asked for (`n`), in their order; mostly one.
+    pub(crate) choices: Vec<Choice>,
+    pub(crate) usage: Usage,
+}
+
+/// One of the answers to one request.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Choice {
     pub(crate) parts: Vec<Part>,
     pub(crate) finish: Finish,
     /// The stop sequence that ended it, when the provider says which.
     pub(crate) stop_sequence: Option<String>,
-    pub(crate) usage: Usage,
+    /// OpenAI's list of tokens with their log probabilities (`logprobs.content`).
+    pub(crate) logprobs: Option<Vec<Value>>,
 }
 
 /// Why an answer ended.

@@ -31,14 +31,40 @@ pub(crate) enum Part {
     ToolCall { id: String, name: String, arguments: String },
     /// What a tool answered.
     ToolResult { call_id: String, parts: Vec<Part>, is_error: bool },
-    /// What the model thought. Only the provider that signed it takes it back.
-    Reasoning { text: String, signature: Option<String> },
+    /// What the model thought. Only the provider that signed it takes it back. With an empty text the
+    /// signature belongs to the part that follows, as Gemini signs its tool calls.
+    Reasoning { text: String, signature: Option<Signature> },
+    /// What the model thought, readable by its maker only. Goes back to it unchanged.
+    SealedReasoning(Signature),
+    /// The prompt up to here is worth keeping in the provider's own cache.
+    CachePoint(CachePoint),
 }
 
 impl Part {
     pub(crate) fn text(text: impl Into<String>) -> Self {
         Self::Text { text: text.into(), rest: Map::new() }
     }
+}
+
+/// A provider's opaque token, and which family of models can read it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Signature {
+    pub(crate) maker: Maker,
+    pub(crate) value: String,
+}
+
+/// Who can read a [`Signature`]. Anthropic's holds on every platform that serves Claude.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Maker {
+    Anthropic,
+    Gemini,
+    OpenAi,
+}
+
+/// Where to cut a prompt for the provider's cache, and for how long: `5m` or `1h`, else the provider's default.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct CachePoint {
+    pub(crate) ttl: Option<String>,
 }
 
 /// Where a picture or document is.

@@ -6,7 +6,7 @@ mod message;
 mod request;
 mod stream;
 
-pub(crate) use answer::{ChatAnswer, Finish};
-pub(crate) use message::{Media, Message, Part, Role};
-pub(crate) use request::{AnswerSchema, ChatRequest, Tool, ToolChoice};
+pub(crate) use answer::{ChatAnswer, Choice, Finish};
+pub(crate) use message::{CachePoint, Maker, Media, Message, Part, Role, Signature};
+pub(crate) use request::{AnswerFormat, AnswerSchema, ChatRequest, Reasoning, Tool, ToolChoice};
 pub(crate) use stream::StreamEvent;

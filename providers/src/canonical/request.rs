@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Number, Value};
 
-use super::{Message, Part};
+use super::{CachePoint, Message, Part};
 use crate::fields::take;
 
 /// One request, without model and format.
@@ -17,14 +17,22 @@ pub(crate) struct ChatRequest {
     pub(crate) max_tokens: Option<u64>,
     pub(crate) temperature: Option<Number>,
     pub(crate) top_p: Option<Number>,
+    pub(crate) top_k: Option<Number>,
+    pub(crate) frequency_penalty: Option<Number>,
+    pub(crate) presence_penalty: Option<Number>,
+    /// As it was written: more digits than a float holds.
+    pub(crate) seed: Option<Number>,
+    /// How many answers (`n`); None: one.
+    pub(crate) choices: Option<u64>,
+    /// Log probabilities are wanted; the number of alternatives to each token, 0 for none.
+    pub(crate) logprobs: Option<u64>,
     pub(crate) stop: Vec<String>,
     pub(crate) stream: bool,
     /// Who the end user is, for the provider's abuse monitoring.
     pub(crate) user: Option<String>,
-    /// How hard the model is to think: `low`, `medium`, `high`, …
-    pub(crate) effort: Option<String>,
-    /// The answer has to be JSON of this shape.
-    pub(crate) schema: Option<AnswerSchema>,
+    pub(crate) reasoning: Reasoning,
+    /// The shape the answer has to have.
+    pub(crate) format: Option<AnswerFormat>,
     /// Fields of the source format that have no neutral meaning, by path. They are refused or dropped.
     pub(crate) particular: Vec<String>,
     /// Top-level fields that the source format does not know. They are passed on.
@@ -51,6 +59,21 @@ impl ChatRequest {
     }
 }
 
+/// How hard the model is to think, in the words of either school. All absent: as the model does by itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Reasoning {
+    /// `none`, `minimal`, `low`, `medium`, `high`, `xhigh`, `max`.
+    pub(crate) effort: Option<String>,
+    /// A limit in tokens.
+    pub(crate) budget: Option<u64>,
+    /// The model decides how much (Anthropic's `adaptive`, Gemini's budget of -1).
+    pub(crate) adaptive: bool,
+    /// Thinking is to be off.
+    pub(crate) disabled: bool,
+    /// The thoughts, or a summary of them, are to be shown. None: as the provider does by itself.
+    pub(crate) shown: Option<bool>,
+}
+
 /// A tool the model may call.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Tool {
@@ -60,6 +83,8 @@ pub(crate) struct Tool {
     pub(crate) parameters: Option<Value>,
     /// The arguments have to match the schema exactly.
     pub(crate) strict: Option<bool>,
+    /// The tools up to here are worth keeping in the provider's own cache.
+    pub(crate) cache_point: Option<CachePoint>,
     /// Fields beside it that the source format does not know.
     pub(crate) rest: Map<String, Value>,
 }
@@ -71,6 +96,14 @@ pub(crate) enum ToolChoice {
     None,
     Required,
     Named(String),
+}
+
+/// What an answer has to be.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum AnswerFormat {
+    /// Any JSON object.
+    Json,
+    Schema(AnswerSchema),
 }
 
 /// The JSON Schema of an answer.

@@ -8,7 +8,7 @@ use std::sync::OnceLock;
 
 use domain::Price;
 
-use crate::WireFormat;
+use crate::{Operation, WireFormat};
 
 const PROVIDERS: &str = include_str!("../../catalogue/providers.toml");
 const MODELS: &str = include_str!("../../catalogue/models.toml");
@@ -36,6 +36,16 @@ pub struct ProviderSpec {
     models: Option<String>,
 }
 
+impl ProviderSpec {
+    /// The format of its bodies for what a client asks for.
+    pub fn format_for(&self, operation: Operation) -> WireFormat {
+        if operation == Operation::Responses && self.quirks.responses {
+            return WireFormat::Responses;
+        }
+        self.format
+    }
+}
+
 /// The header that carries a credential: `name: prefix credential`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AuthHeader {
@@ -56,6 +66,24 @@ pub struct Quirks {
     pub completions: bool,
     /// It has `/embeddings`.
     pub embeddings: bool,
+    /// Where it takes back what its model thought.
+    pub reasoning: ReasoningField,
+    /// It has `/responses` beside the paths of its own format.
+    pub responses: bool,
+}
+
+/// Where a chat message takes a model's earlier reasoning.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ReasoningField {
+    /// Nowhere; OpenAI refuses fields it does not know.
+    #[default]
+    None,
+    /// In `reasoning_content`; DeepSeek wants it while tools are called.
+    Content,
+    /// In OpenRouter's `reasoning_details`.
+    Details,
+    /// In Google's `extra_content` of a tool call.
+    CallSignature,
 }
 
 /// One model of one provider.
@@ -121,9 +149,11 @@ fn undated(model: &str) -> Option<&str> {
 mod tests {
     use super::*;
 
-    const REQUIRED: [&str; 23] = [
+    const REQUIRED: [&str; 25] = [
         "anthropic",
         "openai",
+        "openai-responses",
+        "azure-responses",
         "azure-openai",
         "groq",
         "mistral",

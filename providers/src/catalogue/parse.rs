@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use domain::Price;
 use serde::Deserialize;
 
-use super::{AuthHeader, Catalogue, ModelSpec, ProviderSpec, Quirks};
+use super::{AuthHeader, Catalogue, ModelSpec, ProviderSpec, Quirks, ReasoningField};
 use crate::WireFormat;
 
 #[derive(Deserialize)]
@@ -30,6 +30,10 @@ struct ProviderEntry {
     completions: bool,
     #[serde(default = "yes")]
     embeddings: bool,
+    #[serde(default)]
+    reasoning: Reasoning,
+    #[serde(default)]
+    responses: bool,
     models: Option<String>,
     docs: String,
 }
@@ -40,6 +44,17 @@ enum Format {
     #[default]
     OpenAi,
     Anthropic,
+    Responses,
+}
+
+#[derive(Clone, Copy, Default, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Reasoning {
+    #[default]
+    None,
+    Content,
+    Details,
+    CallSignature,
 }
 
 /// US dollars per million tokens, and tokens.
@@ -87,6 +102,7 @@ fn provider(kind: String, entry: ProviderEntry) -> ProviderSpec {
         format: match entry.format {
             Format::OpenAi => WireFormat::OpenAi,
             Format::Anthropic => WireFormat::Anthropic,
+            Format::Responses => WireFormat::Responses,
         },
         base_url: entry.base_url,
         auth: AuthHeader { name: entry.auth_header, prefix: entry.auth_prefix },
@@ -97,6 +113,13 @@ fn provider(kind: String, entry: ProviderEntry) -> ProviderSpec {
             max_completion_tokens: entry.max_completion_tokens,
             completions: entry.completions,
             embeddings: entry.embeddings,
+            reasoning: match entry.reasoning {
+                Reasoning::None => ReasoningField::None,
+                Reasoning::Content => ReasoningField::Content,
+                Reasoning::Details => ReasoningField::Details,
+                Reasoning::CallSignature => ReasoningField::CallSignature,
+            },
+            responses: entry.responses,
         },
         docs: entry.docs,
         models: entry.models,

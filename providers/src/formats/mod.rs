@@ -2,21 +2,37 @@
 //! Here is the choice between them, one `match` for each thing a format can do.
 
 pub(crate) mod anthropic;
+mod cache_control;
 pub(crate) mod openai;
 mod raw;
+pub(crate) mod responses;
+mod signature;
+mod text_document;
 mod tokens;
+
+pub(crate) use raw::offset_in;
 
 use bytes::BytesMut;
 use domain::Price;
 
+use crate::answer_context::AnswerContext;
 use crate::canonical::{ChatAnswer, ChatRequest, StreamEvent};
 use crate::{ProviderSpec, StreamFault, Untranslatable, WireFormat, catalogue};
 
-pub(crate) fn decode_request(client: WireFormat, body: &[u8]) -> Result<ChatRequest, Untranslatable> {
+pub(crate) fn decode_request(
+    client: WireFormat,
+    body: &[u8],
+) -> Result<(ChatRequest, AnswerContext), Untranslatable> {
     match client {
-        WireFormat::OpenAi => openai::decode_request(body),
-        WireFormat::Anthropic => anthropic::decode_request(body),
+        WireFormat::OpenAi => openai::decode_request(body).map(plain),
+        WireFormat::Anthropic => anthropic::decode_request(body).map(plain),
+        WireFormat::Responses => responses::decode_request(body),
     }
+}
+
+/// For a format whose answers need nothing of their request.
+fn plain(request: ChatRequest) -> (ChatRequest, AnswerContext) {
+    (request, AnswerContext::default())
 }
 
 pub(crate) fn encode_request(
@@ -26,12 +42,13 @@ pub(crate) fn encode_request(
     drop_params: bool,
 ) -> Result<Vec<u8>, Untranslatable> {
     match spec.format {
-        WireFormat::OpenAi => openai::encode_request(request, upstream_model, spec.quirks),
+        WireFormat::OpenAi => openai::encode_request(request, upstream_model, spec.quirks, drop_params),
         WireFormat::Anthropic => {
             let known = catalogue().model(&spec.kind, upstream_model);
             let max_output = known.and_then(|known| known.max_output_tokens);
             anthropic::encode_request(request, upstream_model, max_output, drop_params)
         }
+        WireFormat::Responses => responses::encode_request(request, upstream_model, drop_params),
     }
 }
 
@@ -39,13 +56,19 @@ pub(crate) fn decode_answer(provider: WireFormat, body: &str) -> Result<ChatAnsw
     match provider {
         WireFormat::OpenAi => openai::decode_answer(body),
         WireFormat::Anthropic => anthropic::decode_answer(body),
+        WireFormat::Responses => responses::decode_answer(body),
     }
 }
 
-pub(crate) fn encode_answer(client: WireFormat, answer: &ChatAnswer) -> Result<Vec<u8>, String> {
+pub(crate) fn encode_answer(
+    client: WireFormat,
+    answer: &ChatAnswer,
+    context: &AnswerContext,
+) -> Result<Vec<u8>, String> {
     match client {
         WireFormat::OpenAi => Ok(openai::encode_answer(answer)),
         WireFormat::Anthropic => anthropic::encode_answer(answer),
+        WireFormat::Responses => responses::encode_answer(answer, context),
     }
 }
 
@@ -54,6 +77,7 @@ pub(crate) fn encode_answer(client: WireFormat, answer: &ChatAnswer) -> Result<V
 pub(crate) enum StreamDecoder {
     OpenAi(openai::StreamDecoder),
     Anthropic(anthropic::StreamDecoder),
+    Responses(responses::StreamDecoder),
 }
 
 impl StreamDecoder {
@@ -61,6 +85,7 @@ impl StreamDecoder {
         match provider {
             WireFormat::OpenAi => Self::OpenAi(openai::StreamDecoder::default()),
             WireFormat::Anthropic => Self::Anthropic(anthropic::StreamDecoder::default()),
+            WireFormat::Responses => Self::Responses(responses::StreamDecoder::default()),
         }
     }
 
@@ -68,6 +93,7 @@ impl StreamDecoder {
         match self {
             Self::OpenAi(decoder) => decoder.decode(data, out),
             Self::Anthropic(decoder) => decoder.decode(data, out),
+            Self::Responses(decoder) => decoder.decode(data, out),
         }
     }
 }
@@ -77,6 +103,7 @@ impl StreamDecoder {
 pub(crate) enum StreamEncoder {
     OpenAi(openai::StreamEncoder),
     Anthropic(anthropic::StreamEncoder),
+    Responses(Box<responses::StreamEncoder>),
 }
 
 impl StreamEncoder {
@@ -84,6 +111,23 @@ impl StreamEncoder {
         match client {
             WireFormat::OpenAi => Self::OpenAi(openai::StreamEncoder::new(include_usage, price)),
             WireFormat::Anthropic => Self::Anthropic(anthropic::StreamEncoder::default()),
+            WireFormat::Responses => Self::Responses(Box::default()),
+        }
+    }
+
+    /// For the answer to this request; before its first step.
+    pub(crate) fn set_context(&mut self, context: &AnswerContext) {
+        match self {
+            Self::Responses(encoder) => encoder.set_context(context),
+            Self::OpenAi(_) | Self::Anthropic(_) => {}
+        }
+    }
+
+    /// The format repeats an answer whole at its end, and this one is too long for that.
+    pub(crate) fn is_too_long(&self) -> bool {
+        match self {
+            Self::Responses(encoder) => encoder.is_too_long(),
+            Self::OpenAi(_) | Self::Anthropic(_) => false,
         }
     }
 
@@ -91,6 +135,7 @@ impl StreamEncoder {
         match self {
             Self::OpenAi(encoder) => encoder.encode(event, out),
             Self::Anthropic(encoder) => encoder.encode(event, out),
+            Self::Responses(encoder) => encoder.encode(event, out),
         }
     }
 }

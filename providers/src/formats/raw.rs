@@ -7,7 +7,7 @@ pub(crate) fn is_filled(raw: Option<&RawValue>) -> bool {
     raw.is_some_and(|raw| !matches!(raw.get(), "null" | "\"\"" | "[]" | "{}"))
 }
 
-/// Where `part`, which borrows from `whole`, begins in it.
+/// Where `part`, which borrows from `whole`, begins in it: the difference of the two addresses.
 pub(crate) fn offset_in(whole: &str, part: &RawValue) -> usize {
     (part.get().as_ptr() as usize).saturating_sub(whole.as_ptr() as usize)
 }

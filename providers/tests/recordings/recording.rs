@@ -35,7 +35,7 @@ pub(crate) fn errors() -> Vec<(String, u16, String)> {
         .collect()
 }
 
-/// What a stream of OpenAI's format has to lose.
+/// What a stream of OpenAI's formats has to lose.
 pub(crate) fn without_id_and_retry(body: &str) -> String {
     let kept = |line: &&str| !line.starts_with("id:") && !line.starts_with("retry:");
     body.split('\n').filter(kept).collect::<Vec<_>>().join("\n")
@@ -43,7 +43,8 @@ pub(crate) fn without_id_and_retry(body: &str) -> String {
 
 fn read(file: String, recording: &Value) -> Option<Recording> {
     let status = recording["response_status"].as_u64()?;
-    if !(200..300).contains(&status) || !recording["kind"].as_str()?.starts_with("chat") {
+    let kind = recording["kind"].as_str()?;
+    if !(200..300).contains(&status) || !(kind.starts_with("chat") || kind.starts_with("responses")) {
         return None;
     }
     let format = format(recording)?;
@@ -73,6 +74,14 @@ fn format(recording: &Value) -> Option<WireFormat> {
     }
     if path.ends_with("/v1/messages") {
         return Some(WireFormat::Anthropic);
+    }
+    if path.ends_with("/responses") {
+        return Some(WireFormat::Responses);
+    }
+    // Filed under the API that was asked for; one of them was answered by a chat server.
+    let chunks = recording["sse_lines"].to_string().contains("chat.completion.chunk");
+    if path == "fixture:" && recording["kind"].as_str()?.starts_with("responses") && !chunks {
+        return Some(WireFormat::Responses);
     }
     match (path, recording["provider"].as_str()?) {
         ("fixture:", "anthropic") => Some(WireFormat::Anthropic),

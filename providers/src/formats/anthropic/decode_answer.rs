@@ -5,7 +5,8 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::UsageFields;
-use crate::canonical::{ChatAnswer, Finish, Part};
+use crate::canonical::{ChatAnswer, Choice, Finish, Maker, Part, Signature};
+use crate::formats::signature::read_signature;
 
 #[derive(Deserialize)]
 struct Body {
@@ -28,9 +29,12 @@ pub(crate) fn decode_answer(body: &str) -> Result<ChatAnswer, String> {
     Ok(ChatAnswer {
         id: body.id.unwrap_or_default(),
         model: body.model.unwrap_or_default(),
-        parts: body.content.iter().filter_map(decode_block).collect(),
-        finish: body.stop_reason.as_deref().map_or(Finish::Stop, read_finish),
-        stop_sequence: body.stop_sequence,
+        choices: vec![Choice {
+            parts: body.content.iter().filter_map(decode_block).collect(),
+            finish: body.stop_reason.as_deref().map_or(Finish::Stop, read_finish),
+            stop_sequence: body.stop_sequence,
+            logprobs: None,
+        }],
         usage: body.usage.map_or_else(Usage::default, |fields| fields.usage()),
     })
 }
@@ -39,7 +43,11 @@ fn decode_block(block: &Value) -> Option<Part> {
     let text = |field: &str| block.get(field).and_then(Value::as_str).map(str::to_owned);
     match block.get("type")?.as_str()? {
         "text" => Some(Part::text(text("text")?)),
-        "thinking" => Some(Part::Reasoning { text: text("thinking")?, signature: text("signature") }),
+        "thinking" => Some(Part::Reasoning {
+            text: text("thinking")?,
+            signature: text("signature").and_then(signature),
+        }),
+        "redacted_thinking" => signature(text("data")?).map(Part::SealedReasoning),
         "tool_use" => Some(Part::ToolCall {
             id: text("id")?,
             name: text("name")?,
@@ -49,6 +57,11 @@ fn decode_block(block: &Value) -> Option<Part> {
         }),
         _ => None,
     }
+}
+
+/// An empty signature is none.
+pub(super) fn signature(token: String) -> Option<Signature> {
+    (!token.is_empty()).then(|| read_signature(token, Maker::Anthropic))
 }
 
 /// A paused or unknown end is an end: the other formats have no word for "ask me again".

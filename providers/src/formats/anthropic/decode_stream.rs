@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::decode_answer::read_finish;
+use super::decode_answer::{read_finish, signature};
 use super::{RunningUsage, UsageFields};
 use crate::StreamFault;
 use crate::canonical::StreamEvent;
@@ -60,12 +60,15 @@ struct Block {
     input: Option<Value>,
     text: Option<String>,
     thinking: Option<String>,
+    signature: Option<String>,
+    data: Option<String>,
 }
 
 #[derive(Deserialize)]
 struct Delta {
     text: Option<String>,
     thinking: Option<String>,
+    signature: Option<String>,
     partial_json: Option<String>,
     stop_reason: Option<String>,
     stop_sequence: Option<String>,
@@ -130,6 +133,7 @@ impl StreamDecoder {
         let open = match block.r#type.as_str() {
             "text" | "thinking" => {
                 out.extend(block.thinking.filter(|text| !text.is_empty()).map(StreamEvent::Reasoning));
+                out.extend(block.signature.and_then(signature).map(StreamEvent::Signature));
                 out.extend(block.text.filter(|text| !text.is_empty()).map(StreamEvent::Text));
                 Open::Text
             }
@@ -142,7 +146,11 @@ impl StreamDecoder {
                     input: Some(block.input.unwrap_or_else(|| Value::Object(Default::default()))),
                 }
             }
-            _ => Open::Other,
+            kind => {
+                let sealed = block.data.filter(|_| kind == "redacted_thinking").and_then(signature);
+                out.extend(sealed.map(StreamEvent::SealedReasoning));
+                Open::Other
+            }
         };
         self.open = Some((index, open));
         Ok(())
@@ -161,6 +169,7 @@ impl StreamDecoder {
         match open {
             Open::Text => {
                 out.extend(delta.thinking.filter(|text| !text.is_empty()).map(StreamEvent::Reasoning));
+                out.extend(delta.signature.and_then(signature).map(StreamEvent::Signature));
                 out.extend(delta.text.filter(|text| !text.is_empty()).map(StreamEvent::Text));
             }
             Open::ToolCall { input } => {

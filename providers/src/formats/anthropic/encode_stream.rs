@@ -6,12 +6,15 @@ use serde_json::{Value, json};
 
 use super::decode_answer::write_finish;
 use super::encode_answer::encode_usage;
-use crate::canonical::{Finish, StreamEvent};
+use crate::canonical::{Finish, Maker, StreamEvent};
+use crate::formats::signature::write_signature;
 
 /// The state between two steps.
 #[derive(Debug, Default)]
 pub(crate) struct StreamEncoder {
     started: bool,
+    /// The steps belong to another choice than the first.
+    foreign: bool,
     open: Option<Open>,
     blocks: usize,
     calls: usize,
@@ -23,6 +26,7 @@ pub(crate) struct StreamEncoder {
 enum Open {
     Text,
     Thinking,
+    Sealed,
     ToolCall,
 }
 
@@ -30,14 +34,18 @@ impl StreamEncoder {
     /// Spells one step behind `out`. Reason and usage wait for the end, where they stand in one event.
     pub(crate) fn encode(&mut self, event: StreamEvent, out: &mut BytesMut) {
         match event {
+            StreamEvent::Choice(index) => self.foreign = index != 0,
+            StreamEvent::Usage(usage) => self.usage = usage,
+            StreamEvent::Done => self.done(out),
+            // The format has no second answer; a request of this format cannot have asked for one.
+            _ if self.foreign => {}
             StreamEvent::Start { id, model } => self.start(&id, &model, out),
             StreamEvent::Text(text) => {
                 self.open(Open::Text, &json!({ "type": "text", "text": "" }), out);
                 self.delta(&json!({ "type": "text_delta", "text": text }), out);
             }
             StreamEvent::Reasoning(text) => {
-                let block = json!({ "type": "thinking", "thinking": "", "signature": "" });
-                self.open(Open::Thinking, &block, out);
+                self.open_thinking(out);
                 self.delta(&json!({ "type": "thinking_delta", "thinking": text }), out);
             }
             StreamEvent::ToolCall { id, name } => {
@@ -53,8 +61,20 @@ impl StreamEncoder {
                 self.close(out);
                 self.finish = Some((finish, stop_sequence));
             }
-            StreamEvent::Usage(usage) => self.usage = usage,
-            StreamEvent::Done => self.done(out),
+            StreamEvent::Signature(signature) => {
+                self.open_thinking(out);
+                let token = write_signature(&signature, Maker::Anthropic);
+                self.delta(&json!({ "type": "signature_delta", "signature": token }), out);
+                // What is thought next has a signature of its own.
+                self.close(out);
+            }
+            StreamEvent::SealedReasoning(sealed) => {
+                self.close(out);
+                let data = write_signature(&sealed, Maker::Anthropic);
+                self.open(Open::Sealed, &json!({ "type": "redacted_thinking", "data": data }), out);
+                self.close(out);
+            }
+            StreamEvent::Logprobs(_) => {}
         }
     }
 
@@ -80,6 +100,10 @@ impl StreamEncoder {
         let usage = encode_usage(&self.usage);
         write("message_delta", &json!({ "type": "message_delta", "delta": delta, "usage": usage }), out);
         write("message_stop", &json!({ "type": "message_stop" }), out);
+    }
+
+    fn open_thinking(&mut self, out: &mut BytesMut) {
+        self.open(Open::Thinking, &json!({ "type": "thinking", "thinking": "", "signature": "" }), out);
     }
 
     fn open(&mut self, kind: Open, block: &Value, out: &mut BytesMut) {

@@ -11,6 +11,7 @@ mod decode_stream;
 mod encode_answer;
 mod encode_request;
 mod encode_stream;
+mod thinking;
 
 pub(crate) use decode_answer::decode_answer;
 pub(crate) use decode_request::decode_request;

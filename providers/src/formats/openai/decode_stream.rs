@@ -5,19 +5,33 @@ use serde_json::Value;
 
 use super::UsageFields;
 use super::content::{Content, read_finish};
-use super::decode_answer::arguments_text;
+use super::decode_answer::{Logprobs, arguments_text};
+use super::reasoning_details::{read_call_signature, read_details};
 use crate::StreamFault;
-use crate::canonical::StreamEvent;
+use crate::canonical::{Part, StreamEvent};
 use crate::provider_error::read_error_value;
+
+/// OpenAI's own limit for `n`; more in an answer is no answer.
+const MOST_CHOICES: usize = 128;
 
 /// The state between two chunks.
 #[derive(Debug, Default)]
 pub(crate) struct StreamDecoder {
     started: bool,
+    /// The choice that the last step belonged to.
+    current: usize,
+    choices: Vec<ChoiceState>,
+}
+
+/// The state of one of several answers.
+#[derive(Debug, Default)]
+struct ChoiceState {
     finished: bool,
     calls: Vec<CallKey>,
     /// Text or reasoning came after the last call began: that call has ended.
     interrupted: bool,
+    /// Reasoning came as plain text; the details then only say it again, as OpenRouter does.
+    told: bool,
 }
 
 /// How a provider marks the deltas of one call.
@@ -39,9 +53,10 @@ struct Chunk {
 #[derive(Deserialize)]
 struct Choice {
     #[serde(default)]
-    index: Option<u64>,
+    index: Option<usize>,
     delta: Option<Delta>,
     finish_reason: Option<String>,
+    logprobs: Option<Logprobs>,
     // Moonshot puts the usage into the choice.
     usage: Option<UsageFields>,
 }
@@ -53,6 +68,7 @@ struct Delta {
     refusal: Option<String>,
     reasoning_content: Option<String>,
     reasoning: Option<String>,
+    reasoning_details: Option<Vec<Value>>,
     tool_calls: Option<Vec<CallDelta>>,
 }
 
@@ -61,6 +77,7 @@ struct CallDelta {
     index: Option<u64>,
     id: Option<String>,
     function: Option<FunctionDelta>,
+    extra_content: Option<Value>,
 }
 
 #[derive(Deserialize)]
@@ -91,25 +108,59 @@ impl StreamDecoder {
             out.push(StreamEvent::Start { id, model });
         }
         let mut usage = chunk.usage;
-        for choice in choices.into_iter().filter(|choice| choice.index.unwrap_or(0) == 0) {
-            if let Some(delta) = choice.delta {
-                self.decode_delta(delta, out)?;
-            }
-            if let Some(reason) = choice.finish_reason.filter(|reason| !reason.is_empty() && !self.finished) {
-                self.finished = true;
-                out.push(StreamEvent::Finish { finish: read_finish(&reason), stop_sequence: None });
-            }
-            usage = usage.or(choice.usage);
+        for mut choice in choices {
+            usage = usage.or(choice.usage.take());
+            self.decode_choice(choice, out)?;
         }
         out.extend(usage.map(|fields| StreamEvent::Usage(fields.usage())));
         Ok(())
     }
 
+    fn decode_choice(&mut self, choice: Choice, out: &mut Vec<StreamEvent>) -> Result<(), StreamFault> {
+        let index = choice.index.unwrap_or(0);
+        if index >= MOST_CHOICES {
+            return Err(StreamFault::Malformed(format!("there is no choice {index}")));
+        }
+        if index >= self.choices.len() {
+            self.choices.resize_with(index + 1, ChoiceState::default);
+        }
+        let Some(state) = self.choices.get_mut(index) else { return Ok(()) };
+        if index != self.current {
+            self.current = index;
+            out.extend(u32::try_from(index).map(StreamEvent::Choice));
+        }
+        if let Some(delta) = choice.delta {
+            state.decode_delta(delta, out)?;
+        }
+        let logprobs = choice.logprobs.and_then(|logprobs| logprobs.content);
+        out.extend(logprobs.filter(|tokens| !tokens.is_empty()).map(StreamEvent::Logprobs));
+        if let Some(reason) = choice.finish_reason.filter(|reason| !reason.is_empty() && !state.finished) {
+            state.finished = true;
+            out.push(StreamEvent::Finish { finish: read_finish(&reason), stop_sequence: None });
+        }
+        Ok(())
+    }
+}
+
+impl ChoiceState {
     fn decode_delta(&mut self, delta: Delta, out: &mut Vec<StreamEvent>) -> Result<(), StreamFault> {
         let before = out.len();
-        let reasoning =
-            delta.content.reasoning.into_iter().chain(delta.reasoning_content.or(delta.reasoning));
+        let told = delta.reasoning_content.or(delta.reasoning).filter(|text| !text.is_empty());
+        self.told |= told.is_some();
+        let reasoning = delta.content.reasoning.into_iter().chain(told);
         out.extend(reasoning.filter(|text| !text.is_empty()).map(StreamEvent::Reasoning));
+        for part in read_details(&delta.reasoning_details.unwrap_or_default()) {
+            match part {
+                Part::Reasoning { text, signature } => {
+                    if !self.told && !text.is_empty() {
+                        out.push(StreamEvent::Reasoning(text));
+                    }
+                    out.extend(signature.map(StreamEvent::Signature));
+                }
+                Part::SealedReasoning(sealed) => out.push(StreamEvent::SealedReasoning(sealed)),
+                _ => {}
+            }
+        }
         let text = delta.content.text.into_iter().chain(delta.refusal);
         out.extend(text.filter(|text| !text.is_empty()).map(StreamEvent::Text));
         self.interrupted |= out.len() > before;
@@ -133,6 +184,7 @@ impl StreamDecoder {
             let shown = id.clone().unwrap_or_else(|| format!("call_{}", self.calls.len()));
             self.calls.push(CallKey { index: call.index, id });
             self.interrupted = false;
+            out.extend(read_call_signature(call.extra_content.as_ref(), None).map(StreamEvent::Signature));
             out.push(StreamEvent::ToolCall { id: shown, name });
         }
         let arguments = arguments_text(arguments);

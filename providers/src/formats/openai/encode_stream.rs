@@ -1,13 +1,19 @@
 //! Neutral steps, spelt as OpenAI's chunks.
 
+use std::collections::BTreeMap;
+
 use bytes::{BufMut, BytesMut};
 use domain::{Price, Usage};
 use serde_json::{Value, json};
 
 use super::content::write_finish;
-use super::encode_answer::{encode_usage, now};
+use super::encode_answer::{encode_call, encode_logprobs, encode_usage, now};
+use super::reasoning_details::{Reader, sealed_detail, signs_call, text_detail};
 use super::with_cost;
-use crate::canonical::{Finish, StreamEvent};
+use crate::canonical::{Finish, Signature, StreamEvent};
+
+/// Reasoning that is kept until its signature comes, in bytes; a longer one stays unsigned.
+const LONGEST_THOUGHT: usize = 1024 * 1024;
 
 /// The state between two steps.
 #[derive(Debug)]
@@ -17,9 +23,41 @@ pub(crate) struct StreamEncoder {
     id: String,
     model: String,
     created: u64,
-    calls: usize,
-    finished: bool,
+    /// The choice that the step belongs to, and those that wait.
+    current: u32,
+    state: ChoiceState,
+    parked: BTreeMap<u32, ChoiceState>,
     usage: Usage,
+}
+
+/// The state of one of several answers.
+#[derive(Debug, Default)]
+struct ChoiceState {
+    begun: bool,
+    finished: bool,
+    calls: usize,
+    details: usize,
+    /// The reasoning since the last signature: signature and text go into one entry, so that a client
+    /// can send it back as it came.
+    thought: String,
+    thought_too_long: bool,
+    /// A signature that belongs to the tool call behind it, if one follows.
+    held: Option<Signature>,
+}
+
+impl ChoiceState {
+    fn keep_thought(&mut self, text: &str) {
+        if self.thought.len() + text.len() > LONGEST_THOUGHT {
+            self.thought_too_long = true;
+        } else {
+            self.thought.push_str(text);
+        }
+    }
+
+    fn forget_thought(&mut self) {
+        self.thought.clear();
+        self.thought_too_long = false;
+    }
 }
 
 impl StreamEncoder {
@@ -30,8 +68,9 @@ impl StreamEncoder {
             id: String::new(),
             model: String::new(),
             created: now(),
-            calls: 0,
-            finished: false,
+            current: 0,
+            state: ChoiceState::default(),
+            parked: BTreeMap::new(),
             usage: Usage::default(),
         }
     }
@@ -41,37 +80,100 @@ impl StreamEncoder {
         match event {
             StreamEvent::Start { id, model } => {
                 (self.id, self.model) = (id, model);
-                self.delta(&json!({ "role": "assistant", "content": "" }), out);
+                self.begin(0, out);
             }
-            StreamEvent::Text(text) => self.delta(&json!({ "content": text }), out),
-            StreamEvent::Reasoning(text) => self.delta(&json!({ "reasoning_content": text }), out),
+            StreamEvent::Choice(index) => self.begin(index, out),
+            StreamEvent::Usage(usage) => self.usage = usage,
+            StreamEvent::Done => self.done(out),
             StreamEvent::ToolCall { id, name } => {
-                let index = self.calls;
-                self.calls += 1;
+                let (index, held) = (self.state.calls, self.state.held.take());
+                self.state.calls += 1;
+                self.state.forget_thought();
                 let function = json!({ "name": name, "arguments": "" });
-                let call = json!({ "index": index, "id": id, "type": "function", "function": function });
+                let call = encode_call(Some(index), &id, function, held.as_ref());
                 self.delta(&json!({ "tool_calls": [call] }), out);
             }
             StreamEvent::Arguments(text) => {
-                let index = self.calls.saturating_sub(1);
+                let index = self.state.calls.saturating_sub(1);
                 let call = json!({ "index": index, "function": { "arguments": text } });
                 self.delta(&json!({ "tool_calls": [call] }), out);
             }
+            StreamEvent::Logprobs(tokens) => {
+                let logprobs = encode_logprobs(Some(&tokens));
+                self.choice(&json!({}), &logprobs, &Value::Null, out);
+            }
+            other => {
+                self.release(out);
+                self.encode_part(other, out);
+            }
+        }
+    }
+
+    fn encode_part(&mut self, event: StreamEvent, out: &mut BytesMut) {
+        match event {
+            StreamEvent::Text(text) => {
+                self.state.forget_thought();
+                self.delta(&json!({ "content": text }), out);
+            }
+            StreamEvent::Reasoning(text) => {
+                self.state.keep_thought(&text);
+                self.delta(&json!({ "reasoning_content": text }), out);
+            }
+            StreamEvent::Signature(signature) if signs_call(&signature) => self.state.held = Some(signature),
+            StreamEvent::Signature(signature) => self.sign(&signature, out),
+            StreamEvent::SealedReasoning(sealed) => {
+                let detail = sealed_detail(self.state.details, &sealed, Reader::Client);
+                self.state.details += 1;
+                self.delta(&json!({ "reasoning_details": [detail] }), out);
+            }
             StreamEvent::Finish { finish, .. } => self.finish(finish, out),
-            StreamEvent::Usage(usage) => self.usage = usage,
-            StreamEvent::Done => self.done(out),
+            _ => {}
+        }
+    }
+
+    fn begin(&mut self, index: u32, out: &mut BytesMut) {
+        if index != self.current {
+            let state = self.parked.remove(&index).unwrap_or_default();
+            self.parked.insert(self.current, std::mem::replace(&mut self.state, state));
+            self.current = index;
+        }
+        if !self.state.begun {
+            self.state.begun = true;
+            self.delta(&json!({ "role": "assistant", "content": "" }), out);
+        }
+    }
+
+    /// No tool call has followed: the signature goes where those of thoughts go.
+    fn release(&mut self, out: &mut BytesMut) {
+        if let Some(signature) = self.state.held.take() {
+            self.sign(&signature, out);
+        }
+    }
+
+    fn sign(&mut self, signature: &Signature, out: &mut BytesMut) {
+        let too_long = self.state.thought_too_long;
+        let detail = text_detail(self.state.details, &self.state.thought, Some(signature), Reader::Client);
+        self.state.forget_thought();
+        if !too_long {
+            self.state.details += 1;
+            self.delta(&json!({ "reasoning_details": [detail] }), out);
         }
     }
 
     fn finish(&mut self, finish: Finish, out: &mut BytesMut) {
-        self.finished = true;
-        let reason = write_finish(finish.with_calls(self.calls > 0));
-        self.chunk(&json!([{ "index": 0, "delta": {}, "logprobs": null, "finish_reason": reason }]), out);
+        self.state.finished = true;
+        let reason = write_finish(finish.with_calls(self.state.calls > 0));
+        self.choice(&json!({}), &Value::Null, &reason.into(), out);
     }
 
     fn done(&mut self, out: &mut BytesMut) {
-        if !self.finished {
-            self.finish(Finish::Stop, out);
+        self.parked.insert(self.current, std::mem::take(&mut self.state));
+        while let Some((index, state)) = self.parked.pop_first() {
+            (self.current, self.state) = (index, state);
+            self.release(out);
+            if !self.state.finished {
+                self.finish(Finish::Stop, out);
+            }
         }
         if self.include_usage {
             let usage = encode_usage(&self.usage).to_string();
@@ -90,7 +192,13 @@ impl StreamEncoder {
     }
 
     fn delta(&self, delta: &Value, out: &mut BytesMut) {
-        self.chunk(&json!([{ "index": 0, "delta": delta, "logprobs": null, "finish_reason": null }]), out);
+        self.choice(delta, &Value::Null, &Value::Null, out);
+    }
+
+    fn choice(&self, delta: &Value, logprobs: &Value, reason: &Value, out: &mut BytesMut) {
+        let index = self.current;
+        let choice = json!({ "index": index, "delta": delta, "logprobs": logprobs, "finish_reason": reason });
+        self.chunk(&json!([choice]), out);
     }
 
     fn chunk(&self, choices: &Value, out: &mut BytesMut) {

@@ -5,6 +5,9 @@ mod probe;
 mod usage;
 
 mod content;
+mod effort;
+mod reasoning_details;
+
 mod decode_answer;
 mod decode_message;
 mod decode_request;
@@ -13,6 +16,9 @@ mod encode_answer;
 mod encode_message;
 mod encode_request;
 mod encode_stream;
+
+#[cfg(test)]
+mod round_trip_tests;
 
 pub(crate) use decode_answer::decode_answer;
 pub(crate) use decode_request::decode_request;

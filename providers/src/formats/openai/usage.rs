@@ -50,12 +50,15 @@ impl UsageFields {
         let unstated = self.total_tokens.unwrap_or(0).saturating_sub(prompt.saturating_add(stated));
         let details = self.prompt_tokens_details.as_ref();
         let cached = details.and_then(|details| details.cached_tokens).or(self.prompt_cache_hit_tokens);
+        // Azure's Grok reports more cached tokens than it had in the prompt; a part is no larger than the whole.
+        let cached = cached.unwrap_or(0).min(prompt);
+        let cache_write = details.and_then(|details| details.cache_write_tokens).unwrap_or(0);
         let reasoning = self.completion_tokens_details.as_ref().and_then(|details| details.reasoning_tokens);
         Usage {
             prompt,
             completion: stated.saturating_add(unstated),
-            cached: cached.unwrap_or(0),
-            cache_write: details.and_then(|details| details.cache_write_tokens).unwrap_or(0),
+            cached,
+            cache_write: cache_write.min(prompt - cached),
             reasoning: reasoning.unwrap_or(0).max(unstated),
         }
     }
@@ -104,6 +107,12 @@ mod tests {
         assert_eq!((xai.completion, xai.reasoning), (342, 340));
         let gemini = usage(r#"{"completion_tokens":6,"prompt_tokens":66,"total_tokens":100}"#);
         assert_eq!((gemini.completion, gemini.reasoning), (34, 28));
+    }
+
+    #[test]
+    fn cached_tokens_are_at_most_the_prompt() {
+        let counted = usage(r#"{"prompt_tokens":392,"prompt_tokens_details":{"cached_tokens":461}}"#);
+        assert_eq!((counted.prompt, counted.cached), (392, 392));
     }
 
     #[test]
