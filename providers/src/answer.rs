@@ -53,6 +53,9 @@ pub fn decode_answer_for(
     context: &AnswerContext,
 ) -> Result<Answer, MalformedAnswer> {
     let text = std::str::from_utf8(&body).map_err(|error| format!("the answer is not UTF-8: {error}"))?;
+    if operation == Operation::CountTokens {
+        return anthropic::probe_count(text).map(|()| Answer { body, usage: None }).map_err(Into::into);
+    }
     let usage = match provider {
         WireFormat::OpenAi => openai::probe_answer(text)?,
         WireFormat::Anthropic => anthropic::probe_answer(text)?,

@@ -20,6 +20,8 @@ mod pass_through;
 mod stream_fault;
 mod translation;
 
+mod count;
+
 mod client_error;
 mod provider_error;
 mod redact;
@@ -34,6 +36,7 @@ pub use answer_context::AnswerContext;
 pub use answer_stream::AnswerStream;
 pub use catalogue::{AuthHeader, Catalogue, ModelSpec, ProviderSpec, Quirks, ReasoningField, catalogue};
 pub use client_error::{ClientError, error_body, error_event};
+pub use count::{count_text, count_tokens};
 pub use operation::{Operation, WireFormat};
 pub use provider_error::{ProviderError, read_provider_error};
 pub use request_head::{BadRequest, RequestHead, read_request_head};

@@ -33,6 +33,8 @@ pub enum Operation {
     Embeddings,
     /// `/v1/messages`
     Messages,
+    /// `/v1/messages/count_tokens`
+    CountTokens,
     /// `/v1/responses`
     Responses,
 }
@@ -45,6 +47,7 @@ impl Operation {
             "/completions" => Some(Self::Completions),
             "/embeddings" => Some(Self::Embeddings),
             "/messages" => Some(Self::Messages),
+            "/messages/count_tokens" => Some(Self::CountTokens),
             "/responses" => Some(Self::Responses),
             _ => None,
         }
@@ -54,7 +57,7 @@ impl Operation {
     pub fn wire_format(self) -> WireFormat {
         match self {
             Self::ChatCompletions | Self::Completions | Self::Embeddings => WireFormat::OpenAi,
-            Self::Messages => WireFormat::Anthropic,
+            Self::Messages | Self::CountTokens => WireFormat::Anthropic,
             Self::Responses => WireFormat::Responses,
         }
     }
@@ -66,6 +69,7 @@ impl Operation {
             Self::Completions => "text_completion",
             Self::Embeddings => "embeddings",
             Self::Messages => "messages",
+            Self::CountTokens => "count_tokens",
             Self::Responses => "responses",
         }
     }
@@ -77,6 +81,7 @@ impl Operation {
             Self::Completions => "/completions",
             Self::Embeddings => "/embeddings",
             Self::Messages => "/v1/messages",
+            Self::CountTokens => "/v1/messages/count_tokens",
             Self::Responses => "/responses",
         }
     }
@@ -97,6 +102,8 @@ mod tests {
             ("/embeddings", Operation::Embeddings),
             ("/v1/messages", Operation::Messages),
             ("/messages", Operation::Messages),
+            ("/v1/messages/count_tokens", Operation::CountTokens),
+            ("/messages/count_tokens", Operation::CountTokens),
             ("/v1/responses", Operation::Responses),
             ("/responses", Operation::Responses),
         ] {
@@ -106,14 +113,9 @@ mod tests {
 
     #[test]
     fn a_path_that_only_begins_like_a_known_one_is_unknown() {
-        for path in [
-            "/v1/messages/count_tokens",
-            "/v1/responses/resp_1",
-            "/v1",
-            "/v2/messages",
-            "/v1/v1/messages",
-            "",
-        ] {
+        for path in
+            ["/v1/messages/count", "/v1/responses/resp_1", "/v1", "/v2/messages", "/v1/v1/messages", ""]
+        {
             assert_eq!(Operation::from_path(path), None, "{path}");
         }
     }

@@ -34,6 +34,8 @@ pub struct Untranslatable {
 pub fn supports(operation: Operation, spec: &ProviderSpec) -> bool {
     match operation {
         Operation::ChatCompletions | Operation::Messages | Operation::Responses => true,
+        // Others count by themselves only in their answers; the gateway counts for them.
+        Operation::CountTokens => spec.format == WireFormat::Anthropic,
         Operation::Completions => spec.format == WireFormat::OpenAi && spec.quirks.completions,
         Operation::Embeddings => spec.format == WireFormat::OpenAi && spec.quirks.embeddings,
     }

@@ -10,6 +10,7 @@
     reason = "clippy allows these inside test functions only, not in what they share"
 )]
 
+mod counts;
 mod grammar;
 mod recording;
 mod said;

@@ -77,9 +77,11 @@ fn responses(item: &Value, pieces: &[Value], status: &str, reason: Option<&str>)
 }
 
 fn features() -> Vec<Feature> {
-    let text = |reason: &str, text: &str| openai(&json!({"content": text}), &json!({"content": text}), reason);
+    let text =
+        |reason: &str, text: &str| openai(&json!({"content": text}), &json!({"content": text}), reason);
     let block = |reason: &str, text: &str| {
-        let (start, delta) = (json!({"type": "text", "text": ""}), json!({"type": "text_delta", "text": text}));
+        let (start, delta) =
+            (json!({"type": "text", "text": ""}), json!({"type": "text_delta", "text": text}));
         anthropic(&json!({"type": "text", "text": text}), &start, &[delta], reason)
     };
     let message = |text: &str, status: &str, reason: Option<&str>| {
@@ -91,7 +93,8 @@ fn features() -> Vec<Feature> {
     let call = json!({"id": "MARKid", "type": "function", "function": {"name": "MARKtool", "arguments": "{\"a\":\"MARKarg\"}"}});
     let mut call_delta = call.clone();
     call_delta["index"] = 0.into();
-    let use_block = json!({"type": "tool_use", "id": "MARKid", "name": "MARKtool", "input": {"a": "MARKarg"}});
+    let use_block =
+        json!({"type": "tool_use", "id": "MARKid", "name": "MARKtool", "input": {"a": "MARKarg"}});
     let use_start = json!({"type": "tool_use", "id": "MARKid", "name": "MARKtool", "input": {}});
     let use_deltas = [
         json!({"type": "input_json_delta", "partial_json": "{\"a\":"}),
@@ -118,7 +121,11 @@ fn features() -> Vec<Feature> {
         },
         Feature {
             name: "tool call",
-            openai: openai(&json!({"content": null, "tool_calls": [call]}), &json!({"tool_calls": [call_delta]}), "tool_calls"),
+            openai: openai(
+                &json!({"content": null, "tool_calls": [call]}),
+                &json!({"tool_calls": [call_delta]}),
+                "tool_calls",
+            ),
             anthropic: anthropic(&use_block, &use_start, &use_deltas, "tool_use"),
             responses: responses(&call_item, &[call_piece], "completed", None),
             marks: &["MARKid", "MARKtool", "MARKarg"],
@@ -174,13 +181,27 @@ fn row(feature: &Feature) -> Row {
                 "anthropic" => &feature.anthropic,
                 _ => &feature.responses,
             };
-            cells.push(cell(&format!("{}: {kind} to {client}", feature.name), feature.marks, operation, kind, whole, events));
+            cells.push(cell(
+                &format!("{}: {kind} to {client}", feature.name),
+                feature.marks,
+                operation,
+                kind,
+                whole,
+                events,
+            ));
         }
     }
     Row { feature: feature.name, cells }
 }
 
-fn cell(whose: &str, marks: &[&str], operation: Operation, kind: &str, whole: &Value, events: &Value) -> Cell {
+fn cell(
+    whose: &str,
+    marks: &[&str],
+    operation: Operation,
+    kind: &str,
+    whole: &Value,
+    events: &Value,
+) -> Cell {
     if whole.is_null() {
         return Cell::Unsaid;
     }

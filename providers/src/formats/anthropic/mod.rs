@@ -19,5 +19,5 @@ pub(crate) use decode_stream::StreamDecoder;
 pub(crate) use encode_answer::encode_answer;
 pub(crate) use encode_request::encode_request;
 pub(crate) use encode_stream::StreamEncoder;
-pub(crate) use probe::{probe_answer, probe_event};
+pub(crate) use probe::{probe_answer, probe_count, probe_event};
 pub(crate) use usage::{RunningUsage, UsageFields};
