@@ -33,9 +33,12 @@ impl Provider {
     /// A sentence, when a secret has gone since the check.
     pub fn new(name: &str, config: &ProviderConfig) -> Result<Arc<Self>, String> {
         let spec = providers::catalogue().provider(&config.kind).cloned();
-        let spec = spec.ok_or_else(|| format!("unknown kind `{}`", config.kind))?;
+        let mut spec = spec.ok_or_else(|| format!("unknown kind `{}`", config.kind))?;
         let url = config.base_url.as_ref().or(spec.base_url.as_ref()).ok_or("no base_url")?;
         let origin = Origin::parse(url)?;
+        // Behind `kind: openai` with another address is mostly a server that knows chat completions only.
+        let home = spec.base_url.as_deref().map(Origin::parse).transpose()?;
+        spec.quirks.responses &= home.is_none_or(|home| domain_of(&home.host) == domain_of(&origin.host));
         let credential = config.api_key.as_ref().map(|source| source.resolve()).transpose()?;
         let mut headers = vec![(http::header::HOST, value(&origin.host_header())?)];
         if let Some(credential) = &credential {
@@ -68,6 +71,12 @@ impl Provider {
             needle.len() >= 8 && text.windows(needle.len()).any(|window| window == needle)
         })
     }
+}
+
+/// The last two labels of a host's name: `eu.api.openai.com` is OpenAI's as well.
+fn domain_of(host: &str) -> Option<&str> {
+    let before = host.rmatch_indices('.').nth(1).map_or(0, |(at, _)| at + 1);
+    host.get(before..)
 }
 
 fn header_name(name: &str) -> Result<HeaderName, String> {
