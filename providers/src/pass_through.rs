@@ -71,6 +71,8 @@ impl PassThrough {
         match self.format {
             WireFormat::OpenAi => b"data: [DONE]\n\n",
             WireFormat::Anthropic => b"event: message_stop\ndata: {\"type\":\"message_stop\"}\n\n",
+            // No client speaks them.
+            WireFormat::Bedrock | WireFormat::Cohere => b"",
         }
     }
 
@@ -87,6 +89,7 @@ impl PassThrough {
         match self.format {
             WireFormat::OpenAi => self.judge_openai(events, block, progress),
             WireFormat::Anthropic => self.judge_anthropic(block, progress),
+            WireFormat::Bedrock | WireFormat::Cohere => Ok(Verdict::Keep),
         }
     }
 

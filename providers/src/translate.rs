@@ -3,8 +3,10 @@
 use std::borrow::Cow;
 
 use bytes::Bytes;
+use domain::Usage;
 
 use crate::fields::unsupported;
+use crate::splice::splice;
 use crate::{MalformedAnswer, Operation, ProviderSpec, RequestHead, WireFormat, formats, splice_model};
 
 /// What goes to the provider.
@@ -31,7 +33,14 @@ pub fn supports(operation: Operation, spec: &ProviderSpec) -> bool {
     match operation {
         Operation::ChatCompletions | Operation::Messages => true,
         Operation::Completions => spec.format == WireFormat::OpenAi && spec.quirks.completions,
-        Operation::Embeddings => spec.format == WireFormat::OpenAi && spec.quirks.embeddings,
+        Operation::Embeddings => {
+            matches!(spec.format, WireFormat::OpenAi | WireFormat::Cohere) && spec.quirks.embeddings
+        }
+        Operation::Rerank => spec.quirks.rerank,
+        Operation::Moderations => spec.quirks.moderations,
+        Operation::ImagesGenerations => spec.quirks.images,
+        Operation::AudioSpeech => spec.quirks.speech,
+        Operation::AudioTranscriptions | Operation::AudioTranslations => spec.quirks.transcriptions,
     }
 }
 
@@ -57,24 +66,39 @@ pub fn encode_request(
         return Err(Untranslatable { message, param: None });
     }
     let client = operation.wire_format();
-    if client == spec.format {
-        let body = splice_model(body, &head.model_span, upstream_model);
-        return Ok(UpstreamRequest { path: Cow::Borrowed(operation.upstream_path()), body });
+    if client == spec.format || operation.is_raw() || operation == Operation::Embeddings {
+        let body = if operation.is_form() {
+            splice(body, &head.model_span, upstream_model.as_bytes())
+        } else {
+            splice_model(body, &head.model_span, upstream_model)
+        };
+        return Ok(UpstreamRequest { path: same_path(operation, spec.format), body });
     }
     let request = formats::decode_request(client, body)?;
     if let Some(field) = request.particular.first().filter(|_| !drop_params) {
         return Err(unsupported(field));
     }
     let body = formats::encode_request(&request, spec, upstream_model, drop_params)?;
-    let operation = match spec.format {
-        WireFormat::OpenAi => Operation::ChatCompletions,
-        WireFormat::Anthropic => Operation::Messages,
-    };
-    Ok(UpstreamRequest { path: Cow::Borrowed(operation.upstream_path()), body: Bytes::from(body) })
+    let path = formats::path(spec.format, upstream_model, request.stream);
+    Ok(UpstreamRequest { path, body: Bytes::from(body) })
 }
 
-/// A whole answer of the provider's format in the client's.
-pub(crate) fn answer(client: WireFormat, provider: WireFormat, body: &str) -> Result<Bytes, MalformedAnswer> {
+/// Where a body goes that is not translated.
+fn same_path(operation: Operation, provider: WireFormat) -> Cow<'static, str> {
+    let path = operation.upstream_path();
+    match (provider, operation) {
+        (WireFormat::Cohere, Operation::Embeddings) => Cow::Borrowed("/compatibility/v1/embeddings"),
+        (WireFormat::Cohere, _) => Cow::Owned(format!("/v2{path}")),
+        _ => Cow::Borrowed(path),
+    }
+}
+
+/// A whole answer of the provider's format in the client's, and what the provider counted.
+pub(crate) fn answer(
+    client: WireFormat,
+    provider: WireFormat,
+    body: &str,
+) -> Result<(Bytes, Usage), MalformedAnswer> {
     let answer = formats::decode_answer(provider, body)?;
-    Ok(Bytes::from(formats::encode_answer(client, &answer)?))
+    Ok((Bytes::from(formats::encode_answer(client, &answer)?), answer.usage))
 }

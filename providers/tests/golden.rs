@@ -45,7 +45,12 @@ fn operation(case: &Value) -> Operation {
 }
 
 fn format(name: &str) -> WireFormat {
-    if name == "anthropic" { WireFormat::Anthropic } else { WireFormat::OpenAi }
+    match name {
+        "anthropic" => WireFormat::Anthropic,
+        "bedrock" => WireFormat::Bedrock,
+        "cohere" => WireFormat::Cohere,
+        _ => WireFormat::OpenAi,
+    }
 }
 
 #[test]
@@ -76,6 +81,8 @@ fn a_translated_request_goes_to_the_path_of_the_providers_format() {
         ("anthropic", Operation::ChatCompletions, "/v1/messages"),
         ("anthropic", Operation::Messages, "/v1/messages"),
         ("openai", Operation::Messages, "/chat/completions"),
+        ("bedrock", Operation::Messages, "/model/m/converse"),
+        ("cohere", Operation::Messages, "/v2/chat"),
         ("openai", Operation::ChatCompletions, "/chat/completions"),
     ] {
         let body =
@@ -107,7 +114,11 @@ fn answers_become_what_the_golden_files_say() {
 fn streams_become_what_the_golden_files_say() {
     let price = Price { input: 1_000_000, output: 5_000_000, ..Price::default() };
     for (name, path) in cases("streams", ".upstream.sse") {
-        let (operation, provider) = if name.starts_with("chat") {
+        let (operation, provider) = if name.starts_with("chat-from-cohere") {
+            (Operation::ChatCompletions, WireFormat::Cohere)
+        } else if name.starts_with("messages-from-cohere") {
+            (Operation::Messages, WireFormat::Cohere)
+        } else if name.starts_with("chat") {
             (Operation::ChatCompletions, WireFormat::Anthropic)
         } else {
             (Operation::Messages, WireFormat::OpenAi)

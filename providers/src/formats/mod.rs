@@ -2,10 +2,14 @@
 //! Here is the choice between them, one `match` for each thing a format can do.
 
 pub(crate) mod anthropic;
+mod bedrock;
+mod cohere;
 pub(crate) mod openai;
 mod raw;
 mod signature;
-mod tokens;
+pub(crate) mod tokens;
+
+use std::borrow::Cow;
 
 use bytes::BytesMut;
 use domain::Price;
@@ -17,6 +21,22 @@ pub(crate) fn decode_request(client: WireFormat, body: &[u8]) -> Result<ChatRequ
     match client {
         WireFormat::OpenAi => openai::decode_request(body),
         WireFormat::Anthropic => anthropic::decode_request(body),
+        WireFormat::Bedrock | WireFormat::Cohere => Err(spoken_to_providers(client)),
+    }
+}
+
+/// No operation of ours has such a format, so this is told to nobody.
+fn spoken_to_providers(format: WireFormat) -> Untranslatable {
+    Untranslatable { message: format!("No client speaks {}.", format.as_str()), param: None }
+}
+
+/// Where a translated request goes, below the provider's base URL.
+pub(crate) fn path(provider: WireFormat, upstream_model: &str, stream: bool) -> Cow<'static, str> {
+    match provider {
+        WireFormat::OpenAi => Cow::Borrowed("/chat/completions"),
+        WireFormat::Anthropic => Cow::Borrowed("/v1/messages"),
+        WireFormat::Bedrock => Cow::Owned(bedrock::path(upstream_model, stream)),
+        WireFormat::Cohere => Cow::Borrowed("/v2/chat"),
     }
 }
 
@@ -26,13 +46,15 @@ pub(crate) fn encode_request(
     upstream_model: &str,
     drop_params: bool,
 ) -> Result<Vec<u8>, Untranslatable> {
+    let max_output =
+        || catalogue().model(&spec.kind, upstream_model).and_then(|known| known.max_output_tokens);
     match spec.format {
         WireFormat::OpenAi => openai::encode_request(request, upstream_model, spec.quirks, drop_params),
         WireFormat::Anthropic => {
-            let known = catalogue().model(&spec.kind, upstream_model);
-            let max_output = known.and_then(|known| known.max_output_tokens);
-            anthropic::encode_request(request, upstream_model, max_output, drop_params)
+            anthropic::encode_request(request, upstream_model, max_output(), drop_params)
         }
+        WireFormat::Bedrock => bedrock::encode_request(request, upstream_model, max_output(), drop_params),
+        WireFormat::Cohere => cohere::encode_request(request, upstream_model, drop_params),
     }
 }
 
@@ -40,6 +62,8 @@ pub(crate) fn decode_answer(provider: WireFormat, body: &str) -> Result<ChatAnsw
     match provider {
         WireFormat::OpenAi => openai::decode_answer(body),
         WireFormat::Anthropic => anthropic::decode_answer(body),
+        WireFormat::Bedrock => bedrock::decode_answer(body),
+        WireFormat::Cohere => cohere::decode_answer(body),
     }
 }
 
@@ -47,6 +71,7 @@ pub(crate) fn encode_answer(client: WireFormat, answer: &ChatAnswer) -> Result<V
     match client {
         WireFormat::OpenAi => Ok(openai::encode_answer(answer)),
         WireFormat::Anthropic => anthropic::encode_answer(answer),
+        WireFormat::Bedrock | WireFormat::Cohere => Err(spoken_to_providers(client).message),
     }
 }
 
@@ -55,6 +80,8 @@ pub(crate) fn encode_answer(client: WireFormat, answer: &ChatAnswer) -> Result<V
 pub(crate) enum StreamDecoder {
     OpenAi(openai::StreamDecoder),
     Anthropic(anthropic::StreamDecoder),
+    Bedrock(bedrock::StreamDecoder),
+    Cohere(cohere::StreamDecoder),
 }
 
 impl StreamDecoder {
@@ -62,6 +89,8 @@ impl StreamDecoder {
         match provider {
             WireFormat::OpenAi => Self::OpenAi(openai::StreamDecoder::default()),
             WireFormat::Anthropic => Self::Anthropic(anthropic::StreamDecoder::default()),
+            WireFormat::Bedrock => Self::Bedrock(bedrock::StreamDecoder::default()),
+            WireFormat::Cohere => Self::Cohere(cohere::StreamDecoder::default()),
         }
     }
 
@@ -69,6 +98,8 @@ impl StreamDecoder {
         match self {
             Self::OpenAi(decoder) => decoder.decode(data, out),
             Self::Anthropic(decoder) => decoder.decode(data, out),
+            Self::Bedrock(decoder) => decoder.decode(data, out),
+            Self::Cohere(decoder) => decoder.decode(data, out),
         }
     }
 }
@@ -83,8 +114,11 @@ pub(crate) enum StreamEncoder {
 impl StreamEncoder {
     pub(crate) fn new(client: WireFormat, include_usage: bool, price: Option<Price>) -> Self {
         match client {
-            WireFormat::OpenAi => Self::OpenAi(openai::StreamEncoder::new(include_usage, price)),
             WireFormat::Anthropic => Self::Anthropic(anthropic::StreamEncoder::default()),
+            // No client speaks the last two.
+            WireFormat::OpenAi | WireFormat::Bedrock | WireFormat::Cohere => {
+                Self::OpenAi(openai::StreamEncoder::new(include_usage, price))
+            }
         }
     }
 

@@ -10,6 +10,9 @@
     reason = "clippy allows these inside test functions only, not in what they share"
 )]
 
+mod grammar;
+mod outbound;
+mod raw;
 mod recording;
 mod said;
 

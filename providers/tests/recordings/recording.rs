@@ -82,11 +82,11 @@ fn format(recording: &Value) -> Option<WireFormat> {
     }
 }
 
-fn text(body: &Value) -> String {
+pub(crate) fn text(body: &Value) -> String {
     body.as_str().map_or_else(|| body.to_string(), str::to_owned)
 }
 
-fn all() -> Vec<(String, Value)> {
+pub(crate) fn all() -> Vec<(String, Value)> {
     let folder = folder();
     let index = folder.join("INDEX.json");
     let index = fs::read(&index).unwrap_or_else(|error| {
