@@ -6,6 +6,7 @@
 //! exchange their own bytes; otherwise a body is decoded to the neutral types of `canonical` and
 //! encoded again, so that a further format costs one folder under `formats`.
 
+mod multipart;
 mod operation;
 mod request_head;
 mod splice;
@@ -17,6 +18,7 @@ mod answer;
 mod answer_context;
 mod answer_stream;
 mod pass_through;
+mod raw_answer;
 mod stream_fault;
 mod translation;
 
@@ -27,6 +29,7 @@ mod provider_error;
 mod redact;
 
 mod canonical;
+mod event_stream;
 mod fields;
 mod formats;
 mod sse;

@@ -6,7 +6,7 @@ use domain::{ProviderName, Secret};
 use http::{HeaderName, HeaderValue};
 use providers::ProviderSpec;
 
-use super::{Origin, Resolver};
+use super::{Origin, Resolver, Signer};
 use crate::config::ProviderConfig;
 
 /// A provider with its credential and the headers that every request to it carries.
@@ -24,6 +24,8 @@ pub struct Provider {
     pub credential: Option<Secret>,
     /// Host, credential, fixed headers.
     pub headers: Vec<(HeaderName, HeaderValue)>,
+    /// Signs each request, when the credential is for that and is not sent itself.
+    pub signer: Option<Signer>,
 }
 
 impl Provider {
@@ -41,7 +43,11 @@ impl Provider {
         spec.quirks.responses &= home.is_none_or(|home| domain_of(&home.host) == domain_of(&origin.host));
         let credential = config.api_key.as_ref().map(|source| source.resolve()).transpose()?;
         let mut headers = vec![(http::header::HOST, value(&origin.host_header())?)];
-        if let Some(credential) = &credential {
+        let signer = match &credential {
+            Some(credential) if spec.auth.sigv4 => Signer::new(credential, &origin.host)?,
+            _ => None,
+        };
+        if let Some(credential) = credential.as_ref().filter(|_| signer.is_none()) {
             let mut text = value(&format!("{}{}", spec.auth.prefix, credential.expose()))?;
             text.set_sensitive(true);
             headers.push((header_name(&spec.auth.name)?, text));
@@ -53,7 +59,8 @@ impl Provider {
             headers.push((name, value(text)?));
         }
         let resolver = Resolver::new(&origin);
-        Ok(Arc::new(Self { name: ProviderName::from(name), spec, origin, resolver, credential, headers }))
+        let name = ProviderName::from(name);
+        Ok(Arc::new(Self { name, spec, origin, resolver, credential, headers, signer }))
     }
 
     /// The path of an operation at this provider.
@@ -66,9 +73,14 @@ impl Provider {
 
     /// True when the text contains the credential.
     pub fn is_leaked_in(&self, text: &[u8]) -> bool {
-        self.credential.as_ref().is_some_and(|credential| {
-            let needle = credential.expose().as_bytes();
+        let is_in = |needle: &str| {
+            let needle = needle.as_bytes();
             needle.len() >= 8 && text.windows(needle.len()).any(|window| window == needle)
+        };
+        self.credential.as_ref().is_some_and(|credential| {
+            let text = credential.expose();
+            // The id before the first colon is no secret, and Amazon repeats it in its errors.
+            is_in(text) || self.signer.is_some() && text.splitn(3, ':').skip(1).any(is_in)
         })
     }
 }

@@ -27,7 +27,16 @@ pub fn count_tokens(operation: Operation, model: &str, body: &[u8]) -> u64 {
         Operation::ChatCompletions | Operation::Messages | Operation::CountTokens => count.chat(&body),
         Operation::Responses => count.responses(&body),
         Operation::Completions => count.strings(body.get("prompt").unwrap_or(&Value::Null)),
-        Operation::Embeddings => count.strings(body.get("input").unwrap_or(&Value::Null)),
+        Operation::Embeddings | Operation::Moderations | Operation::AudioSpeech => {
+            count.strings(body.get("input").unwrap_or(&Value::Null));
+        }
+        Operation::ImagesGenerations => count.strings(body.get("prompt").unwrap_or(&Value::Null)),
+        Operation::Rerank => {
+            count.strings(body.get("query").unwrap_or(&Value::Null));
+            count.strings(body.get("documents").unwrap_or(&Value::Null));
+        }
+        // Recordings, which have no text yet.
+        Operation::AudioTranscriptions | Operation::AudioTranslations => {}
     }
     count.total()
 }

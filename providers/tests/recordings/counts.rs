@@ -35,6 +35,7 @@ fn ours(counted: &Counted) -> u64 {
         WireFormat::OpenAi => Operation::ChatCompletions,
         WireFormat::Anthropic => Operation::Messages,
         WireFormat::Responses => Operation::Responses,
+        _ => unreachable!("no recorded request is in this format"),
     };
     let model = counted.request["model"].as_str().unwrap_or_default();
     count_tokens(operation, model, counted.request.to_string().as_bytes())

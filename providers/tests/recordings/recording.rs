@@ -64,6 +64,7 @@ fn read_counted(file: String, recording: &Value) -> Option<Counted> {
             WireFormat::OpenAi => Operation::ChatCompletions,
             WireFormat::Anthropic => Operation::Messages,
             WireFormat::Responses => Operation::Responses,
+            _ => return None,
         };
         let usage = match answer.body {
             Body::Whole(body) => decode_answer(operation, format, body.into()).ok()?.usage,
@@ -139,11 +140,11 @@ fn format(recording: &Value) -> Option<WireFormat> {
     }
 }
 
-fn text(body: &Value) -> String {
+pub(crate) fn text(body: &Value) -> String {
     body.as_str().map_or_else(|| body.to_string(), str::to_owned)
 }
 
-fn all() -> Vec<(String, Value)> {
+pub(crate) fn all() -> Vec<(String, Value)> {
     let folder = folder();
     let index = folder.join("INDEX.json");
     let index = fs::read(&index).unwrap_or_else(|error| {

@@ -5,7 +5,7 @@ use domain::Usage;
 use providers::{AnswerStream, Operation, catalogue, decode_answer};
 use serde_json::{Value, json};
 
-use crate::{CLIENTS, Cell, KINDS, Row};
+use crate::{ANSWERING, CLIENTS, Cell, Row};
 
 /// A feature as each provider says it: the whole answer, and the events of the streamed one. Null: it cannot.
 struct Feature {
@@ -175,7 +175,7 @@ pub(crate) fn rows() -> Vec<Row> {
 fn row(feature: &Feature) -> Row {
     let mut cells = Vec::new();
     for (client, operation) in CLIENTS {
-        for kind in KINDS {
+        for kind in ANSWERING {
             let [whole, events] = match kind {
                 "openai" => &feature.openai,
                 "anthropic" => &feature.anthropic,

@@ -24,8 +24,12 @@ const CLIENTS: [(&str, Operation); 3] = [
     ("responses", Operation::Responses),
 ];
 
-/// One provider kind for each wire format.
-const KINDS: [&str; 3] = ["openai", "anthropic", "openai-responses"];
+/// One provider kind for each wire format; those that clients speak too come first.
+const KINDS: [&str; 5] = ["openai", "anthropic", "openai-responses", "bedrock", "cohere"];
+
+/// The kinds whose answers are written out in `answers.rs`. For the others tests/recordings compares recorded
+/// answers.
+const ANSWERING: [&str; 3] = ["openai", "anthropic", "openai-responses"];
 
 /// What came of one feature between one client and one provider.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,20 +85,16 @@ fn page(requests: &[Row], answers: &[Row]) -> String {
          - empty: the client's format cannot say it.\n\n\
          The same format in and out is forwarded byte for byte, so everything arrives.\n\n## Requests\n\n",
     );
-    table(&mut out, requests);
+    table(&mut out, requests, &KINDS, |client, kind| format!("{client} → {kind}"));
     out.push_str("\n## Answers, whole and streamed\n\nColumns are `provider → client format`.\n\n");
-    table_of(&mut out, answers, |client, kind| format!("{kind} → {client}"));
+    table(&mut out, answers, &ANSWERING, |client, kind| format!("{kind} → {client}"));
     out
 }
 
-fn table(out: &mut String, rows: &[Row]) {
-    table_of(out, rows, |client, kind| format!("{client} → {kind}"));
-}
-
-fn table_of(out: &mut String, rows: &[Row], heading: impl Fn(&str, &str) -> String) {
+fn table(out: &mut String, rows: &[Row], kinds: &[&str], heading: impl Fn(&str, &str) -> String) {
     let columns: Vec<String> = CLIENTS
         .iter()
-        .flat_map(|(client, _)| KINDS.iter().map(|kind| heading(client, kind)).collect::<Vec<_>>())
+        .flat_map(|(client, _)| kinds.iter().map(|kind| heading(client, kind)).collect::<Vec<_>>())
         .collect();
     writeln!(out, "| | {} |", columns.join(" | ")).unwrap();
     writeln!(out, "|---{}|", "|---".repeat(columns.len())).unwrap();

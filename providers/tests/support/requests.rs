@@ -185,7 +185,14 @@ fn features() -> Vec<Feature> {
             json!({"reasoning_effort": "high"}),
             json!({"thinking": {"type": "enabled", "budget_tokens": 2048}, "max_tokens": 4096}),
             json!({"reasoning": {"effort": "high"}}),
-            Seen::Key(&["reasoning_effort", "thinking", "reasoning", "thinkingConfig"]),
+            Seen::Key(&[
+                "reasoning_effort",
+                "thinking",
+                "reasoning",
+                "thinkingConfig",
+                "reasoning_config",
+                "reasoningConfig",
+            ]),
         ),
         hint(
             "signed thoughts sent back",
