@@ -4,7 +4,7 @@
 use crate::app::App;
 use crate::edge::Downstream;
 use crate::error::GatewayError;
-use crate::phases::{admit, authenticate, dispatch, parse, reserve, respond, route};
+use crate::phases::{admit, authenticate, count, dispatch, parse, reserve, respond, route};
 use crate::request::Record;
 
 /// Serves one request for a model.
@@ -34,8 +34,15 @@ async fn answer(app: &App, downstream: &mut Downstream<'_>, record: &mut Record)
     // Do the tokens fit into the key's minute?
     reserve::run(&principal, &request, record)?;
 
-    // Attempts, retries, fallbacks, until an answer has begun.
-    let answer = dispatch::run(app, &snapshot, &plan, &request, downstream, record).await?;
+    // Attempts, retries, fallbacks, until an answer has begun. What no provider counts, we count.
+    let answer = if count::is_ours(&plan, &request) {
+        count::run(&plan, &request).await?
+    } else {
+        match dispatch::run(app, &snapshot, &plan, &request, downstream, record).await {
+            Err(error) if count::can_replace(&request, &error) => count::run(&plan, &request).await?,
+            dispatched => dispatched?,
+        }
+    };
 
     // Everything the provider says from here on goes to the client as it comes.
     respond::run(answer, downstream, record).await

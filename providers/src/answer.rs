@@ -33,7 +33,8 @@ impl From<String> for MalformedAnswer {
 /// Reads the whole body of a 2xx answer whose request is not at hand.
 ///
 /// # Errors
-/// When it is not a JSON object, cut short, or an error in disguise.
+/// When it is not a JSON object, cut short, or an error in disguise. Raw operations may answer with
+/// something other than JSON.
 pub fn decode_answer(
     operation: Operation,
     provider: WireFormat,
@@ -52,15 +53,25 @@ pub fn decode_answer_for(
     body: Bytes,
     context: &AnswerContext,
 ) -> Result<Answer, MalformedAnswer> {
+    if operation.is_raw() {
+        return crate::raw_answer::decode(body);
+    }
+    // Cohere embeds through its OpenAI-compatible API.
+    let provider = if operation == Operation::Embeddings { WireFormat::OpenAi } else { provider };
     let text = std::str::from_utf8(&body).map_err(|error| format!("the answer is not UTF-8: {error}"))?;
+    if operation == Operation::CountTokens {
+        return anthropic::probe_count(text).map(|()| Answer { body, usage: None }).map_err(Into::into);
+    }
     let usage = match provider {
         WireFormat::OpenAi => openai::probe_answer(text)?,
         WireFormat::Anthropic => anthropic::probe_answer(text)?,
         WireFormat::Responses => responses::probe_answer(text)?,
+        // Always translated, and counted then.
+        WireFormat::Bedrock | WireFormat::Cohere => None,
     };
     if operation.wire_format() == provider {
         return Ok(Answer { body, usage });
     }
-    let body = crate::translate::answer(operation.wire_format(), provider, text, context)?;
-    Ok(Answer { body, usage })
+    let (body, counted) = crate::translate::answer(operation.wire_format(), provider, text, context)?;
+    Ok(Answer { body, usage: usage.or_else(|| (!counted.is_empty()).then_some(counted)) })
 }

@@ -5,6 +5,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 use domain::{Price, Usage};
 
 use crate::answer_context::AnswerContext;
+use crate::event_stream::EventStreamFramer;
 use crate::pass_through::PassThrough;
 use crate::sse::{Framer, TooLong};
 use crate::translation::Translation;
@@ -13,10 +14,45 @@ use crate::{Operation, StreamFault, WireFormat};
 /// The state of one streamed 2xx answer.
 #[derive(Debug)]
 pub struct AnswerStream {
-    framer: Framer,
+    framing: Framing,
     route: Route,
     progress: Progress,
     fault: Option<StreamFault>,
+}
+
+/// How the provider marks where an event ends. Either way whole server-sent events come out.
+#[derive(Debug)]
+enum Framing {
+    Sse(Framer),
+    EventStream(EventStreamFramer),
+}
+
+impl Framing {
+    fn of(provider: WireFormat) -> Self {
+        match provider {
+            WireFormat::Bedrock => Self::EventStream(EventStreamFramer::default()),
+            _ => Self::Sse(Framer::default()),
+        }
+    }
+
+    /// Events that are whole, if any, and a fault behind them.
+    fn feed(&mut self, chunk: Bytes) -> (Bytes, Option<StreamFault>) {
+        match self {
+            Self::Sse(framer) => match framer.feed(chunk) {
+                Ok(events) => (events.unwrap_or_default(), None),
+                Err(TooLong) => (Bytes::new(), Some(StreamFault::TooLong)),
+            },
+            Self::EventStream(framer) => framer.feed(&chunk),
+        }
+    }
+
+    /// A last event without its end. Half a frame is nothing: its checksum is missing.
+    fn finish(&mut self) -> Bytes {
+        match self {
+            Self::Sse(framer) => framer.finish(),
+            Self::EventStream(_) => Bytes::new(),
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -53,7 +89,8 @@ impl AnswerStream {
         } else {
             Route::Other(Box::new(Translation::new(client, provider, include_usage, price)))
         };
-        Self { framer: Framer::default(), route, progress: Progress::default(), fault: None }
+        let framing = Framing::of(provider);
+        Self { framing, route, progress: Progress::default(), fault: None }
     }
 
     /// The stream that answers the request this was made with. Before the first bytes.
@@ -76,17 +113,11 @@ impl AnswerStream {
         if let Some(fault) = &self.fault {
             return Err(fault.clone());
         }
-        match self.framer.feed(chunk) {
-            Ok(None) => Ok(None),
-            Ok(Some(events)) => {
-                let out = self.take(&events);
-                self.settle(out)
-            }
-            Err(TooLong) => {
-                self.fault = Some(StreamFault::TooLong);
-                Err(StreamFault::TooLong)
-            }
-        }
+        let (events, fault) = self.framing.feed(chunk);
+        let out = if events.is_empty() { events } else { self.take(&events) };
+        // What is wrong in a whole event came before what is wrong with the next.
+        self.fault = self.fault.take().or(fault);
+        self.settle(out)
     }
 
     /// The upstream ended its body in good order. Gives what is still to be sent: a last event that
@@ -100,7 +131,7 @@ impl AnswerStream {
             return Err(fault.clone());
         }
         let mut out = BytesMut::new();
-        let rest = self.framer.finish();
+        let rest = self.framing.finish();
         // A last event may lack its blank line. One that was cut off in the middle does not parse and
         // must not go out, but it does no harm to an answer that has finished.
         if !self.progress.complete && !rest.trim_ascii().is_empty() {

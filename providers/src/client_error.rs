@@ -55,14 +55,17 @@ struct AnthropicError<'a> {
 /// <https://docs.claude.com/en/api/errors>.
 pub fn error_body(client: WireFormat, error: &ClientError<'_>) -> Bytes {
     let body = match client {
-        WireFormat::OpenAi | WireFormat::Responses => serde_json::to_vec(&OpenAiEnvelope {
-            error: OpenAiError {
-                message: error.message,
-                r#type: error.kind,
-                param: error.param,
-                code: error.code,
-            },
-        }),
+        // The last two are spoken to providers only.
+        WireFormat::OpenAi | WireFormat::Responses | WireFormat::Bedrock | WireFormat::Cohere => {
+            serde_json::to_vec(&OpenAiEnvelope {
+                error: OpenAiError {
+                    message: error.message,
+                    r#type: error.kind,
+                    param: error.param,
+                    code: error.code,
+                },
+            })
+        }
         WireFormat::Anthropic => serde_json::to_vec(&AnthropicEnvelope {
             r#type: "error",
             error: AnthropicError { r#type: anthropic_type(error.status), message: error.message },
@@ -76,7 +79,7 @@ pub fn error_body(client: WireFormat, error: &ClientError<'_>) -> Bytes {
 /// An error for a stream that has already begun. Nothing may follow it, least of all `[DONE]`.
 pub fn error_event(client: WireFormat, error: &ClientError<'_>) -> Bytes {
     let prefix: &[u8] = match client {
-        WireFormat::OpenAi => b"data: ",
+        WireFormat::OpenAi | WireFormat::Bedrock | WireFormat::Cohere => b"data: ",
         WireFormat::Anthropic => b"event: error\ndata: ",
         WireFormat::Responses => return Bytes::from(responses::failed_events(error)),
     };

@@ -6,6 +6,7 @@
 //! exchange their own bytes; otherwise a body is decoded to the neutral types of `canonical` and
 //! encoded again, so that a further format costs one folder under `formats`.
 
+mod multipart;
 mod operation;
 mod request_head;
 mod splice;
@@ -17,14 +18,18 @@ mod answer;
 mod answer_context;
 mod answer_stream;
 mod pass_through;
+mod raw_answer;
 mod stream_fault;
 mod translation;
+
+mod count;
 
 mod client_error;
 mod provider_error;
 mod redact;
 
 mod canonical;
+mod event_stream;
 mod fields;
 mod formats;
 mod sse;
@@ -34,6 +39,7 @@ pub use answer_context::AnswerContext;
 pub use answer_stream::AnswerStream;
 pub use catalogue::{AuthHeader, Catalogue, ModelSpec, ProviderSpec, Quirks, ReasoningField, catalogue};
 pub use client_error::{ClientError, error_body, error_event};
+pub use count::{count_text, count_tokens};
 pub use operation::{Operation, WireFormat};
 pub use provider_error::{ProviderError, read_provider_error};
 pub use request_head::{BadRequest, RequestHead, read_request_head};

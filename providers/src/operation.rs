@@ -1,6 +1,6 @@
 //! What a client may ask for, and in whose wire format. Owns the public paths; knows no bodies.
 
-/// The body formats Signalbox speaks, on either side.
+/// The body formats Signalbox speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum WireFormat {
     /// OpenAI's chat completions, completions and embeddings, and everything compatible with them.
@@ -9,6 +9,10 @@ pub enum WireFormat {
     Anthropic,
     /// OpenAI's Responses.
     Responses,
+    /// Amazon Bedrock's Converse, to providers only.
+    Bedrock,
+    /// Cohere's chat of API version 2, to providers only.
+    Cohere,
 }
 
 impl WireFormat {
@@ -18,6 +22,8 @@ impl WireFormat {
             Self::OpenAi => "openai",
             Self::Anthropic => "anthropic",
             Self::Responses => "responses",
+            Self::Bedrock => "bedrock",
+            Self::Cohere => "cohere",
         }
     }
 }
@@ -33,8 +39,22 @@ pub enum Operation {
     Embeddings,
     /// `/v1/messages`
     Messages,
+    /// `/v1/messages/count_tokens`
+    CountTokens,
     /// `/v1/responses`
     Responses,
+    /// `/v1/rerank` and `/v2/rerank`
+    Rerank,
+    /// `/v1/moderations`
+    Moderations,
+    /// `/v1/images/generations`
+    ImagesGenerations,
+    /// `/v1/audio/speech`
+    AudioSpeech,
+    /// `/v1/audio/transcriptions`
+    AudioTranscriptions,
+    /// `/v1/audio/translations`
+    AudioTranslations,
 }
 
 impl Operation {
@@ -45,7 +65,15 @@ impl Operation {
             "/completions" => Some(Self::Completions),
             "/embeddings" => Some(Self::Embeddings),
             "/messages" => Some(Self::Messages),
+            "/messages/count_tokens" => Some(Self::CountTokens),
             "/responses" => Some(Self::Responses),
+            // Cohere's clients call the second version.
+            "/rerank" | "/v2/rerank" => Some(Self::Rerank),
+            "/moderations" => Some(Self::Moderations),
+            "/images/generations" => Some(Self::ImagesGenerations),
+            "/audio/speech" => Some(Self::AudioSpeech),
+            "/audio/transcriptions" => Some(Self::AudioTranscriptions),
+            "/audio/translations" => Some(Self::AudioTranslations),
             _ => None,
         }
     }
@@ -53,10 +81,37 @@ impl Operation {
     /// The format the client speaks.
     pub fn wire_format(self) -> WireFormat {
         match self {
-            Self::ChatCompletions | Self::Completions | Self::Embeddings => WireFormat::OpenAi,
-            Self::Messages => WireFormat::Anthropic,
+            Self::Messages | Self::CountTokens => WireFormat::Anthropic,
             Self::Responses => WireFormat::Responses,
+            Self::ChatCompletions
+            | Self::Completions
+            | Self::Embeddings
+            | Self::Rerank
+            | Self::Moderations
+            | Self::ImagesGenerations
+            | Self::AudioSpeech
+            | Self::AudioTranscriptions
+            | Self::AudioTranslations => WireFormat::OpenAi,
         }
+    }
+
+    /// Bodies are passed on unread but for the model, and answers as they are, which may be no JSON: the
+    /// provider's content type is the client's. Never streamed.
+    pub fn is_raw(self) -> bool {
+        matches!(
+            self,
+            Self::Rerank
+                | Self::Moderations
+                | Self::ImagesGenerations
+                | Self::AudioSpeech
+                | Self::AudioTranscriptions
+                | Self::AudioTranslations
+        )
+    }
+
+    /// The request is a form with a file: the client's content type is the provider's.
+    pub fn is_form(self) -> bool {
+        matches!(self, Self::AudioTranscriptions | Self::AudioTranslations)
     }
 
     /// The metric label; the names of OpenTelemetry's `gen_ai.operation.name` where it has one.
@@ -66,7 +121,14 @@ impl Operation {
             Self::Completions => "text_completion",
             Self::Embeddings => "embeddings",
             Self::Messages => "messages",
+            Self::CountTokens => "count_tokens",
             Self::Responses => "responses",
+            Self::Rerank => "rerank",
+            Self::Moderations => "moderation",
+            Self::ImagesGenerations => "image_generation",
+            Self::AudioSpeech => "speech",
+            Self::AudioTranscriptions => "transcription",
+            Self::AudioTranslations => "translation",
         }
     }
 
@@ -77,7 +139,14 @@ impl Operation {
             Self::Completions => "/completions",
             Self::Embeddings => "/embeddings",
             Self::Messages => "/v1/messages",
+            Self::CountTokens => "/v1/messages/count_tokens",
             Self::Responses => "/responses",
+            Self::Rerank => "/rerank",
+            Self::Moderations => "/moderations",
+            Self::ImagesGenerations => "/images/generations",
+            Self::AudioSpeech => "/audio/speech",
+            Self::AudioTranscriptions => "/audio/transcriptions",
+            Self::AudioTranslations => "/audio/translations",
         }
     }
 }
@@ -97,8 +166,17 @@ mod tests {
             ("/embeddings", Operation::Embeddings),
             ("/v1/messages", Operation::Messages),
             ("/messages", Operation::Messages),
+            ("/v1/messages/count_tokens", Operation::CountTokens),
+            ("/messages/count_tokens", Operation::CountTokens),
             ("/v1/responses", Operation::Responses),
             ("/responses", Operation::Responses),
+            ("/v1/rerank", Operation::Rerank),
+            ("/v2/rerank", Operation::Rerank),
+            ("/v1/moderations", Operation::Moderations),
+            ("/v1/images/generations", Operation::ImagesGenerations),
+            ("/v1/audio/speech", Operation::AudioSpeech),
+            ("/v1/audio/transcriptions", Operation::AudioTranscriptions),
+            ("/audio/translations", Operation::AudioTranslations),
         ] {
             assert_eq!(Operation::from_path(path), Some(operation), "{path}");
         }
@@ -106,14 +184,9 @@ mod tests {
 
     #[test]
     fn a_path_that_only_begins_like_a_known_one_is_unknown() {
-        for path in [
-            "/v1/messages/count_tokens",
-            "/v1/responses/resp_1",
-            "/v1",
-            "/v2/messages",
-            "/v1/v1/messages",
-            "",
-        ] {
+        for path in
+            ["/v1/messages/count", "/v1/responses/resp_1", "/v1", "/v2/messages", "/v1/v1/messages", ""]
+        {
             assert_eq!(Operation::from_path(path), None, "{path}");
         }
     }

@@ -73,6 +73,8 @@ impl PassThrough {
             WireFormat::Anthropic => b"event: message_stop\ndata: {\"type\":\"message_stop\"}\n\n",
             // What finishes an answer ends it.
             WireFormat::Responses => b"",
+            // No client speaks them.
+            WireFormat::Bedrock | WireFormat::Cohere => b"",
         }
     }
 
@@ -90,6 +92,7 @@ impl PassThrough {
             WireFormat::OpenAi => self.judge_openai(events, block, progress),
             WireFormat::Anthropic => self.judge_anthropic(block, progress),
             WireFormat::Responses => judge_responses(events, block, progress),
+            WireFormat::Bedrock | WireFormat::Cohere => Ok(Verdict::Keep),
         }
     }
 

@@ -101,6 +101,8 @@ fn read_object(value: &Value) -> ProviderError {
         .or_else(|| text(value, "error"))
         .or_else(|| inner.get("detail").map(read_detail))
         .or_else(|| text(value, "message"))
+        // Amazon's front door.
+        .or_else(|| text(value, "Message"))
         .or_else(|| text(inner, "error_description"))
         .unwrap_or_default();
     ProviderError {
@@ -182,6 +184,7 @@ mod tests {
             (r#"{"error":{"code":404,"message":"m","status":"NOT_FOUND"}}"#, "m"),
             (r#"[{"error":{"code":429,"message":"m","status":"RESOURCE_EXHAUSTED"}}]"#, "m"),
             (r#"{"message":"m"}"#, "m"),
+            (r#"{"Message":"m"}"#, "m"),
             (r#""m""#, "m"),
             ("upstream connect error", "upstream connect error"),
             ("<!DOCTYPE html><html><body>x</body></html>", "HTTP 502 with an HTML page"),

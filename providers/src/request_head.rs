@@ -8,6 +8,7 @@ use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
 use crate::formats::offset_in;
+use crate::multipart::find_model;
 use crate::{Operation, WireFormat};
 
 /// The touched fields of a request body.
@@ -15,7 +16,7 @@ use crate::{Operation, WireFormat};
 pub struct RequestHead {
     /// The model the client asks for, unescaped.
     pub model: String,
-    /// Where the model's JSON string literal, quotes included, lies in the body.
+    /// Where the model's JSON string literal, quotes included, lies in the body; in a form, its value.
     pub model_span: Range<usize>,
     /// The client wants an event stream.
     pub stream: bool,
@@ -75,6 +76,19 @@ pub(crate) fn even_null<'de, D: Deserializer<'de>>(
 /// When the body is not UTF-8, not JSON (the message names line and column), not an object, has no
 /// usable `model`, names a touched field twice, or gives one of them the wrong type.
 pub fn read_request_head(operation: Operation, body: &[u8]) -> Result<RequestHead, BadRequest> {
+    if operation.is_form() {
+        let (model, model_span) = find_model(body)?;
+        let (stream, include_usage, max_tokens, choices) = (false, false, None, 1);
+        return Ok(RequestHead {
+            model,
+            model_span,
+            stream,
+            include_usage,
+            stream_options_span: None,
+            max_tokens,
+            choices,
+        });
+    }
     let text = std::str::from_utf8(body).map_err(|error| {
         refuse(format!("The request body is not valid UTF-8: byte {} is wrong.", error.valid_up_to()), None)
     })?;
@@ -109,6 +123,8 @@ pub fn read_request_head(operation: Operation, body: &[u8]) -> Result<RequestHea
         (None, None) => None,
     };
     let stream = fields.stream.map(|raw| read(raw, "stream", "true or false")).transpose()?.unwrap_or(false);
+    // Their events would be no chat's: the answer is taken whole.
+    let stream = stream && !operation.is_raw();
     let choices = match fields.n {
         Some(raw) if openai => read(raw, "n", whole)?,
         _ => 1,

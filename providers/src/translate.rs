@@ -3,10 +3,11 @@
 use std::borrow::Cow;
 
 use bytes::Bytes;
+use domain::Usage;
 
 use crate::answer_context::AnswerContext;
 use crate::fields::unsupported;
-use crate::splice::splice_model_and_usage;
+use crate::splice::{splice, splice_model_and_usage};
 use crate::{MalformedAnswer, Operation, ProviderSpec, RequestHead, WireFormat, formats, splice_model};
 
 /// What goes to the provider.
@@ -34,8 +35,17 @@ pub struct Untranslatable {
 pub fn supports(operation: Operation, spec: &ProviderSpec) -> bool {
     match operation {
         Operation::ChatCompletions | Operation::Messages | Operation::Responses => true,
+        // Others count by themselves only in their answers; the gateway counts for them.
+        Operation::CountTokens => spec.format == WireFormat::Anthropic,
         Operation::Completions => spec.format == WireFormat::OpenAi && spec.quirks.completions,
-        Operation::Embeddings => spec.format == WireFormat::OpenAi && spec.quirks.embeddings,
+        Operation::Embeddings => {
+            matches!(spec.format, WireFormat::OpenAi | WireFormat::Cohere) && spec.quirks.embeddings
+        }
+        Operation::Rerank => spec.quirks.rerank,
+        Operation::Moderations => spec.quirks.moderations,
+        Operation::ImagesGenerations => spec.quirks.images,
+        Operation::AudioSpeech => spec.quirks.speech,
+        Operation::AudioTranscriptions | Operation::AudioTranslations => spec.quirks.transcriptions,
     }
 }
 
@@ -69,14 +79,16 @@ pub fn encode_request(
         return Err(Untranslatable { message, param: None });
     }
     let client = operation.wire_format();
-    if client == spec.format_for(operation) {
-        // Without its usage an answer could not be counted; the chunk is taken out of the answer again.
-        let body = if streams_without_usage(operation, head) && spec.quirks.stream_options {
+    if client == spec.format_for(operation) || operation.is_raw() || operation == Operation::Embeddings {
+        let body = if operation.is_form() {
+            splice(body, &head.model_span, upstream_model.as_bytes())
+        } else if streams_without_usage(operation, head) && spec.quirks.stream_options {
+            // Without its usage an answer could not be counted; the chunk is taken out of the answer again.
             splice_model_and_usage(body, head, upstream_model)
         } else {
             splice_model(body, &head.model_span, upstream_model)
         };
-        let (path, context) = (Cow::Borrowed(operation.upstream_path()), AnswerContext::default());
+        let (path, context) = (same_path(operation, spec.format), AnswerContext::default());
         return Ok(UpstreamRequest { path, body, context });
     }
     let (request, context) = formats::decode_request(client, body)?;
@@ -85,12 +97,7 @@ pub fn encode_request(
     }
     let body = formats::encode_request(&request, spec, upstream_model, drop_params)
         .map_err(|error| error.in_words_of(client))?;
-    let operation = match spec.format {
-        WireFormat::OpenAi => Operation::ChatCompletions,
-        WireFormat::Anthropic => Operation::Messages,
-        WireFormat::Responses => Operation::Responses,
-    };
-    let path = Cow::Borrowed(operation.upstream_path());
+    let path = formats::path(spec.format, upstream_model, request.stream);
     Ok(UpstreamRequest { path, body: Bytes::from(body), context })
 }
 
@@ -114,15 +121,25 @@ impl Untranslatable {
     }
 }
 
-/// A whole answer of the provider's format in the client's.
+/// Where a body goes that is not translated.
+fn same_path(operation: Operation, provider: WireFormat) -> Cow<'static, str> {
+    let path = operation.upstream_path();
+    match (provider, operation) {
+        (WireFormat::Cohere, Operation::Embeddings) => Cow::Borrowed("/compatibility/v1/embeddings"),
+        (WireFormat::Cohere, _) => Cow::Owned(format!("/v2{path}")),
+        _ => Cow::Borrowed(path),
+    }
+}
+
+/// A whole answer of the provider's format in the client's, and what the provider counted.
 pub(crate) fn answer(
     client: WireFormat,
     provider: WireFormat,
     body: &str,
     context: &AnswerContext,
-) -> Result<Bytes, MalformedAnswer> {
+) -> Result<(Bytes, Usage), MalformedAnswer> {
     let answer = formats::decode_answer(provider, body)?;
-    Ok(Bytes::from(formats::encode_answer(client, &answer, context)?))
+    Ok((Bytes::from(formats::encode_answer(client, &answer, context)?), answer.usage))
 }
 
 #[cfg(test)]

@@ -49,6 +49,8 @@ fn format(name: &str) -> WireFormat {
     match name {
         "anthropic" => WireFormat::Anthropic,
         "responses" => WireFormat::Responses,
+        "bedrock" => WireFormat::Bedrock,
+        "cohere" => WireFormat::Cohere,
         _ => WireFormat::OpenAi,
     }
 }
@@ -81,6 +83,8 @@ fn a_translated_request_goes_to_the_path_of_the_providers_format() {
         ("anthropic", Operation::ChatCompletions, "/v1/messages"),
         ("anthropic", Operation::Messages, "/v1/messages"),
         ("openai", Operation::Messages, "/chat/completions"),
+        ("bedrock", Operation::Messages, "/model/m/converse"),
+        ("cohere", Operation::Messages, "/v2/chat"),
         ("openai", Operation::ChatCompletions, "/chat/completions"),
         ("openai-responses", Operation::ChatCompletions, "/responses"),
         ("openai-responses", Operation::Responses, "/responses"),

@@ -2,6 +2,7 @@
 
 pub mod admit;
 pub mod authenticate;
+pub mod count;
 pub mod dispatch;
 pub mod parse;
 pub mod record;

@@ -56,6 +56,14 @@ fn headers(
             headers.push((HeaderName::from_static(name), value));
         }
     }
+    // The delimiter of a form stands in it.
+    if operation.is_form()
+        && let Some(value) = downstream.header("content-type")
+    {
+        let value =
+            HeaderValue::from_bytes(value).map_err(|_| GatewayError::Framing("A header is not valid."))?;
+        headers.push((http::header::CONTENT_TYPE, value));
+    }
     if let Some(value) = record.trace.as_ref().and_then(TraceContext::child_header) {
         headers.push((HeaderName::from_static("traceparent"), value));
     }

@@ -2,6 +2,8 @@
 
 use std::time::Instant;
 
+use providers::Operation;
+
 use crate::error::GatewayError;
 use crate::request::{Record, Request};
 use crate::snapshot::Principal;
@@ -14,6 +16,10 @@ const BYTES_PER_TOKEN: u64 = 4;
 /// # Errors
 /// [`GatewayError::RateLimited`].
 pub fn run(principal: &Principal, request: &Request, record: &mut Record) -> Result<(), GatewayError> {
+    // Counting costs no tokens.
+    if request.operation == Operation::CountTokens {
+        return Ok(());
+    }
     if let Some(limits) = &principal.limits {
         let prompt = request.body.len() as u64 / BYTES_PER_TOKEN;
         let completion = request.head.max_tokens.unwrap_or(0).saturating_mul(request.head.choices.max(1));

@@ -24,18 +24,22 @@ pub async fn run(
     record.ttft = Some(record.started.elapsed());
     record.status = 200;
     match answer {
-        Opened::Whole(answer) => whole(answer, downstream, record).await,
+        Opened::Whole(answer, content_type) => whole(answer, content_type, downstream, record).await,
         Opened::Stream(stream) => streamed(*stream, downstream, record).await,
     }
 }
 
 async fn whole(
     answer: Answer,
+    content_type: Option<http::HeaderValue>,
     downstream: &mut Downstream<'_>,
     record: &mut Record,
 ) -> Result<(), GatewayError> {
     record.usage = answer.usage;
     let mut head = header(record, 200, "application/json")?;
+    if let Some(content_type) = content_type {
+        put(&mut head, "content-type", content_type)?;
+    }
     put(&mut head, "content-length", answer.body.len().to_string())?;
     if let Some(cost) = record.cost() {
         put(&mut head, "x-signalbox-cost-usd", cost.to_string())?;

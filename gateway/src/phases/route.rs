@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use domain::ModelName;
+use providers::Operation;
 
 use crate::error::GatewayError;
 use crate::request::{Plan, Record, Request};
@@ -34,10 +35,12 @@ pub fn run(
     let mut models = Vec::with_capacity(1 + model.fallbacks.len());
     append(snapshot, model, &mut models);
     models.retain(|model| {
-        model
-            .deployments
-            .iter()
-            .any(|deployment| providers::supports(request.operation, &deployment.provider.spec))
+        // Where the provider does not count, we do.
+        request.operation == Operation::CountTokens
+            || model
+                .deployments
+                .iter()
+                .any(|deployment| providers::supports(request.operation, &deployment.provider.spec))
     });
     if models.is_empty() {
         return Err(GatewayError::Unsupported { model: wanted.to_owned() });

@@ -19,12 +19,16 @@ use providers::{
 
 use super::content_coding::ContentCoding;
 use super::resolve::IDLE_CONNECTION;
-use super::{AttemptFailure, Deployment, InFlight, ProviderReply, classify, connect_failure, retry_after};
+use super::{
+    AttemptFailure, Deployment, InFlight, ProviderReply, Unsigned, classify, connect_failure, retry_after,
+};
 use crate::body_buffer::{BodyBuffer, TooLong};
 use crate::snapshot::Timeouts;
 
 /// Error bodies are read up to this size; what lies behind it explains nothing.
 const ERROR_BODY_LIMIT: usize = 256 << 10;
+/// The binary events of Amazon.
+const EVENT_STREAM: &str = "application/vnd.amazon.eventstream";
 /// How often a pooled connection that turns out to be dead is replaced within one attempt.
 const STALE_CONNECTIONS: usize = 3;
 
@@ -71,8 +75,8 @@ pub struct Outcome {
 
 /// An answer that has begun.
 pub enum Opened {
-    /// An unstreamed one, complete.
-    Whole(Answer),
+    /// An unstreamed one, complete; with the provider's content type when it was not read.
+    Whole(Answer, Option<HeaderValue>),
     /// A stream whose first token is here.
     Stream(Box<OpenedStream>),
 }
@@ -169,7 +173,7 @@ impl Attempt<'_> {
         body: &Bytes,
         until: Instant,
     ) -> Result<(), Box<Error>> {
-        session.write_request_header(Box::new(self.request_header(path, body.len())?)).await?;
+        session.write_request_header(Box::new(self.request_header(path, body)?)).await?;
         session.write_request_body(body.clone(), true).await?;
         session.finish_request_body().await?;
         loop {
@@ -181,24 +185,52 @@ impl Attempt<'_> {
         }
     }
 
-    fn request_header(&self, path: &str, length: usize) -> Result<RequestHeader, Box<Error>> {
+    fn request_header(&self, path: &str, body: &Bytes) -> Result<RequestHeader, Box<Error>> {
         let provider = &self.deployment.provider;
         let same_format = self.format() == self.call.operation.wire_format();
         let path = provider.path(path, self.call.query.filter(|_| same_format));
         let mut request = RequestHeader::build_no_case(Method::POST, path.as_bytes(), Some(12))?;
+        // A form brings its own, with the delimiter in it.
+        request.insert_header(header::CONTENT_TYPE, "application/json")?;
         for (name, value) in self.call.headers {
             request.insert_header(name, value)?;
         }
-        request.insert_header(header::CONTENT_TYPE, "application/json")?;
-        request.insert_header(header::CONTENT_LENGTH, length)?;
-        let accept = if self.call.head.stream { "text/event-stream" } else { "application/json" };
-        request.insert_header(header::ACCEPT, accept)?;
+        request.insert_header(header::CONTENT_LENGTH, body.len())?;
+        request.insert_header(header::ACCEPT, self.accept())?;
         request.insert_header(header::ACCEPT_ENCODING, "identity")?;
         request.insert_header(header::USER_AGENT, crate::USER_AGENT)?;
         for (name, value) in &provider.headers {
             request.insert_header(name, value)?;
         }
+        self.sign(&path, body, &mut request)?;
         Ok(request)
+    }
+
+    fn accept(&self) -> &'static str {
+        if self.call.operation.is_raw() {
+            return "*/*";
+        }
+        match (self.call.head.stream, self.deployment.provider.spec.format) {
+            (true, WireFormat::Bedrock) => EVENT_STREAM,
+            (true, _) => "text/event-stream",
+            (false, _) => "application/json",
+        }
+    }
+
+    /// Last of all: the signature covers what is sent.
+    fn sign(&self, path: &str, body: &Bytes, request: &mut RequestHeader) -> Result<(), Box<Error>> {
+        let provider = &self.deployment.provider;
+        let Some(signer) = &provider.signer else { return Ok(()) };
+        let host = provider.origin.host_header();
+        let headers = [("content-type", "application/json")];
+        let unsigned = Unsigned { method: "POST", host: &host, target: path, headers: &headers, body };
+        let signed = signer
+            .sign(unsigned, SystemTime::now())
+            .map_err(|reason| Error::explain(ErrorType::InvalidHTTPHeader, reason))?;
+        for (name, value) in signed {
+            request.insert_header(name, value)?;
+        }
+        Ok(())
     }
 
     async fn receive(
@@ -222,9 +254,11 @@ impl Attempt<'_> {
             return Err(self.refused(session, peer, coding, status, pause).await);
         }
         if !self.call.head.stream {
-            return self.whole(session, peer, coding, context).await.map(Opened::Whole);
+            return self.whole(session, peer, coding, context).await;
         }
-        let is_events = find("content-type").is_none_or(|value| value.starts_with(b"text/event-stream"));
+        let is_events = find("content-type").is_none_or(|value| {
+            value.starts_with(b"text/event-stream") || value.starts_with(EVENT_STREAM.as_bytes())
+        });
         if !is_events {
             let text = "the provider answered a streamed request with something that is no event stream";
             return Err(connect_failure(FailureKind::Malformed, text).into());
@@ -275,10 +309,13 @@ impl Attempt<'_> {
         peer: Arc<HttpPeer>,
         mut coding: ContentCoding,
         context: &AnswerContext,
-    ) -> Result<Answer, AttemptFailure> {
+    ) -> Result<Opened, AttemptFailure> {
+        let answer = session.response_header().filter(|_| self.call.operation.is_raw());
+        let content_type = answer.and_then(|answer| answer.headers.get(header::CONTENT_TYPE)).cloned();
         let body = self.read_body(&mut session, &mut coding, self.call.answer_limit).await?;
         self.call.connector.release_http_session(session, &*peer, Some(IDLE_CONNECTION)).await;
         providers::decode_answer_for(self.call.operation, self.format(), body, context)
+            .map(|answer| Opened::Whole(answer, content_type))
             .map_err(|error| connect_failure(FailureKind::Malformed, error.reason).into())
     }
 

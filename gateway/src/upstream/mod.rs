@@ -12,6 +12,7 @@ mod provider;
 mod registry;
 mod resolve;
 mod retry;
+mod sign;
 
 pub use attempt::{Attempt, Opened, OpenedStream, Outcome, UpstreamCall};
 pub use balance::Balancer;
@@ -23,3 +24,4 @@ pub use provider::Provider;
 pub use registry::Registry;
 pub use resolve::Resolver;
 pub use retry::{Backoff, classify, connect_failure, retry_after};
+pub use sign::{Signer, Unsigned};

@@ -6,7 +6,7 @@ use domain::{ProviderName, Secret};
 use http::{HeaderName, HeaderValue};
 use providers::ProviderSpec;
 
-use super::{Origin, Resolver};
+use super::{Origin, Resolver, Signer};
 use crate::config::ProviderConfig;
 
 /// A provider with its credential and the headers that every request to it carries.
@@ -24,6 +24,8 @@ pub struct Provider {
     pub credential: Option<Secret>,
     /// Host, credential, fixed headers.
     pub headers: Vec<(HeaderName, HeaderValue)>,
+    /// Signs each request, when the credential is for that and is not sent itself.
+    pub signer: Option<Signer>,
 }
 
 impl Provider {
@@ -33,12 +35,19 @@ impl Provider {
     /// A sentence, when a secret has gone since the check.
     pub fn new(name: &str, config: &ProviderConfig) -> Result<Arc<Self>, String> {
         let spec = providers::catalogue().provider(&config.kind).cloned();
-        let spec = spec.ok_or_else(|| format!("unknown kind `{}`", config.kind))?;
+        let mut spec = spec.ok_or_else(|| format!("unknown kind `{}`", config.kind))?;
         let url = config.base_url.as_ref().or(spec.base_url.as_ref()).ok_or("no base_url")?;
         let origin = Origin::parse(url)?;
+        // Behind `kind: openai` with another address is mostly a server that knows chat completions only.
+        let home = spec.base_url.as_deref().map(Origin::parse).transpose()?;
+        spec.quirks.responses &= home.is_none_or(|home| domain_of(&home.host) == domain_of(&origin.host));
         let credential = config.api_key.as_ref().map(|source| source.resolve()).transpose()?;
         let mut headers = vec![(http::header::HOST, value(&origin.host_header())?)];
-        if let Some(credential) = &credential {
+        let signer = match &credential {
+            Some(credential) if spec.auth.sigv4 => Signer::new(credential, &origin.host)?,
+            _ => None,
+        };
+        if let Some(credential) = credential.as_ref().filter(|_| signer.is_none()) {
             let mut text = value(&format!("{}{}", spec.auth.prefix, credential.expose()))?;
             text.set_sensitive(true);
             headers.push((header_name(&spec.auth.name)?, text));
@@ -50,7 +59,8 @@ impl Provider {
             headers.push((name, value(text)?));
         }
         let resolver = Resolver::new(&origin);
-        Ok(Arc::new(Self { name: ProviderName::from(name), spec, origin, resolver, credential, headers }))
+        let name = ProviderName::from(name);
+        Ok(Arc::new(Self { name, spec, origin, resolver, credential, headers, signer }))
     }
 
     /// The path of an operation at this provider.
@@ -63,11 +73,22 @@ impl Provider {
 
     /// True when the text contains the credential.
     pub fn is_leaked_in(&self, text: &[u8]) -> bool {
-        self.credential.as_ref().is_some_and(|credential| {
-            let needle = credential.expose().as_bytes();
+        let is_in = |needle: &str| {
+            let needle = needle.as_bytes();
             needle.len() >= 8 && text.windows(needle.len()).any(|window| window == needle)
+        };
+        self.credential.as_ref().is_some_and(|credential| {
+            let text = credential.expose();
+            // The id before the first colon is no secret, and Amazon repeats it in its errors.
+            is_in(text) || self.signer.is_some() && text.splitn(3, ':').skip(1).any(is_in)
         })
     }
+}
+
+/// The last two labels of a host's name: `eu.api.openai.com` is OpenAI's as well.
+fn domain_of(host: &str) -> Option<&str> {
+    let before = host.rmatch_indices('.').nth(1).map_or(0, |(at, _)| at + 1);
+    host.get(before..)
 }
 
 fn header_name(name: &str) -> Result<HeaderName, String> {

@@ -11,6 +11,7 @@ mod bodies;
 mod configuration;
 mod errors;
 mod faults;
+mod formats;
 mod gateway;
 mod hand_over;
 mod streams;

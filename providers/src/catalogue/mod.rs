@@ -53,6 +53,9 @@ pub struct AuthHeader {
     pub name: String,
     /// What stands before the credential, with its space.
     pub prefix: String,
+    /// A credential of the form `ACCESS_KEY_ID:SECRET_ACCESS_KEY`, a session token perhaps behind it, is not
+    /// sent: it signs each request with Amazon's Signature Version 4. One without a colon is sent.
+    pub sigv4: bool,
 }
 
 /// Where a provider differs from others of its format.
@@ -66,6 +69,16 @@ pub struct Quirks {
     pub completions: bool,
     /// It has `/embeddings`.
     pub embeddings: bool,
+    /// It has `/rerank`.
+    pub rerank: bool,
+    /// It has `/moderations`.
+    pub moderations: bool,
+    /// It has `/images/generations`.
+    pub images: bool,
+    /// It has `/audio/speech`.
+    pub speech: bool,
+    /// It has `/audio/transcriptions`, and `/audio/translations` if its models translate.
+    pub transcriptions: bool,
     /// Where it takes back what its model thought.
     pub reasoning: ReasoningField,
     /// It has `/responses` beside the paths of its own format.
@@ -126,8 +139,21 @@ impl Catalogue {
     /// under its undated name.
     pub fn model(&self, kind: &str, model: &str) -> Option<&ModelSpec> {
         let table = self.models.get(self.providers.get(kind)?.models.as_deref()?)?;
-        table.get(model).or_else(|| table.get(undated(model)?))
+        table.get(model).or_else(|| table.get(undated(model)?)).or_else(|| profile(table, model))
     }
+}
+
+/// By the id in the name of one of Bedrock's inference profiles: `us.ID`, or `arn:…/us.ID`.
+fn profile<'a>(table: &'a BTreeMap<String, ModelSpec>, model: &str) -> Option<&'a ModelSpec> {
+    let name = model.rsplit_once('/').map_or(model, |(_, name)| name);
+    if name.len() < model.len()
+        && let Some(listed) = table.get(name)
+    {
+        return Some(listed);
+    }
+    let (region, id) = name.split_once('.')?;
+    let regional = (region != "global").then(|| table.get(&format!("regional.{id}"))).flatten();
+    regional.or_else(|| table.get(id))
 }
 
 /// `name` of `name-20251001`, `name-2024-08-06`, `name-2512` or `name-latest`.
@@ -181,7 +207,7 @@ mod tests {
     fn the_embedded_files_are_well_formed_and_small() {
         let catalogue = parse::catalogue(PROVIDERS, MODELS).unwrap();
         assert!(catalogue.models.values().map(BTreeMap::len).sum::<usize>() > 300);
-        assert!(MODELS.len() < 60_000 && PROVIDERS.len() < 60_000);
+        assert!(MODELS.len() < 70_000 && PROVIDERS.len() < 60_000);
     }
 
     #[test]
@@ -241,6 +267,18 @@ mod tests {
         assert_eq!(catalogue().model("openai", "gpt-4o-nonsense"), None);
         assert_eq!(catalogue().model("ollama", "llama3.2"), None);
         assert_eq!(undated("claude-opus-4-5"), None);
+    }
+
+    #[test]
+    fn an_inference_profile_costs_what_its_region_does() {
+        let input = |model: &str| catalogue().model("bedrock", model).unwrap().price.unwrap().input;
+        let id = "anthropic.claude-haiku-4-5-20251001-v1:0";
+        assert_eq!((input(id), input(&format!("global.{id}"))), (1_000_000, 1_000_000));
+        assert_eq!(input(&format!("us.{id}")), 1_100_000);
+        let arn = "arn:aws:bedrock:us-east-1:1:inference-profile/eu.anthropic.claude-haiku-4-5-20251001-v1:0";
+        assert_eq!(input(arn), 1_100_000);
+        assert_eq!(input("eu.amazon.nova-2-lite-v1:0"), 429_000);
+        assert_eq!(catalogue().model("bedrock", "us.nonsense"), None);
     }
 
     #[test]

@@ -31,6 +31,18 @@ struct ProviderEntry {
     #[serde(default = "yes")]
     embeddings: bool,
     #[serde(default)]
+    rerank: bool,
+    #[serde(default)]
+    moderations: bool,
+    #[serde(default)]
+    images: bool,
+    #[serde(default)]
+    speech: bool,
+    #[serde(default)]
+    transcriptions: bool,
+    #[serde(default)]
+    sigv4: bool,
+    #[serde(default)]
     reasoning: Reasoning,
     #[serde(default)]
     responses: bool,
@@ -45,6 +57,8 @@ enum Format {
     OpenAi,
     Anthropic,
     Responses,
+    Bedrock,
+    Cohere,
 }
 
 #[derive(Clone, Copy, Default, Deserialize)]
@@ -103,9 +117,11 @@ fn provider(kind: String, entry: ProviderEntry) -> ProviderSpec {
             Format::OpenAi => WireFormat::OpenAi,
             Format::Anthropic => WireFormat::Anthropic,
             Format::Responses => WireFormat::Responses,
+            Format::Bedrock => WireFormat::Bedrock,
+            Format::Cohere => WireFormat::Cohere,
         },
         base_url: entry.base_url,
-        auth: AuthHeader { name: entry.auth_header, prefix: entry.auth_prefix },
+        auth: AuthHeader { name: entry.auth_header, prefix: entry.auth_prefix, sigv4: entry.sigv4 },
         headers: entry.headers.into_iter().collect(),
         credential_required: entry.credential_required,
         quirks: Quirks {
@@ -113,6 +129,11 @@ fn provider(kind: String, entry: ProviderEntry) -> ProviderSpec {
             max_completion_tokens: entry.max_completion_tokens,
             completions: entry.completions,
             embeddings: entry.embeddings,
+            rerank: entry.rerank,
+            moderations: entry.moderations,
+            images: entry.images,
+            speech: entry.speech,
+            transcriptions: entry.transcriptions,
             reasoning: match entry.reasoning {
                 Reasoning::None => ReasoningField::None,
                 Reasoning::Content => ReasoningField::Content,

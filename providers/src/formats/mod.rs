@@ -2,13 +2,17 @@
 //! Here is the choice between them, one `match` for each thing a format can do.
 
 pub(crate) mod anthropic;
+mod bedrock;
 mod cache_control;
+mod cohere;
 pub(crate) mod openai;
 mod raw;
 pub(crate) mod responses;
 mod signature;
 mod text_document;
-mod tokens;
+pub(crate) mod tokens;
+
+use std::borrow::Cow;
 
 pub(crate) use raw::offset_in;
 
@@ -27,6 +31,23 @@ pub(crate) fn decode_request(
         WireFormat::OpenAi => openai::decode_request(body).map(plain),
         WireFormat::Anthropic => anthropic::decode_request(body).map(plain),
         WireFormat::Responses => responses::decode_request(body),
+        WireFormat::Bedrock | WireFormat::Cohere => Err(spoken_to_providers(client)),
+    }
+}
+
+/// No operation of ours has such a format, so this is told to nobody.
+fn spoken_to_providers(format: WireFormat) -> Untranslatable {
+    Untranslatable { message: format!("No client speaks {}.", format.as_str()), param: None }
+}
+
+/// Where a translated request goes, below the provider's base URL.
+pub(crate) fn path(provider: WireFormat, upstream_model: &str, stream: bool) -> Cow<'static, str> {
+    match provider {
+        WireFormat::OpenAi => Cow::Borrowed("/chat/completions"),
+        WireFormat::Anthropic => Cow::Borrowed("/v1/messages"),
+        WireFormat::Responses => Cow::Borrowed("/responses"),
+        WireFormat::Bedrock => Cow::Owned(bedrock::path(upstream_model, stream)),
+        WireFormat::Cohere => Cow::Borrowed("/v2/chat"),
     }
 }
 
@@ -41,14 +62,16 @@ pub(crate) fn encode_request(
     upstream_model: &str,
     drop_params: bool,
 ) -> Result<Vec<u8>, Untranslatable> {
+    let max_output =
+        || catalogue().model(&spec.kind, upstream_model).and_then(|known| known.max_output_tokens);
     match spec.format {
         WireFormat::OpenAi => openai::encode_request(request, upstream_model, spec.quirks, drop_params),
         WireFormat::Anthropic => {
-            let known = catalogue().model(&spec.kind, upstream_model);
-            let max_output = known.and_then(|known| known.max_output_tokens);
-            anthropic::encode_request(request, upstream_model, max_output, drop_params)
+            anthropic::encode_request(request, upstream_model, max_output(), drop_params)
         }
         WireFormat::Responses => responses::encode_request(request, upstream_model, drop_params),
+        WireFormat::Bedrock => bedrock::encode_request(request, upstream_model, max_output(), drop_params),
+        WireFormat::Cohere => cohere::encode_request(request, upstream_model, drop_params),
     }
 }
 
@@ -57,6 +80,8 @@ pub(crate) fn decode_answer(provider: WireFormat, body: &str) -> Result<ChatAnsw
         WireFormat::OpenAi => openai::decode_answer(body),
         WireFormat::Anthropic => anthropic::decode_answer(body),
         WireFormat::Responses => responses::decode_answer(body),
+        WireFormat::Bedrock => bedrock::decode_answer(body),
+        WireFormat::Cohere => cohere::decode_answer(body),
     }
 }
 
@@ -69,6 +94,7 @@ pub(crate) fn encode_answer(
         WireFormat::OpenAi => Ok(openai::encode_answer(answer)),
         WireFormat::Anthropic => anthropic::encode_answer(answer),
         WireFormat::Responses => responses::encode_answer(answer, context),
+        WireFormat::Bedrock | WireFormat::Cohere => Err(spoken_to_providers(client).message),
     }
 }
 
@@ -78,6 +104,8 @@ pub(crate) enum StreamDecoder {
     OpenAi(openai::StreamDecoder),
     Anthropic(anthropic::StreamDecoder),
     Responses(responses::StreamDecoder),
+    Bedrock(bedrock::StreamDecoder),
+    Cohere(cohere::StreamDecoder),
 }
 
 impl StreamDecoder {
@@ -86,6 +114,8 @@ impl StreamDecoder {
             WireFormat::OpenAi => Self::OpenAi(openai::StreamDecoder::default()),
             WireFormat::Anthropic => Self::Anthropic(anthropic::StreamDecoder::default()),
             WireFormat::Responses => Self::Responses(responses::StreamDecoder::default()),
+            WireFormat::Bedrock => Self::Bedrock(bedrock::StreamDecoder::default()),
+            WireFormat::Cohere => Self::Cohere(cohere::StreamDecoder::default()),
         }
     }
 
@@ -94,6 +124,8 @@ impl StreamDecoder {
             Self::OpenAi(decoder) => decoder.decode(data, out),
             Self::Anthropic(decoder) => decoder.decode(data, out),
             Self::Responses(decoder) => decoder.decode(data, out),
+            Self::Bedrock(decoder) => decoder.decode(data, out),
+            Self::Cohere(decoder) => decoder.decode(data, out),
         }
     }
 }
@@ -109,9 +141,12 @@ pub(crate) enum StreamEncoder {
 impl StreamEncoder {
     pub(crate) fn new(client: WireFormat, include_usage: bool, price: Option<Price>) -> Self {
         match client {
-            WireFormat::OpenAi => Self::OpenAi(openai::StreamEncoder::new(include_usage, price)),
             WireFormat::Anthropic => Self::Anthropic(anthropic::StreamEncoder::default()),
             WireFormat::Responses => Self::Responses(Box::default()),
+            // No client speaks the last two.
+            WireFormat::OpenAi | WireFormat::Bedrock | WireFormat::Cohere => {
+                Self::OpenAi(openai::StreamEncoder::new(include_usage, price))
+            }
         }
     }
 

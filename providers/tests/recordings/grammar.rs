@@ -1,106 +1,79 @@
-//! The grammar of a stream of Responses events, as a strict client reads it: every event numbered, every
-//! item announced before its pieces and repeated whole after them, everything once more at the end.
+//! Whether the events of a translated stream stand in the order that clients' libraries rely on.
 
-use serde_json::{Value, json};
+use providers::WireFormat;
+use serde_json::Value;
 
-#[derive(Default)]
-struct Item {
-    id: Value,
-    kind: String,
-    part_open: bool,
-    part_done: bool,
-    text: String,
+use crate::grammar_responses;
+
+/// The reason, when an event is out of its place.
+pub(crate) fn check(client: WireFormat, stream: &str) -> Result<(), String> {
+    let events: Vec<&str> = stream.lines().filter_map(|line| line.strip_prefix("data: ")).collect();
+    match client {
+        WireFormat::Anthropic => check_messages(&events),
+        WireFormat::Responses => {
+            grammar_responses::check_responses("a stream", stream);
+            Ok(())
+        }
+        _ => check_chunks(&events),
+    }
 }
 
-/// Panics where a stream that we wrote breaks the grammar.
-pub(crate) fn check_responses(file: &str, stream: &str) {
-    let mut numbers = 0..;
-    let mut done: Vec<Value> = Vec::new();
-    let mut open: Option<Item> = None;
-    let mut ended = false;
-    for block in stream.split("\n\n").filter(|block| !block.is_empty()) {
-        let (name, data) = block.split_once('\n').unwrap();
-        let event: Value = serde_json::from_str(data.strip_prefix("data: ").unwrap()).unwrap();
-        let kind = event["type"].as_str().unwrap();
-        assert_eq!(name.strip_prefix("event: "), Some(kind), "{file}");
-        assert_eq!(event["sequence_number"], json!(numbers.next().unwrap()), "{file}: {kind}");
-        assert!(!ended, "{file}: {kind} after the end");
-        let number = event["sequence_number"].as_u64().unwrap();
-        assert_eq!(number == 0, kind == "response.created", "{file}: {kind} as event {number}");
-        assert_eq!(number == 1, kind == "response.in_progress", "{file}: {kind} as event {number}");
-        match kind {
-            "response.created" | "response.in_progress" => {
-                assert_eq!(event["response"]["status"], "in_progress", "{file}");
-                assert_eq!(event["response"]["output"], json!([]), "{file}");
-            }
-            "response.output_item.added" => {
-                assert!(open.is_none(), "{file}: an item within an item");
-                assert_eq!(event["output_index"], json!(done.len()), "{file}");
-                let item = &event["item"];
-                let kind = item["type"].as_str().unwrap().to_owned();
-                open = Some(Item { id: item["id"].clone(), kind, ..Item::default() });
-            }
-            "response.output_item.done" => {
-                let item = open.take().unwrap_or_else(|| panic!("{file}: no item is open"));
-                assert_eq!(event["output_index"], json!(done.len()), "{file}");
-                check_done(file, &item, &event["item"]);
-                done.push(event["item"].clone());
-            }
-            "response.completed" | "response.incomplete" => {
-                ended = true;
-                assert!(open.is_none(), "{file}: an item is left open");
-                assert_eq!(event["response"]["output"], Value::from(done.clone()), "{file}");
-                assert!(event["response"]["usage"]["total_tokens"].is_u64(), "{file}");
-                let status = kind.strip_prefix("response.").unwrap();
-                assert_eq!(event["response"]["status"], status, "{file}");
-            }
-            kind => {
-                let item = open.as_mut().unwrap_or_else(|| panic!("{file}: {kind} outside an item"));
-                assert_eq!(event["item_id"], item.id, "{file}: {kind}");
-                assert_eq!(event["output_index"], json!(done.len()), "{file}: {kind}");
-                check_piece(file, item, kind, &event);
+fn ensure(holds: bool, reason: &str) -> Result<(), String> {
+    if holds { Ok(()) } else { Err(reason.to_owned()) }
+}
+
+fn check_chunks(events: &[&str]) -> Result<(), String> {
+    let (last, chunks) = events.split_last().ok_or("no events")?;
+    ensure(*last == "[DONE]", "the last event is not [DONE]")?;
+    let (mut finished, mut calls, mut usage) = (false, 0, false);
+    for (at, chunk) in chunks.iter().enumerate() {
+        let chunk: Value = serde_json::from_str(chunk).unwrap();
+        ensure(!usage, "something comes behind the usage")?;
+        usage = chunk["usage"].is_object();
+        let Some(choice) = chunk["choices"].get(0) else { continue };
+        ensure(!finished, "something comes behind the finish reason")?;
+        ensure(at > 0 || choice["delta"]["role"] == "assistant", "the first chunk has no role")?;
+        for call in choice["delta"]["tool_calls"].as_array().into_iter().flatten() {
+            if call["id"].is_string() {
+                ensure(call["index"] == calls, "a tool call has the wrong index")?;
+                calls += 1;
+            } else {
+                ensure(call["index"] == calls - 1, "arguments belong to another call")?;
             }
         }
+        finished = choice["finish_reason"].is_string();
+        ensure(!finished || (choice["finish_reason"] == "tool_calls") == (calls > 0), "the wrong reason")?;
     }
-    assert!(ended, "{file}: no end");
-    let ids: std::collections::BTreeSet<_> = done.iter().map(|item| item["id"].to_string()).collect();
-    assert_eq!(ids.len(), done.len(), "{file}: an id is used twice");
+    ensure(finished && usage, "there is no finish reason or no usage")
 }
 
-fn check_piece(file: &str, item: &mut Item, kind: &str, event: &Value) {
-    let expected = match kind {
-        "response.content_part.added" | "response.content_part.done" => "message",
-        "response.output_text.delta" | "response.output_text.done" => "message",
-        "response.function_call_arguments.delta" | "response.function_call_arguments.done" => "function_call",
-        kind if kind.starts_with("response.reasoning_summary_") => "reasoning",
-        other => panic!("{file}: {other}"),
-    };
-    assert_eq!(item.kind, expected, "{file}: {kind}");
-    if kind.ends_with("part.added") {
-        assert!(!item.part_open && item.text.is_empty(), "{file}: {kind}");
-        item.part_open = true;
-    } else if kind.ends_with(".delta") {
-        assert!(item.part_open || item.kind == "function_call", "{file}: {kind}");
-        item.text += event["delta"].as_str().unwrap();
-    } else if kind.ends_with("part.done") {
-        assert!(item.part_open && !item.part_done, "{file}: {kind}");
-        assert_eq!(event["part"]["text"], item.text.as_str(), "{file}");
-        item.part_done = true;
-    } else {
-        let whole = event["text"].as_str().or(event["arguments"].as_str());
-        assert_eq!(whole, Some(item.text.as_str()), "{file}: {kind}");
+fn check_messages(events: &[&str]) -> Result<(), String> {
+    let (mut open, mut blocks, mut calls, mut ended) = (None, 0, 0, false);
+    for (at, event) in events.iter().enumerate() {
+        let event: Value = serde_json::from_str(event).unwrap();
+        let kind = event["type"].as_str().unwrap();
+        ensure((at == 0) == (kind == "message_start"), "message_start is not the first event")?;
+        match kind {
+            "content_block_start" => {
+                ensure(open.is_none() && event["index"] == blocks, "a block begins out of its place")?;
+                open = Some(blocks);
+                blocks += 1;
+                calls += i32::from(event["content_block"]["type"] == "tool_use");
+            }
+            "content_block_delta" => ensure(
+                open.is_some_and(|open: i32| event["index"] == open),
+                "a delta belongs to no open block",
+            )?,
+            "content_block_stop" => ensure(open.take().is_some(), "no block is open")?,
+            "message_delta" => {
+                let reason = &event["delta"]["stop_reason"];
+                ensure(open.is_none() && reason.is_string(), "the message ends out of its place")?;
+                ensure((reason == "tool_use") == (calls > 0), "the wrong reason")?;
+                ended = true;
+            }
+            "message_stop" => ensure(ended && at + 1 == events.len(), "message_stop is not the last event")?,
+            _ => {}
+        }
     }
-}
-
-fn check_done(file: &str, item: &Item, done: &Value) {
-    assert_eq!(done["id"], item.id, "{file}");
-    assert_eq!(done["type"], item.kind.as_str(), "{file}");
-    assert_eq!(item.part_open, item.part_done, "{file}: a part is left open");
-    let whole = match item.kind.as_str() {
-        "message" => &done["content"][0]["text"],
-        "function_call" => &done["arguments"],
-        _ if done["summary"] == json!([]) => return,
-        _ => &done["summary"][0]["text"],
-    };
-    assert_eq!(*whole, item.text.as_str(), "{file}");
+    ensure(ended, "there is no message_delta")
 }

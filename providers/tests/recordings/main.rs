@@ -10,7 +10,11 @@
     reason = "clippy allows these inside test functions only, not in what they share"
 )]
 
+mod counts;
 mod grammar;
+mod grammar_responses;
+mod outbound;
+mod raw;
 mod recording;
 mod said;
 
@@ -205,7 +209,7 @@ fn stream_says_the_same(recording: &Recording, operation: Operation, body: &str)
         assert_eq!(counted(client, &out), Some((usage.prompt, usage.completion)), "{file} to {client:?}");
     }
     if client == WireFormat::Responses {
-        grammar::check_responses(file, &out);
+        grammar_responses::check_responses(file, &out);
     }
     for piece in [1, 7, usize::MAX] {
         let cut = replay(recording, operation, body, piece).unwrap();

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::{env, fs};
 
-use providers::WireFormat;
+use providers::{AnswerStream, Operation, WireFormat, decode_answer};
 use serde_json::Value;
 
 /// One recorded chat answer in one of our formats.
@@ -33,6 +33,55 @@ pub(crate) fn errors() -> Vec<(String, u16, String)> {
             (status >= 400).then(|| (file, status, text(&recording["response_body"])))
         })
         .collect()
+}
+
+/// A request and how many prompt tokens the provider counted in it.
+pub(crate) struct Counted {
+    pub(crate) file: String,
+    pub(crate) provider: String,
+    pub(crate) kind: String,
+    pub(crate) format: WireFormat,
+    pub(crate) request: Value,
+    pub(crate) prompt: u64,
+}
+
+/// Every recorded request in one of our formats whose prompt was counted.
+pub(crate) fn counted() -> Vec<Counted> {
+    all().into_iter().filter_map(|(file, recording)| read_counted(file, &recording)).collect()
+}
+
+fn read_counted(file: String, recording: &Value) -> Option<Counted> {
+    let kind = recording["kind"].as_str()?.to_owned();
+    let request = recording["request"].get("body").filter(|body| body["messages"].is_array())?.clone();
+    let (format, prompt) = if kind == "count_tokens" {
+        let url = recording["request"]["url"].as_str()?;
+        let counted = whole(recording)?["input_tokens"].as_u64();
+        (url.contains("/v1/messages").then_some(WireFormat::Anthropic)?, counted?)
+    } else {
+        let format = format(recording)?;
+        let answer = read(file.clone(), recording)?;
+        let operation = match format {
+            WireFormat::OpenAi => Operation::ChatCompletions,
+            WireFormat::Anthropic => Operation::Messages,
+            WireFormat::Responses => Operation::Responses,
+            _ => return None,
+        };
+        let usage = match answer.body {
+            Body::Whole(body) => decode_answer(operation, format, body.into()).ok()?.usage,
+            Body::Streamed(body) => {
+                let mut stream = AnswerStream::new(operation, format, true, None);
+                stream.feed(body.into()).ok()?;
+                stream.usage()
+            }
+        };
+        (format, usage?.prompt)
+    };
+    let provider = recording["provider"].as_str()?.to_owned();
+    (prompt > 0).then_some(Counted { file, provider, kind, format, request, prompt })
+}
+
+fn whole(recording: &Value) -> Option<Value> {
+    serde_json::from_str(&text(recording.get("response_body")?)).ok()
 }
 
 /// What a stream of OpenAI's formats has to lose.
@@ -91,11 +140,11 @@ fn format(recording: &Value) -> Option<WireFormat> {
     }
 }
 
-fn text(body: &Value) -> String {
+pub(crate) fn text(body: &Value) -> String {
     body.as_str().map_or_else(|| body.to_string(), str::to_owned)
 }
 
-fn all() -> Vec<(String, Value)> {
+pub(crate) fn all() -> Vec<(String, Value)> {
     let folder = folder();
     let index = folder.join("INDEX.json");
     let index = fs::read(&index).unwrap_or_else(|error| {

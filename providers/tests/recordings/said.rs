@@ -9,7 +9,7 @@ use serde_json::Value;
 /// Text, reasoning, signatures and sealed reasoning in order, and name and arguments of each tool call.
 #[derive(Debug, Default, PartialEq)]
 pub(crate) struct Said {
-    text: String,
+    pub(crate) text: String,
     pub(crate) reasoning: String,
     pub(crate) tokens: Vec<String>,
     calls: Vec<(String, Value)>,
@@ -54,6 +54,7 @@ impl Said {
                     }
                 }
             }
+            _ => unreachable!("no client speaks it"),
         }
         said
     }
@@ -66,6 +67,7 @@ impl Said {
             WireFormat::OpenAi => openai_stream(events),
             WireFormat::Anthropic => anthropic_stream(events),
             WireFormat::Responses => responses_stream(events),
+            _ => unreachable!("no client speaks it"),
         }
     }
 
@@ -83,14 +85,14 @@ impl Said {
     }
 
     /// Without the mark of its maker.
-    fn token(&mut self, token: &Value) {
+    pub(crate) fn token(&mut self, token: &Value) {
         if let Some(token) = token.as_str().filter(|token| !token.is_empty()) {
             let marked = token.strip_prefix("sbx.").and_then(|rest| rest.split_once('.'));
             self.tokens.push(marked.map_or(token, |(_, token)| token).to_owned());
         }
     }
 
-    fn call(&mut self, name: &Value, arguments: &str) {
+    pub(crate) fn call(&mut self, name: &Value, arguments: &str) {
         let arguments = if arguments.is_empty() { "{}" } else { arguments };
         self.calls.push((name.as_str().unwrap().to_owned(), serde_json::from_str(arguments).unwrap()));
     }
@@ -236,6 +238,7 @@ pub(crate) fn counted(format: WireFormat, body: &str) -> Option<(u64, u64)> {
             let cached = count("cache_creation_input_tokens") + count("cache_read_input_tokens");
             (count("input_tokens") + cached, count("output_tokens"))
         }
+        _ => unreachable!("no client speaks it"),
     })
 }
 

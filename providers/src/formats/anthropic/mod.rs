@@ -19,5 +19,6 @@ pub(crate) use decode_stream::StreamDecoder;
 pub(crate) use encode_answer::encode_answer;
 pub(crate) use encode_request::encode_request;
 pub(crate) use encode_stream::StreamEncoder;
-pub(crate) use probe::{probe_answer, probe_event};
+pub(crate) use probe::{probe_answer, probe_count, probe_event};
+pub(crate) use thinking::plan as plan_thinking;
 pub(crate) use usage::{RunningUsage, UsageFields};

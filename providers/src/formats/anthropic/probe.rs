@@ -120,6 +120,21 @@ pub(crate) fn probe_answer(body: &str) -> Result<Option<Usage>, String> {
     Ok(body.usage.map(|fields| fields.usage()))
 }
 
+/// Probes the answer to a count.
+///
+/// # Errors
+/// The reason, when it holds no count.
+pub(crate) fn probe_count(body: &str) -> Result<(), String> {
+    #[derive(Deserialize)]
+    struct Count {
+        #[serde(rename = "input_tokens")]
+        _input_tokens: u64,
+    }
+    serde_json::from_str::<Count>(body)
+        .map(|_| ())
+        .map_err(|error| format!("the answer holds no count: {error}"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -16,15 +16,15 @@ const ROOM_FOR_ANSWER: u64 = 4_096;
 
 /// What a request says about thinking.
 #[derive(Debug, Default, PartialEq)]
-pub(super) struct Thinking {
+pub(crate) struct Thinking {
     /// The field `thinking`.
-    pub(super) field: Option<Value>,
+    pub(crate) field: Option<Value>,
     /// `output_config.effort`.
-    pub(super) effort: Option<&'static str>,
+    pub(crate) effort: Option<&'static str>,
     /// `max_tokens`, above the budget.
-    pub(super) max_tokens: u64,
+    pub(crate) max_tokens: u64,
     /// The model takes no temperature, `top_p` or `top_k` but the usual ones.
-    pub(super) fixed_sampling: bool,
+    pub(crate) fixed_sampling: bool,
 }
 
 /// How a generation of models thinks.
@@ -45,7 +45,7 @@ enum Generation {
 ///
 /// # Errors
 /// When the model cannot think and `drop_params` is off.
-pub(super) fn plan(
+pub(crate) fn plan(
     request: &ChatRequest,
     model: &str,
     usual_limit: u64,
