@@ -16,8 +16,8 @@ ROOT = HERE.parent.parent
 KEY = "sk-clients-signalbox"
 CREDENTIAL = "clients-credential"
 
-# What makes every case fail, to show that it can: other words, other calls, no usage, and no limit.
-WRONG = "demo;chunks=3;calls=3;no_usage=1"
+# What makes every case fail, to show that it can: other words, another count of calls, and no limit.
+WRONG = "demo;chunks=3;calls=3"
 BEHAVIOURS = {"": "demo", "-two-calls": "demo;calls=2", "-limited": "demo;status=429;retry_after=1"}
 
 
@@ -25,22 +25,27 @@ def configuration(port, wrong):
     """Models named for the format of their deployment: of the mock, and (`agent-`) of the scripted provider."""
     mock, scripted = f"http://127.0.0.1:{port + 2}", f"http://127.0.0.1:{port + 3}"
     models = []
-    for form in ["openai", "anthropic"]:
+    for form in ["openai", "compatible", "anthropic"]:
         for suffix, behaviour in BEHAVIOURS.items():
             model = WRONG if wrong else behaviour
             # A 429 must reach the client as it is, in one attempt.
             models.append(
                 f"  {form}{suffix}: {{deployments: [{{provider: mock-{form}, model: {model}}}], retries: {{attempts: 1}}}}"
             )
-        models.append(f"  agent-{form}: {{deployments: [{{provider: scripted-{form}, model: scripted}}]}}")
+        # Codex offers a web search, which only its own provider has.
+        models.append(
+            f"  agent-{form}: {{deployments: [{{provider: scripted-{form}, model: scripted}}], drop_params: true}}"
+        )
     return f"""
 listen: 127.0.0.1:{port}
 admin: {{listen: 127.0.0.1:{port + 1}}}
 log: {{access: 'off', level: warn}}
 providers:
   mock-openai: {{kind: openai, base_url: '{mock}/v1', api_key: {CREDENTIAL}}}
+  mock-compatible: {{kind: vllm, base_url: '{mock}/v1', api_key: {CREDENTIAL}}}
   mock-anthropic: {{kind: anthropic, base_url: '{mock}', api_key: {CREDENTIAL}}}
   scripted-openai: {{kind: openai, base_url: '{scripted}/v1', api_key: {CREDENTIAL}}}
+  scripted-compatible: {{kind: vllm, base_url: '{scripted}/v1', api_key: {CREDENTIAL}}}
   scripted-anthropic: {{kind: anthropic, base_url: '{scripted}', api_key: {CREDENTIAL}}}
 models:
 {chr(10).join(models)}

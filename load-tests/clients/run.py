@@ -31,6 +31,8 @@ PROGRAMS = [
     (sys.executable, "agents/agents.py"),
 ]
 LIMIT_SECONDS = 900
+# The gateway answers these by itself: no wrong answer of a provider can spoil them.
+LOCAL = {"count tokens"}
 MARKS = "<!-- measured: begin -->", "<!-- measured: end -->"
 
 
@@ -45,6 +47,8 @@ def main():
     chosen = [program for program in PROGRAMS if wanted.only in program[1]]
     with running(wanted.port, wanted.wrong) as gateway:
         rows, broken = run_all(chosen, gateway)
+    if wanted.wrong:
+        rows = [row for row in rows if row["case"] not in LOCAL]
     print(f"\n{table(rows)}\n")
     for row in rows:
         if wanted.wrong and row["passed"]:

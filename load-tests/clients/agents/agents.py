@@ -92,7 +92,8 @@ def main():
         for name, case, program, command in AGENTS:
             printed = subprocess.run([*program, "--version"], capture_output=True, text=True, timeout=60).stdout
             version = next(word for word in printed.split() if word[0].isdigit())
-            for form in ["openai", "anthropic"]:
+            # Codex speaks the responses format, which OpenAI itself would get unchanged.
+            for form in ["compatible" if command is codex else "openai", "anthropic"]:
                 why = attempt(command, f"agent-{form}")
                 failed += bool(why)
                 row = {"client": name, "version": version, "case": case, "format": form}

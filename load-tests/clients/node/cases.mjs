@@ -1,7 +1,7 @@
 // The cases every Node client must pass, and the row that each leaves. Knows no client.
 //
 // A client has `name`, `package`, `stop` and `toolStop` (its words for why an answer ended), `status(error)`
-// (the HTTP status that its exception tells) and
+// (the HTTP status that its exception tells), `formats` where it does not run over FORMATS, and
 //
 //   chat(model, stream)   one answer to PROMPT
 //   tool(model, stream)   asks CITY with the weather tool and answers its calls; both answers
@@ -24,6 +24,8 @@ export const PARAMETERS = {
 }
 // The wire formats behind the gateway: models are named FORMAT, FORMAT-two-calls and FORMAT-limited.
 const FORMATS = ['openai', 'anthropic']
+// OpenAI itself gets requests of the responses format unchanged; a compatible provider has chat only.
+export const RESPONSES_FORMATS = ['compatible', 'anthropic']
 
 /** The gateway's address without a path, and the key. */
 export const gateway = process.env.GATEWAY
@@ -44,7 +46,7 @@ const ORDER = ['chat', 'stream', 'tool', 'streamed tool', 'two calls', 'streamed
 export async function run(...clients) {
   for (const client of clients) {
     for (const name of ORDER) {
-      for (const format of FORMATS) await leaveRow(client, name, format)
+      for (const format of client.formats ?? FORMATS) await leaveRow(client, name, format)
     }
   }
 }
@@ -54,7 +56,7 @@ async function leaveRow(client, name, format) {
   try {
     await CASES[name](client, format)
   } catch (error) {
-    why = `${error.constructor.name}: ${error.message}`.slice(0, 500)
+    why = `${error.constructor.name}: ${error.message}`.replace(/\s+/g, ' ').slice(0, 500)
     process.exitCode = 1
   }
   const version = `${client.package} ${installed(client.package)}`

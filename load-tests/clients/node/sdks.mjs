@@ -4,7 +4,7 @@
 import Anthropic from '@anthropic-ai/sdk'
 import OpenAI from 'openai'
 
-import { CITY, PARAMETERS, PROMPT, SYSTEM, WEATHER, apiKey, gateway, run } from './cases.mjs'
+import { CITY, PARAMETERS, PROMPT, RESPONSES_FORMATS, SYSTEM, WEATHER, apiKey, gateway, run } from './cases.mjs'
 
 const settings = { apiKey, maxRetries: 0, timeout: 30_000 }
 const openai = new OpenAI({ baseURL: `${gateway}/v1`, ...settings })
@@ -62,6 +62,7 @@ class Chat {
 class Responses {
   name = 'openai responses (Node)'
   package = 'openai'
+  formats = RESPONSES_FORMATS
   stop = 'completed'
   toolStop = 'completed'
   status = (error) => error instanceof OpenAI.RateLimitError && error.status

@@ -5,7 +5,7 @@ import { createOpenAI } from '@ai-sdk/openai'
 import { createOpenAICompatible } from '@ai-sdk/openai-compatible'
 import { RetryError, generateText, jsonSchema, stepCountIs, streamText, tool } from 'ai'
 
-import { CITY, PARAMETERS, PROMPT, SYSTEM, WEATHER, apiKey, gateway, run } from './cases.mjs'
+import { CITY, PARAMETERS, PROMPT, RESPONSES_FORMATS, SYSTEM, WEATHER, apiKey, gateway, run } from './cases.mjs'
 
 // Otherwise each request warns that the model's own limit is not known.
 globalThis.AI_SDK_LOG_WARNINGS = false
@@ -15,7 +15,8 @@ class Vercel {
   stop = 'stop'
   toolStop = 'tool-calls'
 
-  constructor(name, packageName, connect) {
+  constructor(name, packageName, connect, formats) {
+    this.formats = formats
     this.name = name
     this.package = packageName
     this.connect = connect
@@ -72,6 +73,11 @@ const openai = createOpenAI({ baseURL, apiKey })
 const anthropic = createAnthropic({ baseURL, apiKey })
 await run(
   new Vercel('Vercel AI SDK openai-compatible', '@ai-sdk/openai-compatible', (model) => compatible(model)),
-  new Vercel('Vercel AI SDK openai responses', '@ai-sdk/openai', (model) => openai.responses(model)),
+  new Vercel(
+    'Vercel AI SDK openai responses',
+    '@ai-sdk/openai',
+    (model) => openai.responses(model),
+    RESPONSES_FORMATS,
+  ),
   new Vercel('Vercel AI SDK anthropic', '@ai-sdk/anthropic', (model) => anthropic(model)),
 )

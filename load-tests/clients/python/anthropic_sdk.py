@@ -42,10 +42,12 @@ class Messages:
         """The order of events, which the SDK's own accumulator does not enforce."""
         messages = [{"role": "user", "content": PROMPT}]
         stream = self.client.messages.create(model=model, max_tokens=99, messages=messages, stream=True)
-        kinds = [event.type for event in stream if event.type != "ping"]
+        events = [event for event in stream if event.type != "ping"]
+        kinds = [event.type for event in events]
         equal(kinds[:2], ["message_start", "content_block_start"], "the first events")
         equal(kinds[-3:], ["content_block_stop", "message_delta", "message_stop"], "the last events")
         equal(set(kinds[2:-3]), {"content_block_delta"}, "the events between")
+        equal("".join(event.delta.text for event in events[2:-3]), PROMPT, "the text")
 
     def ask(self, stream, **request):
         """The answer, and its content for the next turn."""

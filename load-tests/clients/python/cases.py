@@ -6,6 +6,7 @@ A client is a class with `name`, `package`, `stop` and `tool_stop` (its words fo
     chat(model, stream)    one answer to PROMPT, as an Answer
     tool(model, stream)    asks CITY with the weather tool and answers its calls; both Answers
     limited(model)         one plain request that must raise `limit_error`
+    formats                what to run over, when not FORMATS (optional)
     extras()               more cases by name, each a function of the model (optional)
 """
 
@@ -28,6 +29,8 @@ PARAMETERS = {
 }
 # The wire formats behind the gateway: models are named FORMAT, FORMAT-two-calls and FORMAT-limited.
 FORMATS = ["openai", "anthropic"]
+# OpenAI itself gets requests of the responses format unchanged; a compatible provider has chat only.
+RESPONSES_FORMATS = ["compatible", "anthropic"]
 
 
 @dataclass
@@ -54,7 +57,7 @@ def run(*clients):
     with open(os.environ["RESULTS"], "a") as results:
         for client in clients:
             for case, action in cases(client):
-                for form in FORMATS:
+                for form in getattr(client, "formats", FORMATS):
                     failed += not leave_row(results, client, case, form, action)
     sys.exit(failed > 0)
 
@@ -76,7 +79,8 @@ def leave_row(results, client, case, form, action):
         why = ""
     except Exception as error:  # every failure counts, whatever its class
         place = traceback.extract_tb(error.__traceback__)[-1]
-        why = f"{type(error).__name__}: {error} ({os.path.basename(place.filename)}:{place.lineno})"[:500]
+        message = " ".join(str(error).split())[:500]
+        why = f"{type(error).__name__}: {message} ({os.path.basename(place.filename)}:{place.lineno})"
     row = {
         "client": client.name,
         "version": f"{client.package} {importlib.metadata.version(client.package)}",

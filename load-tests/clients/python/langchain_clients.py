@@ -4,7 +4,7 @@ from langchain_anthropic import ChatAnthropic
 from langchain_core.messages import HumanMessage, SystemMessage, ToolMessage
 from langchain_openai import ChatOpenAI
 
-from cases import CITY, PARAMETERS, PROMPT, SYSTEM, WEATHER, Answer, Call, run, target
+from cases import CITY, FORMATS, PARAMETERS, PROMPT, RESPONSES_FORMATS, SYSTEM, WEATHER, Answer, Call, run, target
 
 TOOLS = [{"type": "function", "function": {"name": "weather", "description": "Weather.", "parameters": PARAMETERS}}]
 
@@ -12,7 +12,8 @@ TOOLS = [{"type": "function", "function": {"name": "weather", "description": "We
 class LangChain:
     limit_error = "RateLimitError"
 
-    def __init__(self, name, package, stops, connect):
+    def __init__(self, name, package, stops, connect, formats=FORMATS):
+        self.formats = formats
         self.name, self.package, self.connect = name, package, connect
         self.stop, self.tool_stop = stops
 
@@ -64,7 +65,9 @@ def main():
 
     run(
         LangChain("langchain-openai chat", "langchain-openai", ("stop", "tool_calls"), openai),
-        LangChain("langchain-openai responses", "langchain-openai", ("completed", "completed"), responses),
+        LangChain(
+            "langchain-openai responses", "langchain-openai", ("completed", "completed"), responses, RESPONSES_FORMATS
+        ),
         LangChain("langchain-anthropic", "langchain-anthropic", ("end_turn", "tool_use"), anthropic),
     )
 

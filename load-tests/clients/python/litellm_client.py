@@ -8,11 +8,14 @@ os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"
 
 import litellm
 
-from cases import CITY, PARAMETERS, PROMPT, SYSTEM, WEATHER, Answer, Call, run, target
+from cases import CITY, FORMATS, PARAMETERS, PROMPT, RESPONSES_FORMATS, SYSTEM, WEATHER, Answer, Call, run, target
 from openai_sdk import read_chunks
 
 # Otherwise each refused request prints where to get help.
 litellm.suppress_debug_info = True
+# LiteLLM fakes the responses stream of a model it does not know, and then gives each call's arguments twice.
+KNOWN = {"litellm_provider": "openai", "mode": "chat", "supports_native_streaming": True}
+litellm.register_model({name + end: KNOWN for name in RESPONSES_FORMATS for end in ["", "-two-calls", "-limited"]})
 TOOLS = [{"type": "function", "function": {"name": "weather", "description": "Weather.", "parameters": PARAMETERS}}]
 
 
@@ -22,6 +25,7 @@ class LiteLlm:
     def __init__(self, prefix, base_url, key):
         self.name = f"LiteLLM SDK {prefix}…"
         self.prefix = prefix
+        self.formats = RESPONSES_FORMATS if "responses" in prefix else FORMATS
         self.fixed = {"api_base": base_url, "api_key": key, "num_retries": 0, "max_retries": 0, "timeout": 30}
 
     def chat(self, model, stream):

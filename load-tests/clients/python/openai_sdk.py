@@ -4,7 +4,7 @@ import json
 
 import openai
 
-from cases import CITY, PARAMETERS, PROMPT, SYSTEM, WEATHER, Answer, Call, run, target
+from cases import CITY, PARAMETERS, PROMPT, RESPONSES_FORMATS, SYSTEM, WEATHER, Answer, Call, run, target
 
 
 def connect():
@@ -74,6 +74,7 @@ def read_chunks(chunks):
 
 class Responses:
     name, package = "openai responses (Python)", "openai"
+    formats = RESPONSES_FORMATS
     stop = tool_stop = "completed"
     limit_error = "RateLimitError"
     tools = [{"type": "function", "name": "weather", "parameters": PARAMETERS, "strict": True}]

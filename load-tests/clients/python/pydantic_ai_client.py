@@ -13,7 +13,7 @@ from pydantic_ai.providers.openai import OpenAIProvider
 import anthropic
 import openai
 
-from cases import CITY, PROMPT, SYSTEM, WEATHER, Answer, Call, equal, run, target
+from cases import CITY, FORMATS, PROMPT, RESPONSES_FORMATS, SYSTEM, WEATHER, Answer, Call, equal, run, target
 
 # One loop for all, since a client's connections die with the loop that they began in.
 LOOP = asyncio.Runner()
@@ -25,10 +25,10 @@ class Forecast(BaseModel):
 
 
 class PydanticAi:
-    package, stop, tool_stop, limit_error = "pydantic-ai-slim", "stop", "tool_call", "ModelHTTPError"
+    package, stop, limit_error = "pydantic-ai-slim", "stop", "ModelHTTPError"
 
-    def __init__(self, name, connect, tool_stop):
-        self.name, self.connect, self.tool_stop = name, connect, tool_stop
+    def __init__(self, name, connect, tool_stop="tool_call", formats=FORMATS):
+        self.name, self.connect, self.tool_stop, self.formats = name, connect, tool_stop, formats
 
     def chat(self, model, stream):
         return self.ask(Agent(self.connect(model), system_prompt=SYSTEM), PROMPT, stream)[-1]
@@ -47,7 +47,10 @@ class PydanticAi:
     def output_type(self, model):
         """A typed result, which the agent asks for as a forced tool call."""
         agent = Agent(self.connect(model), output_type=ToolOutput(Forecast))
-        equal(LOOP.run(agent.run(CITY)).output, Forecast(city=CITY, days=1), "the typed output")
+        result = LOOP.run(agent.run(CITY))
+        equal(result.output, Forecast(city=CITY, days=1), "the typed output")
+        answers = [read(message) for message in result.all_messages() if isinstance(message, ModelResponse)]
+        equal([len(answer.calls) for answer in answers], [1], "the calls of each answer")
 
     def ask(self, agent, prompt, stream):
         """Each answer of the run."""
@@ -89,10 +92,15 @@ def main():
     to_openai = OpenAIProvider(openai_client=openai.AsyncOpenAI(base_url=f"{gateway}/v1", **settings))
     to_anthropic = AnthropicProvider(anthropic_client=anthropic.AsyncAnthropic(base_url=gateway, **settings))
     run(
-        PydanticAi("pydantic-ai OpenAI chat", lambda m: OpenAIChatModel(m, provider=to_openai), "tool_call"),
+        PydanticAi("pydantic-ai OpenAI chat", lambda model: OpenAIChatModel(model, provider=to_openai)),
         # The responses format says `completed` for both.
-        PydanticAi("pydantic-ai responses", lambda m: OpenAIResponsesModel(m, provider=to_openai), "stop"),
-        PydanticAi("pydantic-ai Anthropic", lambda m: AnthropicModel(m, provider=to_anthropic), "tool_call"),
+        PydanticAi(
+            "pydantic-ai responses",
+            lambda model: OpenAIResponsesModel(model, provider=to_openai),
+            "stop",
+            RESPONSES_FORMATS,
+        ),
+        PydanticAi("pydantic-ai Anthropic", lambda model: AnthropicModel(model, provider=to_anthropic)),
     )
 
 
