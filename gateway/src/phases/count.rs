@@ -39,5 +39,5 @@ pub async fn run(plan: &Plan, request: &Request) -> Result<Opened, GatewayError>
     let counted = tokio::task::spawn_blocking(move || providers::count_tokens(operation, &model, &body));
     let tokens = counted.await.map_err(|_| GatewayError::Overloaded)?;
     let body = Bytes::from(format!(r#"{{"input_tokens":{tokens}}}"#));
-    Ok(Opened::Whole(Answer { body, usage: None }))
+    Ok(Opened::Whole(Answer { body, usage: None }, None))
 }

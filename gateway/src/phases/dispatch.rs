@@ -185,7 +185,7 @@ fn observe(model: &Model, deployment: &Deployment, failure: &AttemptFailure) {
 
 /// What the client is told when nobody answered.
 fn give_up(last: Option<AttemptFailure>, request: &Request, record: &Record) -> GatewayError {
-    let Some(AttemptFailure { failure, reply }) = last else {
+    let Some(AttemptFailure { failure, reply, param }) = last else {
         let reason = "no deployment of the model is available".to_owned();
         return GatewayError::UpstreamFailed { kind: FailureKind::Connect, reason };
     };
@@ -199,7 +199,7 @@ fn give_up(last: Option<AttemptFailure>, request: &Request, record: &Record) -> 
             GatewayError::UpstreamRateLimited { reason: failure.reason, retry_after_ms }
         }
         FailureKind::Untranslatable => {
-            GatewayError::BadRequest(providers::BadRequest { message: failure.reason, param: None })
+            GatewayError::BadRequest(providers::BadRequest { message: failure.reason, param })
         }
         FailureKind::Rejected | FailureKind::ContextLength | FailureKind::NotFound => match reply {
             Some(reply) => {

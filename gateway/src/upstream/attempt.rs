@@ -111,7 +111,8 @@ impl Attempt<'_> {
             Ok(request) => request,
             Err(error) => {
                 let failure = connect_failure(FailureKind::Untranslatable, error.message);
-                return Outcome { result: Err(failure.into()), waited: Duration::ZERO };
+                let failure = AttemptFailure { failure, reply: None, param: error.param };
+                return Outcome { result: Err(failure), waited: Duration::ZERO };
             }
         };
         let in_flight = self.deployment.state.begin();
@@ -300,7 +301,8 @@ impl Attempt<'_> {
         let error = providers::read_provider_error(self.format(), status, &body);
         let failure = classify(status, &error, pause);
         let retry_after_ms = pause.map(|pause| u64::try_from(pause.as_millis()).unwrap_or(u64::MAX));
-        AttemptFailure { failure, reply: Some(ProviderReply { status, body, error, retry_after_ms }) }
+        let reply = ProviderReply { status, body, error, retry_after_ms };
+        AttemptFailure { failure, reply: Some(reply), param: None }
     }
 
     async fn whole(
@@ -432,7 +434,7 @@ fn broken_off(fault: StreamFault) -> AttemptFailure {
     match fault {
         StreamFault::Provider(error) => {
             let failure = classify(500, &error, None);
-            AttemptFailure { failure, reply: None }
+            failure.into()
         }
         other => connect_failure(FailureKind::Malformed, other.to_string()).into(),
     }

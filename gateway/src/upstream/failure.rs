@@ -11,6 +11,8 @@ pub struct AttemptFailure {
     pub failure: Failure,
     /// The provider's answer, when there was one.
     pub reply: Option<ProviderReply>,
+    /// The field of the request at fault, when one is.
+    pub param: Option<String>,
 }
 
 /// A provider's error answer.
@@ -28,6 +30,6 @@ pub struct ProviderReply {
 
 impl From<Failure> for AttemptFailure {
     fn from(failure: Failure) -> Self {
-        Self { failure, reply: None }
+        Self { failure, reply: None, param: None }
     }
 }

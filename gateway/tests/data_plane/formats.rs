@@ -73,9 +73,14 @@ async fn usage_is_asked_for_and_kept_from_a_client_that_did_not() {
     let (status, text) = post(&gateway, "/v1/chat/completions", &chat("plain", true)).await;
     assert_eq!(status, 200);
     assert!(text.ends_with("data: [DONE]\n\n") && !text.contains("\"usage\":{"), "{text}");
-    let metrics = gateway.metrics().await;
-    let is_count =
-        |line: &&str| line.starts_with("signalbox_tokens_total") && line.contains("\"completion\"");
-    let counted = metrics.lines().find(is_count);
-    assert!(counted.is_some_and(|line| !line.ends_with(" 0")), "no completion tokens were counted");
+    let is_count = |line: &&str| line.contains("model=\"plain\"") && line.contains("type=\"completion\"");
+    // The record of a request is written just after its last byte.
+    for _ in 0..200 {
+        let metrics = gateway.metrics().await;
+        if metrics.lines().find(is_count).is_some_and(|line| !line.ends_with(" 0")) {
+            return;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+    panic!("no completion tokens were counted");
 }

@@ -85,6 +85,7 @@ fn with_part(chat: Value, messages: Value, responses: Value) -> [Value; 3] {
     ]
 }
 
+#[expect(clippy::too_many_lines, reason = "a table: one entry after the other")]
 fn features() -> Vec<Feature> {
     let schema = json!({"type": "object", "properties": {"MARKkey": {"type": "string"}}, "required": ["MARKkey"], "additionalProperties": false});
     let [image_url_chat, image_url_messages, image_url_responses] = with_part(

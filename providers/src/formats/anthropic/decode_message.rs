@@ -10,8 +10,12 @@ use crate::fields::{
 };
 use crate::formats::cache_control::take_cache_point;
 
-/// Takes `messages` out of the body.
-pub(super) fn take_messages(map: &mut Map<String, Value>) -> Result<Vec<Message>, Untranslatable> {
+/// Takes `messages` out of the body. Instructions between the turns (beta `mid-conversation-system`) go to
+/// `system`, because the other formats have one place for them.
+pub(super) fn take_messages(
+    map: &mut Map<String, Value>,
+    system: &mut Vec<Part>,
+) -> Result<Vec<Message>, Untranslatable> {
     let mut messages = Vec::new();
     for (index, message) in take_list(map, "messages", "")?.into_iter().enumerate() {
         let path = format!("messages[{index}]");
@@ -19,7 +23,11 @@ pub(super) fn take_messages(map: &mut Map<String, Value>) -> Result<Vec<Message>
         let role = match need_text(&mut message, "role", &path)?.as_str() {
             "user" => Role::User,
             "assistant" => Role::Assistant,
-            _ => return Err(misshapen(&format!("{path}.role"), "user or assistant")),
+            "system" => {
+                system.extend(take_content(&mut message, "content", &path)?);
+                continue;
+            }
+            _ => return Err(misshapen(&format!("{path}.role"), "user, assistant or system")),
         };
         messages.push(Message { index, role, parts: take_content(&mut message, "content", &path)? });
     }

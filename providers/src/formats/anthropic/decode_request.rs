@@ -22,7 +22,7 @@ const PARTICULAR: [&str; 6] =
 pub(crate) fn decode_request(body: &[u8]) -> Result<ChatRequest, Untranslatable> {
     let mut map = object(body)?;
     let mut request = ChatRequest { system: take_content(&mut map, "system", "")?, ..ChatRequest::default() };
-    request.messages = take_messages(&mut map)?;
+    request.messages = take_messages(&mut map, &mut request.system)?;
     for (index, tool) in take_list(&mut map, "tools", "")?.into_iter().enumerate() {
         request.tools.push(decode_tool(tool, &format!("tools[{index}]"))?);
     }
