@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use domain::Usage;
 
-use crate::formats::{anthropic, openai};
+use crate::formats::{anthropic, gemini, openai};
 use crate::{Operation, WireFormat};
 
 /// An answer for the client.
@@ -42,6 +42,7 @@ pub fn decode_answer(
     let usage = match provider {
         WireFormat::OpenAi => openai::probe_answer(text)?,
         WireFormat::Anthropic => anthropic::probe_answer(text)?,
+        WireFormat::Gemini => gemini::probe_answer(text)?,
     };
     if operation.wire_format() == provider {
         return Ok(Answer { body, usage });

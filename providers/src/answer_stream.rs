@@ -20,7 +20,7 @@ pub struct AnswerStream {
 
 #[derive(Debug)]
 enum Route {
-    Same(PassThrough),
+    Same(Box<PassThrough>),
     Other(Box<Translation>),
 }
 
@@ -48,7 +48,7 @@ impl AnswerStream {
     ) -> Self {
         let client = operation.wire_format();
         let route = if client == provider {
-            Route::Same(PassThrough::new(provider, include_usage, price))
+            Route::Same(Box::new(PassThrough::new(provider, include_usage, price)))
         } else {
             Route::Other(Box::new(Translation::new(client, provider, include_usage, price)))
         };

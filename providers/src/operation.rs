@@ -1,12 +1,19 @@
 //! What a client may ask for, and in whose wire format. Owns the public paths; knows no bodies.
 
-/// The two body formats Signalbox speaks, on either side.
+use std::borrow::Cow;
+
+use crate::formats::gemini;
+use crate::formats::gemini::split_path;
+
+/// The body formats Signalbox speaks, on either side.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum WireFormat {
     /// OpenAI's chat completions, completions and embeddings, and everything compatible with them.
     OpenAi,
     /// Anthropic's Messages.
     Anthropic,
+    /// Google's generateContent, of the Gemini API and of Vertex AI.
+    Gemini,
 }
 
 impl WireFormat {
@@ -15,6 +22,7 @@ impl WireFormat {
         match self {
             Self::OpenAi => "openai",
             Self::Anthropic => "anthropic",
+            Self::Gemini => "gemini",
         }
     }
 }
@@ -30,18 +38,36 @@ pub enum Operation {
     Embeddings,
     /// `/v1/messages`
     Messages,
+    /// `/v1beta/models/{model}:generateContent`
+    GenerateContent,
+    /// `/v1beta/models/{model}:streamGenerateContent`
+    StreamGenerateContent,
+    /// `/v1beta/models/{model}:countTokens`
+    GeminiCountTokens,
 }
 
 impl Operation {
-    /// The operation behind a request path, with or without the leading `/v1`.
+    /// The operation behind a request path, with or without the leading `/v1`; for Google's operations
+    /// any version of the API.
     pub fn from_path(path: &str) -> Option<Self> {
         match path.strip_prefix("/v1").unwrap_or(path) {
             "/chat/completions" => Some(Self::ChatCompletions),
             "/completions" => Some(Self::Completions),
             "/embeddings" => Some(Self::Embeddings),
             "/messages" => Some(Self::Messages),
-            _ => None,
+            _ => match split_path(path)?.1 {
+                "generateContent" => Some(Self::GenerateContent),
+                "streamGenerateContent" => Some(Self::StreamGenerateContent),
+                "countTokens" => Some(Self::GeminiCountTokens),
+                _ => None,
+            },
         }
+    }
+
+    /// The model that a path names, percent signs and all; None where the body names it.
+    pub fn model_in_path(path: &str) -> Option<&str> {
+        Self::from_path(path).filter(|operation| operation.wire_format() == WireFormat::Gemini)?;
+        split_path(path).map(|(model, _)| model)
     }
 
     /// The format the client speaks.
@@ -49,6 +75,9 @@ impl Operation {
         match self {
             Self::ChatCompletions | Self::Completions | Self::Embeddings => WireFormat::OpenAi,
             Self::Messages => WireFormat::Anthropic,
+            Self::GenerateContent | Self::StreamGenerateContent | Self::GeminiCountTokens => {
+                WireFormat::Gemini
+            }
         }
     }
 
@@ -59,17 +88,22 @@ impl Operation {
             Self::Completions => "text_completion",
             Self::Embeddings => "embeddings",
             Self::Messages => "messages",
+            Self::GenerateContent | Self::StreamGenerateContent => "generate_content",
+            Self::GeminiCountTokens => "count_tokens",
         }
     }
 
     /// The path below a provider's base URL when the provider speaks the client's format.
-    pub(crate) fn upstream_path(self) -> &'static str {
-        match self {
+    pub(crate) fn upstream_path(self, upstream_model: &str) -> Cow<'static, str> {
+        Cow::Borrowed(match self {
             Self::ChatCompletions => "/chat/completions",
             Self::Completions => "/completions",
             Self::Embeddings => "/embeddings",
             Self::Messages => "/v1/messages",
-        }
+            Self::GenerateContent | Self::StreamGenerateContent | Self::GeminiCountTokens => {
+                return Cow::Owned(gemini::upstream_path(self, upstream_model));
+            }
+        })
     }
 }
 
@@ -88,6 +122,9 @@ mod tests {
             ("/embeddings", Operation::Embeddings),
             ("/v1/messages", Operation::Messages),
             ("/messages", Operation::Messages),
+            ("/v1beta/models/m:generateContent", Operation::GenerateContent),
+            ("/v1/models/a/b:streamGenerateContent", Operation::StreamGenerateContent),
+            ("/models/m:countTokens", Operation::GeminiCountTokens),
         ] {
             assert_eq!(Operation::from_path(path), Some(operation), "{path}");
         }
@@ -95,7 +132,16 @@ mod tests {
 
     #[test]
     fn a_path_that_only_begins_like_a_known_one_is_unknown() {
-        for path in ["/v1/messages/count_tokens", "/v1", "/v2/messages", "/v1/v1/messages", ""] {
+        for path in [
+            "/v1/messages/count_tokens",
+            "/v1",
+            "/v2/messages",
+            "/v1/v1/messages",
+            "",
+            "/v1beta/models/m",
+            "/v1beta/models/m:embedContent",
+            "/v1beta/models/:generateContent",
+        ] {
             assert_eq!(Operation::from_path(path), None, "{path}");
         }
     }

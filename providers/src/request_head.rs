@@ -7,6 +7,7 @@ use std::ops::Range;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use crate::formats::gemini;
 use crate::{Operation, WireFormat};
 
 /// The touched fields of a request body.
@@ -14,8 +15,9 @@ use crate::{Operation, WireFormat};
 pub struct RequestHead {
     /// The model the client asks for, unescaped.
     pub model: String,
-    /// Where the model's JSON string literal, quotes included, lies in the body.
-    pub model_span: Range<usize>,
+    /// Where the model's JSON string literal, quotes included, lies in the body; None when only the path
+    /// names the model.
+    pub model_span: Option<Range<usize>>,
     /// The client wants an event stream.
     pub stream: bool,
     /// The client asked for a usage chunk (`stream_options.include_usage`; OpenAI's formats only).
@@ -57,12 +59,13 @@ struct StreamOptions {
     include_usage: Option<bool>,
 }
 
-/// Reads the head of a request body.
+/// Reads the head of a request. `target` is the path with its query, which Google's operations need;
+/// for the others it may be empty.
 ///
 /// # Errors
 /// When the body is not UTF-8, not JSON (the message names line and column), not an object, has no
 /// usable `model`, names a touched field twice, or gives one of them the wrong type.
-pub fn read_request_head(operation: Operation, body: &[u8]) -> Result<RequestHead, BadRequest> {
+pub fn read_request_head(operation: Operation, target: &str, body: &[u8]) -> Result<RequestHead, BadRequest> {
     let text = std::str::from_utf8(body).map_err(|error| {
         refuse(format!("The request body is not valid UTF-8: byte {} is wrong.", error.valid_up_to()), None)
     })?;
@@ -76,6 +79,9 @@ pub fn read_request_head(operation: Operation, body: &[u8]) -> Result<RequestHea
             let syntax = syntax_error(text);
             return Err(refuse(format!("The request body is not valid JSON: {syntax}."), None));
         }
+    }
+    if operation.wire_format() == WireFormat::Gemini {
+        return gemini::read_head(operation, target, text);
     }
     let fields: Fields<'_> = serde_json::from_str(text).map_err(|error| unreadable(&error))?;
     let (model, model_span) = read_model(text, fields.model)?;
@@ -97,7 +103,7 @@ pub fn read_request_head(operation: Operation, body: &[u8]) -> Result<RequestHea
         Some(raw) if openai => read(raw, "n", whole)?,
         _ => 1,
     };
-    Ok(RequestHead { model, model_span, stream, include_usage, max_tokens, choices })
+    Ok(RequestHead { model, model_span: Some(model_span), stream, include_usage, max_tokens, choices })
 }
 
 fn read_model(text: &str, raw: Option<&RawValue>) -> Result<(String, Range<usize>), BadRequest> {
@@ -141,7 +147,7 @@ mod tests {
     use super::*;
 
     fn chat(body: &str) -> Result<RequestHead, BadRequest> {
-        read_request_head(Operation::ChatCompletions, body.as_bytes())
+        read_request_head(Operation::ChatCompletions, "", body.as_bytes())
     }
 
     fn fault(body: &str) -> (String, Option<String>) {
@@ -155,7 +161,7 @@ mod tests {
                     \"stream\":true,\"stream_options\":{\"include_usage\":true,\"x\":1},\"max_tokens\":7,\"n\":2}";
         let head = chat(body).unwrap();
         assert_eq!(head.model, "gpt-4o");
-        assert_eq!(&body[head.model_span.clone()], "\"gpt\\u002d4o\"");
+        assert_eq!(&body[head.model_span.clone().unwrap()], "\"gpt\\u002d4o\"");
         assert!(head.stream && head.include_usage);
         assert_eq!((head.max_tokens, head.choices), (Some(7), 2));
     }
@@ -218,7 +224,7 @@ mod tests {
     #[test]
     fn bytes_that_are_not_utf8_are_refused_even_in_skipped_fields() {
         let body = b"{\"model\":\"m\",\"x\":\"\xff\"}";
-        let error = read_request_head(Operation::ChatCompletions, body).unwrap_err();
+        let error = read_request_head(Operation::ChatCompletions, "", body).unwrap_err();
         assert_eq!(error.message, "The request body is not valid UTF-8: byte 18 is wrong.");
     }
 

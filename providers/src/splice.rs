@@ -38,8 +38,8 @@ mod tests {
     use crate::{Operation, read_request_head};
 
     fn spliced(body: &str, model: &str) -> Bytes {
-        let head = read_request_head(Operation::ChatCompletions, body.as_bytes()).unwrap();
-        splice_model(&Bytes::copy_from_slice(body.as_bytes()), &head.model_span, model)
+        let head = read_request_head(Operation::ChatCompletions, "", body.as_bytes()).unwrap();
+        splice_model(&Bytes::copy_from_slice(body.as_bytes()), &head.model_span.unwrap(), model)
     }
 
     #[test]

@@ -29,8 +29,12 @@ pub struct Untranslatable {
 /// Whether a deployment of this provider can serve the operation, by itself or by translation.
 pub fn supports(operation: Operation, spec: &ProviderSpec) -> bool {
     match operation {
-        Operation::ChatCompletions | Operation::Messages => true,
+        Operation::ChatCompletions
+        | Operation::Messages
+        | Operation::GenerateContent
+        | Operation::StreamGenerateContent => true,
         Operation::Completions => spec.format == WireFormat::OpenAi && spec.quirks.completions,
+        Operation::GeminiCountTokens => spec.format == WireFormat::Gemini,
         Operation::Embeddings => spec.format == WireFormat::OpenAi && spec.quirks.embeddings,
     }
 }
@@ -58,10 +62,18 @@ pub fn encode_request(
     }
     let client = operation.wire_format();
     if client == spec.format {
-        let body = splice_model(body, &head.model_span, upstream_model);
-        return Ok(UpstreamRequest { path: Cow::Borrowed(operation.upstream_path()), body });
+        let body = match &head.model_span {
+            // Google's format writes the model as the name of a resource.
+            Some(span) if client == WireFormat::Gemini => {
+                splice_model(body, span, &format!("models/{upstream_model}"))
+            }
+            Some(span) => splice_model(body, span, upstream_model),
+            None => body.clone(),
+        };
+        return Ok(UpstreamRequest { path: operation.upstream_path(upstream_model), body });
     }
-    let request = formats::decode_request(client, body)?;
+    let mut request = formats::decode_request(client, body)?;
+    request.stream = head.stream;
     if let Some(field) = request.particular.first().filter(|_| !drop_params) {
         return Err(unsupported(field));
     }
@@ -69,8 +81,10 @@ pub fn encode_request(
     let operation = match spec.format {
         WireFormat::OpenAi => Operation::ChatCompletions,
         WireFormat::Anthropic => Operation::Messages,
+        WireFormat::Gemini if request.stream => Operation::StreamGenerateContent,
+        WireFormat::Gemini => Operation::GenerateContent,
     };
-    Ok(UpstreamRequest { path: Cow::Borrowed(operation.upstream_path()), body: Bytes::from(body) })
+    Ok(UpstreamRequest { path: operation.upstream_path(upstream_model), body: Bytes::from(body) })
 }
 
 /// A whole answer of the provider's format in the client's.

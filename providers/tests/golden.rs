@@ -54,7 +54,7 @@ fn requests_become_what_the_golden_files_say() {
         let case = json(&path);
         let body = Bytes::from(case["client"].to_string());
         let operation = operation(&case);
-        let head = read_request_head(operation, &body).unwrap();
+        let head = read_request_head(operation, "", &body).unwrap();
         let spec = catalogue().provider(case["provider"].as_str().unwrap()).unwrap();
         let drop_params = case["drop_params"] == true;
         let result =
@@ -80,7 +80,7 @@ fn a_translated_request_goes_to_the_path_of_the_providers_format() {
     ] {
         let body =
             Bytes::from_static(br#"{"model":"m","max_tokens":1,"messages":[{"role":"user","content":"x"}]}"#);
-        let head = read_request_head(operation, &body).unwrap();
+        let head = read_request_head(operation, "", &body).unwrap();
         let spec = catalogue().provider(kind).unwrap();
         assert_eq!(encode_request(operation, &head, &body, spec, "m", false).unwrap().path, path);
     }

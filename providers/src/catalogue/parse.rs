@@ -40,6 +40,7 @@ enum Format {
     #[default]
     OpenAi,
     Anthropic,
+    Gemini,
 }
 
 /// US dollars per million tokens, and tokens.
@@ -87,6 +88,7 @@ fn provider(kind: String, entry: ProviderEntry) -> ProviderSpec {
         format: match entry.format {
             Format::OpenAi => WireFormat::OpenAi,
             Format::Anthropic => WireFormat::Anthropic,
+            Format::Gemini => WireFormat::Gemini,
         },
         base_url: entry.base_url,
         auth: AuthHeader { name: entry.auth_header, prefix: entry.auth_prefix },

@@ -2,6 +2,7 @@
 //! Here is the choice between them, one `match` for each thing a format can do.
 
 pub(crate) mod anthropic;
+pub(crate) mod gemini;
 pub(crate) mod openai;
 mod raw;
 mod tokens;
@@ -16,6 +17,7 @@ pub(crate) fn decode_request(client: WireFormat, body: &[u8]) -> Result<ChatRequ
     match client {
         WireFormat::OpenAi => openai::decode_request(body),
         WireFormat::Anthropic => anthropic::decode_request(body),
+        WireFormat::Gemini => gemini::decode_request(body),
     }
 }
 
@@ -32,6 +34,7 @@ pub(crate) fn encode_request(
             let max_output = known.and_then(|known| known.max_output_tokens);
             anthropic::encode_request(request, upstream_model, max_output, drop_params)
         }
+        WireFormat::Gemini => gemini::encode_request(request, upstream_model, drop_params),
     }
 }
 
@@ -39,6 +42,7 @@ pub(crate) fn decode_answer(provider: WireFormat, body: &str) -> Result<ChatAnsw
     match provider {
         WireFormat::OpenAi => openai::decode_answer(body),
         WireFormat::Anthropic => anthropic::decode_answer(body),
+        WireFormat::Gemini => gemini::decode_answer(body),
     }
 }
 
@@ -46,6 +50,7 @@ pub(crate) fn encode_answer(client: WireFormat, answer: &ChatAnswer) -> Result<V
     match client {
         WireFormat::OpenAi => Ok(openai::encode_answer(answer)),
         WireFormat::Anthropic => anthropic::encode_answer(answer),
+        WireFormat::Gemini => gemini::encode_answer(answer),
     }
 }
 
@@ -54,6 +59,7 @@ pub(crate) fn encode_answer(client: WireFormat, answer: &ChatAnswer) -> Result<V
 pub(crate) enum StreamDecoder {
     OpenAi(openai::StreamDecoder),
     Anthropic(anthropic::StreamDecoder),
+    Gemini(gemini::StreamDecoder),
 }
 
 impl StreamDecoder {
@@ -61,6 +67,7 @@ impl StreamDecoder {
         match provider {
             WireFormat::OpenAi => Self::OpenAi(openai::StreamDecoder::default()),
             WireFormat::Anthropic => Self::Anthropic(anthropic::StreamDecoder::default()),
+            WireFormat::Gemini => Self::Gemini(gemini::StreamDecoder::default()),
         }
     }
 
@@ -68,6 +75,7 @@ impl StreamDecoder {
         match self {
             Self::OpenAi(decoder) => decoder.decode(data, out),
             Self::Anthropic(decoder) => decoder.decode(data, out),
+            Self::Gemini(decoder) => decoder.decode(data, out),
         }
     }
 }
@@ -77,6 +85,7 @@ impl StreamDecoder {
 pub(crate) enum StreamEncoder {
     OpenAi(openai::StreamEncoder),
     Anthropic(anthropic::StreamEncoder),
+    Gemini(gemini::StreamEncoder),
 }
 
 impl StreamEncoder {
@@ -84,6 +93,7 @@ impl StreamEncoder {
         match client {
             WireFormat::OpenAi => Self::OpenAi(openai::StreamEncoder::new(include_usage, price)),
             WireFormat::Anthropic => Self::Anthropic(anthropic::StreamEncoder::default()),
+            WireFormat::Gemini => Self::Gemini(gemini::StreamEncoder::default()),
         }
     }
 
@@ -91,6 +101,7 @@ impl StreamEncoder {
         match self {
             Self::OpenAi(encoder) => encoder.encode(event, out),
             Self::Anthropic(encoder) => encoder.encode(event, out),
+            Self::Gemini(encoder) => encoder.encode(event, out),
         }
     }
 }

@@ -131,12 +131,12 @@ fn every_recorded_request_is_translated_or_refused_by_the_name_of_a_field() {
         let Some(request) = &recording.request else { continue };
         let body = Bytes::from(request.to_string());
         let operation = own(recording.format);
-        let Ok(head) = read_request_head(operation, &body) else { continue };
+        let Ok(head) = read_request_head(operation, "", &body) else { continue };
         let kind = if recording.format == WireFormat::OpenAi { "anthropic" } else { "openai" };
         let spec = catalogue().provider(kind).unwrap();
         match encode_request(operation, &head, &body, spec, "target", true) {
             Ok(sent) => {
-                let head = read_request_head(other(recording.format), &sent.body).unwrap();
+                let head = read_request_head(other(recording.format), "", &sent.body).unwrap();
                 assert_eq!(head.model, "target", "{}", recording.file);
                 done += 1;
             }
