@@ -74,9 +74,13 @@ fn format(recording: &Value) -> Option<WireFormat> {
     if path.ends_with("/v1/messages") {
         return Some(WireFormat::Anthropic);
     }
+    if path.ends_with(":generateContent") || path.ends_with(":streamGenerateContent") {
+        return Some(WireFormat::Gemini);
+    }
     match (path, recording["provider"].as_str()?) {
         ("fixture:", "anthropic") => Some(WireFormat::Anthropic),
-        ("fixture:", "gemini" | "vertex" | "bedrock" | "cohere") => None,
+        ("fixture:", "gemini" | "vertex") => Some(WireFormat::Gemini),
+        ("fixture:", "bedrock" | "cohere") => None,
         ("fixture:", _) => Some(WireFormat::OpenAi),
         _ => None,
     }

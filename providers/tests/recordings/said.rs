@@ -32,6 +32,7 @@ impl Said {
                     }
                 }
             }
+            WireFormat::Gemini => said.candidates(&body),
         }
         said
     }
@@ -43,6 +44,28 @@ impl Said {
         match format {
             WireFormat::OpenAi => openai_stream(events),
             WireFormat::Anthropic => anthropic_stream(events),
+            WireFormat::Gemini => events.fold(Self::default(), |mut said, event| {
+                said.candidates(&event);
+                said
+            }),
+        }
+    }
+
+    /// The same in whole answers and in events. A picture is its address, as in Markdown.
+    fn candidates(&mut self, body: &Value) {
+        for part in body["candidates"][0]["content"]["parts"].as_array().unwrap_or(&Vec::new()) {
+            if part["thought"] == true {
+                continue;
+            }
+            self.text += part["text"].as_str().unwrap_or_default();
+            if let (Some(kind), Some(data)) =
+                (part["inlineData"]["mimeType"].as_str(), part["inlineData"]["data"].as_str())
+            {
+                self.text += &format!("![](data:{kind};base64,{data})");
+            }
+            if part["functionCall"].is_object() {
+                self.call(&part["functionCall"]["name"], &arguments(&part["functionCall"]["args"]));
+            }
         }
     }
 

@@ -130,15 +130,11 @@ pub(super) fn read_part(part: RawPart, ids: &mut CallIds, out: &mut Vec<Piece>) 
     out.extend(text.map(Piece::Text));
     if let Some(InlineData { mime_type: Some(kind), data: Some(data) }) = part.inline_data {
         // No other format has pictures in an answer; this way a reader of its text still sees it.
-        out.push(Piece::Text(format!("![]({})", data_url(&kind, &data))));
+        out.push(Piece::Text(format!("![](data:{kind};base64,{data})")));
     }
     if let Some(call) = part.function_call {
         let arguments = call.args.unwrap_or_else(|| Value::Object(Map::new()));
         let id = ids.name(call.id);
         out.push(Piece::Call { id, name: call.name.unwrap_or_default(), arguments: arguments.to_string() });
     }
-}
-
-fn data_url(media_type: &str, data: &str) -> String {
-    format!("data:{media_type};base64,{}", super::signature::plain_base64(data))
 }

@@ -34,6 +34,13 @@ struct Chunk {
     choices: Option<Vec<Choice>>,
     usage: Option<UsageFields>,
     error: Option<Value>,
+    x_groq: Option<Extension>,
+}
+
+/// Groq gives the usage here, and sometimes only here.
+#[derive(Deserialize)]
+struct Extension {
+    usage: Option<UsageFields>,
 }
 
 #[derive(Deserialize)]
@@ -90,7 +97,7 @@ impl StreamDecoder {
             let (id, model) = (chunk.id.unwrap_or_default(), chunk.model.unwrap_or_default());
             out.push(StreamEvent::Start { id, model });
         }
-        let mut usage = chunk.usage;
+        let mut usage = chunk.usage.or(chunk.x_groq.and_then(|extension| extension.usage));
         for choice in choices.into_iter().filter(|choice| choice.index.unwrap_or(0) == 0) {
             if let Some(delta) = choice.delta {
                 self.decode_delta(delta, out)?;
