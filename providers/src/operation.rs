@@ -131,6 +131,13 @@ mod tests {
     }
 
     #[test]
+    fn only_googles_paths_name_the_model() {
+        assert_eq!(Operation::model_in_path("/v1beta/models/a/b:countTokens"), Some("a/b"));
+        assert_eq!(Operation::model_in_path("/v1beta/models/a:embedContent"), None);
+        assert_eq!(Operation::model_in_path("/v1/messages"), None);
+    }
+
+    #[test]
     fn a_path_that_only_begins_like_a_known_one_is_unknown() {
         for path in [
             "/v1/messages/count_tokens",

@@ -2,7 +2,8 @@
 //!
 //! `requests/*.json` hold a client's body and what the provider gets, or the field that is refused;
 //! `answers/*.json` a provider's body and what the client gets; `streams/NAME.upstream.sse` and
-//! `NAME.client.sse` the same for streams, where NAME begins with the client's format. `created` is
+//! `NAME.client.sse` the same for streams, where NAME begins with the client's format and may end with the
+//! provider's. `created` is
 //! the clock's and is compared as 0.
 
 #![allow(
@@ -41,11 +42,14 @@ fn json(path: &Path) -> Value {
 }
 
 fn operation(case: &Value) -> Operation {
-    Operation::from_path(case["operation"].as_str().unwrap()).unwrap()
+    Operation::from_path(case["operation"].as_str().unwrap().split('?').next().unwrap()).unwrap()
 }
 
 fn format(name: &str) -> WireFormat {
-    if name == "anthropic" { WireFormat::Anthropic } else { WireFormat::OpenAi }
+    [WireFormat::Anthropic, WireFormat::Gemini]
+        .into_iter()
+        .find(|format| format.as_str() == name)
+        .unwrap_or(WireFormat::OpenAi)
 }
 
 #[test]
@@ -54,7 +58,7 @@ fn requests_become_what_the_golden_files_say() {
         let case = json(&path);
         let body = Bytes::from(case["client"].to_string());
         let operation = operation(&case);
-        let head = read_request_head(operation, "", &body).unwrap();
+        let head = read_request_head(operation, case["operation"].as_str().unwrap(), &body).unwrap();
         let spec = catalogue().provider(case["provider"].as_str().unwrap()).unwrap();
         let drop_params = case["drop_params"] == true;
         let result =
@@ -64,8 +68,10 @@ fn requests_become_what_the_golden_files_say() {
             assert_eq!(error.param.as_deref().unwrap_or(""), field, "{name}: {error}");
             assert!(error.message.contains(field), "{name}: {error}");
         } else {
-            let sent: Value = serde_json::from_slice(&result.expect(&name).body).unwrap();
+            let request = result.expect(&name);
+            let sent: Value = serde_json::from_slice(&request.body).unwrap();
             assert_eq!(sent, case["upstream"], "{name}\n{sent:#}");
+            assert_eq!(case["path"].as_str().unwrap_or(&request.path), request.path, "{name}");
         }
     }
 }
@@ -107,10 +113,15 @@ fn answers_become_what_the_golden_files_say() {
 fn streams_become_what_the_golden_files_say() {
     let price = Price { input: 1_000_000, output: 5_000_000, ..Price::default() };
     for (name, path) in cases("streams", ".upstream.sse") {
-        let (operation, provider) = if name.starts_with("chat") {
-            (Operation::ChatCompletions, WireFormat::Anthropic)
-        } else {
-            (Operation::Messages, WireFormat::OpenAi)
+        let operation = match name.split('-').next() {
+            Some("chat") => Operation::ChatCompletions,
+            Some("messages") => Operation::Messages,
+            _ => Operation::StreamGenerateContent,
+        };
+        let provider = match name.trim_end_matches(".upstream.sse").rsplit_once("-from-") {
+            Some((_, provider)) => format(provider),
+            None if operation == Operation::ChatCompletions => WireFormat::Anthropic,
+            None => WireFormat::OpenAi,
         };
         let mut stream = AnswerStream::new(operation, provider, true, Some(price));
         let mut out = stream.feed(Bytes::from(fs::read(&path).unwrap())).expect(&name).unwrap().to_vec();

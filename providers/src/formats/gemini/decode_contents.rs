@@ -199,3 +199,72 @@ fn place(media_type: &str, media: Media, name: Option<String>, path: &str) -> Re
         _ => Ok(Part::Document { media, name }),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::super::encode_contents::encode_contents;
+    use super::super::signature::write_signature;
+    use super::*;
+    use crate::canonical::Maker;
+
+    fn contents(contents: Value) -> Vec<Message> {
+        let mut map = Map::from_iter([("contents".to_owned(), contents)]);
+        take_contents(&mut map).unwrap()
+    }
+
+    #[test]
+    fn the_pieces_of_one_streamed_thought_are_one_thought_with_its_signature() {
+        let anthropic = Signature { maker: Maker::Anthropic, value: "s".to_owned() };
+        let sealed = Signature { maker: Maker::OpenAi, value: "t".to_owned() };
+        let turn = contents(json!([{ "role": "model", "parts": [
+            { "text": "a", "thought": true },
+            { "text": "b", "thought": true },
+            { "text": "", "thought": true, "thought_signature": write_signature(&anthropic) },
+            { "text": "", "thought": true, "thoughtSignature": write_signature(&sealed) },
+            { "text": "Hi", "thoughtSignature": "google" },
+        ] }]));
+        let google = Signature { maker: Maker::Gemini, value: "google".to_owned() };
+        assert_eq!(
+            turn[0].parts,
+            [
+                Part::Reasoning { text: "ab".to_owned(), signature: Some(anthropic) },
+                Part::SealedReasoning(sealed),
+                Part::Reasoning { text: String::new(), signature: Some(google) },
+                Part::text("Hi"),
+            ]
+        );
+    }
+
+    #[test]
+    fn googles_signatures_come_back_on_the_parts_that_they_sign() {
+        let turns = json!([
+            { "role": "user", "parts": [{ "text": "x" }] },
+            { "role": "model", "parts": [
+                { "functionCall": { "id": "a", "name": "f", "args": {} }, "thoughtSignature": "s" },
+                { "functionCall": { "id": "b", "name": "f", "args": {} } },
+            ] },
+            { "role": "user", "parts": [
+                { "functionResponse": { "id": "a", "name": "f", "response": { "output": "1" } } },
+                { "functionResponse": { "id": "b", "name": "f", "response": { "error": "2" } } },
+            ] },
+            { "role": "model", "parts": [{ "text": "y" }, { "text": "", "thoughtSignature": "t" }] },
+        ]);
+        let spelt = encode_contents(&contents(turns.clone()), true).unwrap();
+        assert_eq!(Value::from(spelt), turns);
+    }
+
+    #[test]
+    fn results_without_an_id_go_to_the_first_waiting_call_of_their_name() {
+        let mut calls = Calls::default();
+        let named = |name: &str, calls: &mut Calls| calls.result(None, name);
+        assert_eq!(calls.call(None, "f"), "call_0");
+        assert_eq!(calls.call(Some("call_2".to_owned()), "g"), "call_2");
+        assert_eq!(calls.call(None, "f"), "call_3");
+        assert_eq!(calls.result(Some("call_0".to_owned()), "f").as_deref(), Some("call_0"));
+        assert_eq!(named("f", &mut calls).as_deref(), Some("call_3"));
+        assert_eq!(named("f", &mut calls), None);
+        assert_eq!(calls.result(Some("unknown".to_owned()), "g").as_deref(), Some("call_2"));
+    }
+}

@@ -159,3 +159,90 @@ impl StreamEncoder {
         out.put_slice(b"\n\n");
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::canonical::Maker;
+
+    /// The candidates of every event, and the last event's usage.
+    fn spell(steps: Vec<StreamEvent>) -> (Vec<Value>, Value) {
+        let (mut encoder, mut out) = (StreamEncoder::default(), BytesMut::new());
+        steps.into_iter().for_each(|step| encoder.encode(step, &mut out));
+        let text = String::from_utf8(out.to_vec()).unwrap();
+        let events = text.split("\n\n").filter_map(|event| event.strip_prefix("data: "));
+        let events: Vec<Value> = events.map(|event| serde_json::from_str(event).unwrap()).collect();
+        let usage = events.last().unwrap()["usageMetadata"].clone();
+        (events.iter().map(|event| event["candidates"].clone()).collect(), usage)
+    }
+
+    fn signature(maker: Maker) -> Signature {
+        Signature { maker, value: "s".to_owned() }
+    }
+
+    fn call(arguments: &str) -> [StreamEvent; 2] {
+        let call = StreamEvent::ToolCall { id: "c".to_owned(), name: "f".to_owned() };
+        [call, StreamEvent::Arguments(arguments.to_owned())]
+    }
+
+    fn finish(finish: Finish) -> [StreamEvent; 2] {
+        [StreamEvent::Finish { finish, stop_sequence: None }, StreamEvent::Done]
+    }
+
+    #[test]
+    fn a_signature_goes_to_the_thought_before_it_or_to_the_part_behind_it() {
+        let mut steps = vec![
+            StreamEvent::Reasoning("hm".to_owned()),
+            StreamEvent::Signature(signature(Maker::Anthropic)),
+            StreamEvent::SealedReasoning(signature(Maker::Anthropic)),
+            StreamEvent::Signature(signature(Maker::Gemini)),
+        ];
+        steps.extend(call("{\"a\": 1}"));
+        steps.push(StreamEvent::Signature(signature(Maker::Gemini)));
+        steps.extend(finish(Finish::ToolCalls));
+        let (events, _) = spell(steps);
+        let parts: Vec<&Value> = events.iter().map(|event| &event[0]["content"]["parts"][0]).collect();
+        let foreign = write_signature(&signature(Maker::Anthropic));
+        assert_eq!(
+            parts,
+            [
+                &json!({ "text": "hm", "thought": true }),
+                &json!({ "text": "", "thought": true, "thoughtSignature": foreign }),
+                &json!({ "text": "", "thought": true, "thoughtSignature": foreign }),
+                &json!({ "functionCall": { "id": "c", "name": "f", "args": { "a": 1 } }, "thoughtSignature": "s" }),
+                &json!({ "text": "", "thoughtSignature": "s" }),
+                &json!({ "text": "" }),
+            ]
+        );
+        assert_eq!(events.last().unwrap()[0]["finishReason"], "STOP");
+    }
+
+    #[test]
+    fn a_call_with_broken_arguments_is_left_out_and_said_to_be_malformed() {
+        let (events, _) = spell(call("{\"a\":").into_iter().chain(finish(Finish::ToolCalls)).collect());
+        assert_eq!(events.len(), 1);
+        assert_eq!(events[0][0]["finishReason"], "MALFORMED_FUNCTION_CALL");
+        let (events, _) = spell(call("{\"a\":").into_iter().chain(finish(Finish::Length)).collect());
+        assert_eq!(events[1][0]["finishReason"], "MAX_TOKENS");
+    }
+
+    #[test]
+    fn several_answers_have_their_index_and_one_end_with_the_usage() {
+        let end = || StreamEvent::Finish { finish: Finish::Stop, stop_sequence: None };
+        let usage = Usage { prompt: 3, completion: 4, cached: 0, cache_write: 0, reasoning: 1 };
+        let (events, counted) = spell(vec![
+            StreamEvent::Text("a".to_owned()),
+            StreamEvent::Choice(1),
+            StreamEvent::Text("b".to_owned()),
+            end(),
+            StreamEvent::Choice(0),
+            end(),
+            StreamEvent::Usage(usage),
+            StreamEvent::Done,
+        ]);
+        let indexes: Vec<&Value> = events.iter().map(|event| &event[0]["index"]).collect();
+        assert_eq!(indexes, [&json!(0), &json!(1), &json!(1)]);
+        assert_eq!(events[2].as_array().unwrap().len(), 2);
+        assert_eq!(counted, encode_usage(&usage));
+    }
+}
