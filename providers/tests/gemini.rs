@@ -9,7 +9,11 @@
 )]
 
 use bytes::Bytes;
-use providers::{AnswerStream, Operation, StreamFault, WireFormat, decode_answer};
+use proptest::prelude::*;
+use providers::{
+    AnswerStream, Operation, StreamFault, WireFormat, catalogue, decode_answer, encode_request,
+    read_request_head,
+};
 
 const TEXT: &str = r#"{"candidates":[{"content":{"parts":[{"text":"é"}],"role":"model"}}],"usageMetadata":{"promptTokenCount":3}}"#;
 const END: &str = r#"{"candidates":[{"finishReason":"STOP"}],"usageMetadata":{"promptTokenCount":3,"candidatesTokenCount":4,"thoughtsTokenCount":2}}"#;
@@ -102,5 +106,57 @@ fn a_blocked_prompt_is_an_answer_that_the_filter_ended() {
         out.extend(stream.finish().unwrap().unwrap_or_default());
         assert!(String::from_utf8(out).unwrap().contains(word), "{operation:?}");
         assert_eq!(stream.usage().unwrap().prompt, 3);
+    }
+}
+
+/// A text with one piece of it replaced by something else that JSON may hold.
+fn damaged(texts: Vec<String>) -> impl Strategy<Value = String> {
+    let pieces =
+        ["", "null", "[]", "{}", "\"", "-1", "1e99", "true", "\"x\"", "[{\"text\":7}]", "\\u0000", "é"];
+    let place = any::<prop::sample::Index>();
+    (prop::sample::select(texts), place, 0..40_usize, prop::sample::select(pieces.to_vec())).prop_map(
+        |(text, place, length, piece)| {
+            let mut bytes = text.into_bytes();
+            let start = place.index(bytes.len());
+            let end = (start + length).min(bytes.len());
+            bytes.splice(start..end, piece.bytes());
+            String::from_utf8_lossy(&bytes).into_owned()
+        },
+    )
+}
+
+fn requests() -> Vec<String> {
+    let cases = [
+        include_str!("golden/requests/gemini-tools-to-openai.json"),
+        include_str!("golden/requests/gemini-schema-to-openai.json"),
+        include_str!("golden/requests/gemini-drop-params-to-openai.json"),
+    ];
+    let client = |case: &str| serde_json::from_str::<serde_json::Value>(case).unwrap()["client"].to_string();
+    cases.into_iter().map(client).collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 600, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn a_damaged_request_is_translated_or_refused(body in damaged(requests())) {
+        let (operation, body) = (Operation::GenerateContent, Bytes::from(body));
+        if let Ok(head) = read_request_head(operation, "/v1beta/models/m:generateContent", &body) {
+            for kind in ["openai", "anthropic", "gemini"] {
+                let spec = catalogue().provider(kind).unwrap();
+                let _ = encode_request(operation, &head, &body, spec, "m", true);
+            }
+        }
+    }
+
+    #[test]
+    fn a_damaged_stream_ends_or_fails(
+        body in damaged(vec![include_str!("golden/streams/chat-from-gemini.upstream.sse").to_owned()]),
+    ) {
+        for operation in CLIENTS {
+            let mut stream = stream(operation);
+            let _ = stream.feed(Bytes::from(body.clone()));
+            prop_assert_eq!(stream.finish().is_ok(), stream.is_complete());
+        }
     }
 }

@@ -28,7 +28,7 @@ pub(super) fn take_instruction(map: &mut Map<String, Value>) -> Result<Vec<Part>
 
 /// Takes `contents` out of the body.
 pub(super) fn take_contents(map: &mut Map<String, Value>) -> Result<Vec<Message>, Untranslatable> {
-    let mut messages = Vec::new();
+    let mut messages: Vec<Message> = Vec::new();
     let mut calls = Calls::default();
     for (index, content) in take_several(map, "contents").into_iter().enumerate() {
         let path = format!("contents[{index}]");
@@ -38,11 +38,20 @@ pub(super) fn take_contents(map: &mut Map<String, Value>) -> Result<Vec<Message>
             Some("model") => Role::Assistant,
             Some(_) => return Err(misshapen(&format!("{path}.role"), "user or model")),
         };
-        let mut parts = Vec::new();
-        for (index, part) in take_several(&mut content, "parts").into_iter().enumerate() {
-            take_part(part, &format!("{path}.parts[{index}]"), &mut calls, &mut parts)?;
+        // Google's SDKs keep each event of a stream as a content of its own.
+        let goes_on =
+            role == Role::Assistant && messages.last().is_some_and(|last| last.role == Role::Assistant);
+        if !goes_on {
+            messages.push(Message { index, role, parts: Vec::new() });
         }
-        messages.push(Message { index, role, parts });
+        let Some(message) = messages.last_mut() else { continue };
+        for (index, part) in take_several(&mut content, "parts").into_iter().enumerate() {
+            take_part(part, &format!("{path}.parts[{index}]"), &mut calls, &mut message.parts)?;
+            let is_empty = |part: &mut Part| matches!(part, Part::Text { text, .. } if text.is_empty());
+            if goes_on {
+                message.parts.pop_if(is_empty);
+            }
+        }
     }
     Ok(messages)
 }
@@ -235,6 +244,31 @@ mod tests {
                 Part::text("Hi"),
             ]
         );
+    }
+
+    #[test]
+    fn a_turn_whose_events_were_kept_one_by_one_is_one_turn() {
+        let signed = Signature { maker: Maker::Anthropic, value: "s".to_owned() };
+        let event = |part: Value| json!({ "role": "model", "parts": [part] });
+        let turns = contents(json!([
+            { "role": "user", "parts": [{ "text": "x" }] },
+            event(json!({ "text": "hm", "thought": true })),
+            event(json!({ "text": "", "thought": true, "thoughtSignature": write_signature(&signed) })),
+            event(json!({ "text": "a" })),
+            event(json!({ "functionCall": { "name": "f" } })),
+            event(json!({ "functionCall": { "name": "g" } })),
+            event(json!({ "text": "" })),
+            { "role": "user", "parts": [{ "functionResponse": { "name": "f", "response": {} } }] },
+            { "role": "user", "parts": [{ "functionResponse": { "name": "g", "response": {} } }] },
+        ]));
+        assert_eq!(turns.len(), 4);
+        let call = |id: &str, name: &str| Part::ToolCall {
+            id: id.to_owned(),
+            name: name.to_owned(),
+            arguments: "{}".to_owned(),
+        };
+        let thought = Part::Reasoning { text: "hm".to_owned(), signature: Some(signed) };
+        assert_eq!(turns[1].parts, [thought, Part::text("a"), call("call_0", "f"), call("call_1", "g")]);
     }
 
     #[test]
