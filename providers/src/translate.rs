@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use bytes::Bytes;
 
 use crate::fields::unsupported;
+use crate::formats::gemini;
 use crate::{MalformedAnswer, Operation, ProviderSpec, RequestHead, WireFormat, formats, splice_model};
 
 /// What goes to the provider.
@@ -70,6 +71,7 @@ pub fn encode_request(
             Some(span) => splice_model(body, span, upstream_model),
             None => body.clone(),
         };
+        let body = if client == WireFormat::Gemini { gemini::without_foreign(&body) } else { body };
         return Ok(UpstreamRequest { path: operation.upstream_path(upstream_model), body });
     }
     let mut request = formats::decode_request(client, body)?;

@@ -6,6 +6,8 @@ use base64::alphabet;
 use base64::engine::DecodePaddingMode;
 use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig, STANDARD};
 
+use bytes::{BufMut, Bytes, BytesMut};
+
 use crate::canonical::{Maker, Signature};
 
 /// What stands before a signature that is not Google's.
@@ -50,6 +52,28 @@ fn foreign(value: &str) -> Option<Signature> {
     Some(Signature { maker, value: value.to_owned() })
 }
 
+/// A body for Google without the signatures that Google cannot read, as they stand in a conversation
+/// that another maker's model began. Every other byte stays.
+pub(crate) fn without_foreign(body: &Bytes) -> Bytes {
+    let mut out = BytesMut::new();
+    let mut kept = 0;
+    for quote in memchr::memmem::find_iter(body, b"\"c2J4L") {
+        let start = quote + 1;
+        let literal = body.get(start..).and_then(|rest| rest.split(|byte| *byte == b'"').next());
+        let Some(literal) = literal.filter(|_| start >= kept) else { continue };
+        if std::str::from_utf8(literal).ok().and_then(foreign).is_some() {
+            out.put_slice(body.get(kept..start).unwrap_or_default());
+            out.put_slice(UNSIGNED.as_bytes());
+            kept = start + literal.len();
+        }
+    }
+    if kept == 0 {
+        return body.clone();
+    }
+    out.put_slice(body.get(kept..).unwrap_or_default());
+    out.freeze()
+}
+
 /// Base64 in its usual alphabet and with its padding: Google takes both alphabets and its SDKs write
 /// the one for URLs, others take only this one.
 pub(super) fn plain_base64(text: &str) -> String {
@@ -90,6 +114,23 @@ mod tests {
             if maker != Maker::Gemini {
                 assert_eq!(read_signature(for_urls.trim_end_matches('=').to_owned()), signature);
             }
+        }
+    }
+
+    #[test]
+    fn only_what_google_cannot_read_is_taken_out_of_its_own_body() {
+        let foreign = write_signature(&Signature { maker: Maker::Anthropic, value: "s+/".to_owned() });
+        let body = |signature: &str| {
+            format!(
+                r#"{{"parts":[{{"text":"c2J4L","thoughtSignature": "{signature}"}},{{"x":"{signature}"}}], "n":1.0}}"#
+            )
+        };
+        let cleaned = without_foreign(&Bytes::from(body(&foreign)));
+        assert_eq!(cleaned, body(UNSIGNED));
+        let own = Bytes::from(body("CiwBjz1r"));
+        assert_eq!(without_foreign(&own).as_ptr(), own.as_ptr());
+        for cut in ["\"c2J4L", "\"c2J4LmFudGhyb3BpYy5z"] {
+            without_foreign(&Bytes::from(cut));
         }
     }
 
