@@ -256,6 +256,7 @@ impl Attempt<'_> {
             self.call.connector.release_http_session(session, &*peer, Some(IDLE_CONNECTION)).await;
         }
         let error = providers::read_provider_error(self.deployment.provider.spec.format, status, &body);
+        let pause = pause.or(error.retry_after);
         let failure = classify(status, &error, pause);
         let retry_after_ms = pause.map(|pause| u64::try_from(pause.as_millis()).unwrap_or(u64::MAX));
         AttemptFailure { failure, reply: Some(ProviderReply { status, body, error, retry_after_ms }) }

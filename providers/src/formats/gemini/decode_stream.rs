@@ -1,12 +1,14 @@
 //! Google's events, read as neutral steps. There is no end marker: the body ends.
 
+use serde_json::json;
+
 use super::RunningUsage;
 use super::finish::{failure, read_finish};
 use super::logprobs::decode_logprobs;
 use super::piece::{CallIds, Candidate, Piece, Response, read_part};
+use crate::StreamFault;
 use crate::canonical::{Finish, StreamEvent};
 use crate::provider_error::read_error_value;
-use crate::{ProviderError, StreamFault};
 
 /// The state between two events.
 #[derive(Debug, Default)]
@@ -81,11 +83,8 @@ impl StreamDecoder {
         if let Some(reason) = candidate.finish_reason {
             let finish = read_finish(&reason).ok_or_else(|| {
                 let message = failure(&reason, candidate.finish_message.as_deref());
-                StreamFault::Provider(ProviderError {
-                    message,
-                    kind: Some(reason),
-                    ..ProviderError::default()
-                })
+                let error = json!({ "message": message, "status": reason });
+                StreamFault::Provider(read_error_value(&error))
             })?;
             self.finish(finish.with_calls(self.ids.any()), out);
         }
