@@ -30,14 +30,14 @@ fn spec(kind: &str) -> &'static ProviderSpec {
 fn requests(criterion: &mut Criterion) {
     for (name, size) in SIZES {
         let body = chat(size);
-        let head = read_request_head(Operation::ChatCompletions, &body).unwrap();
+        let head = read_request_head(Operation::ChatCompletions, "", &body).unwrap();
         let mut group = criterion.benchmark_group(format!("request/{name}"));
         group.throughput(Throughput::Bytes(body.len() as u64));
         group.bench_function("parse", |bencher| {
-            bencher.iter(|| read_request_head(Operation::ChatCompletions, black_box(&body)).unwrap());
+            bencher.iter(|| read_request_head(Operation::ChatCompletions, "", black_box(&body)).unwrap());
         });
         group.bench_function("splice", |bencher| {
-            bencher.iter(|| splice_model(black_box(&body), &head.model_span, "gpt-4o-mini"));
+            bencher.iter(|| splice_model(black_box(&body), head.model_span.as_ref().unwrap(), "gpt-4o-mini"));
         });
         group.bench_function("translate openai to anthropic", |bencher| {
             bencher.iter(|| {

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use domain::Usage;
 
 use crate::answer_context::AnswerContext;
-use crate::formats::{anthropic, openai, responses};
+use crate::formats::{anthropic, gemini, openai, responses};
 use crate::{Operation, WireFormat};
 
 /// An answer for the client.
@@ -68,6 +68,7 @@ pub fn decode_answer_for(
         WireFormat::Responses => responses::probe_answer(text)?,
         // Always translated, and counted then.
         WireFormat::Bedrock | WireFormat::Cohere => None,
+        WireFormat::Gemini => gemini::probe_answer(text)?,
     };
     if operation.wire_format() == provider {
         return Ok(Answer { body, usage });

@@ -57,7 +57,7 @@ impl Framing {
 
 #[derive(Debug)]
 enum Route {
-    Same(PassThrough),
+    Same(Box<PassThrough>),
     Other(Box<Translation>),
 }
 
@@ -85,7 +85,7 @@ impl AnswerStream {
     ) -> Self {
         let client = operation.wire_format();
         let route = if client == provider {
-            Route::Same(PassThrough::new(provider, include_usage, price))
+            Route::Same(Box::new(PassThrough::new(provider, include_usage, price)))
         } else {
             Route::Other(Box::new(Translation::new(client, provider, include_usage, price)))
         };

@@ -1,4 +1,4 @@
-//! Errors as a client of either format expects them. Owns the envelopes; which error it is, the edge decides.
+//! Errors as a client of each format expects them. Owns the envelopes; which error it is, the edge decides.
 
 use bytes::Bytes;
 use serde::Serialize;
@@ -37,6 +37,18 @@ struct OpenAiError<'a> {
 }
 
 #[derive(Serialize)]
+struct GoogleEnvelope<'a> {
+    error: GoogleError<'a>,
+}
+
+#[derive(Serialize)]
+struct GoogleError<'a> {
+    code: u16,
+    message: &'a str,
+    status: &'static str,
+}
+
+#[derive(Serialize)]
 struct AnthropicEnvelope<'a> {
     r#type: &'static str,
     error: AnthropicError<'a>,
@@ -51,8 +63,8 @@ struct AnthropicError<'a> {
 
 /// The body of an error answer.
 ///
-/// Shapes: <https://platform.openai.com/docs/guides/error-codes> and
-/// <https://docs.claude.com/en/api/errors>.
+/// Shapes: <https://platform.openai.com/docs/guides/error-codes>, <https://docs.claude.com/en/api/errors>
+/// and <https://ai.google.dev/gemini-api/docs/troubleshooting>.
 pub fn error_body(client: WireFormat, error: &ClientError<'_>) -> Bytes {
     let body = match client {
         // The last two are spoken to providers only.
@@ -71,6 +83,13 @@ pub fn error_body(client: WireFormat, error: &ClientError<'_>) -> Bytes {
             error: AnthropicError { r#type: anthropic_type(error.status), message: error.message },
             request_id: error.request_id,
         }),
+        WireFormat::Gemini => serde_json::to_vec(&GoogleEnvelope {
+            error: GoogleError {
+                code: error.status,
+                message: error.message,
+                status: google_status(error.status),
+            },
+        }),
     };
     // Strings and options of strings always serialise.
     Bytes::from(body.unwrap_or_default())
@@ -79,7 +98,7 @@ pub fn error_body(client: WireFormat, error: &ClientError<'_>) -> Bytes {
 /// An error for a stream that has already begun. Nothing may follow it, least of all `[DONE]`.
 pub fn error_event(client: WireFormat, error: &ClientError<'_>) -> Bytes {
     let prefix: &[u8] = match client {
-        WireFormat::OpenAi | WireFormat::Bedrock | WireFormat::Cohere => b"data: ",
+        WireFormat::OpenAi | WireFormat::Gemini | WireFormat::Bedrock | WireFormat::Cohere => b"data: ",
         WireFormat::Anthropic => b"event: error\ndata: ",
         WireFormat::Responses => return Bytes::from(responses::failed_events(error)),
     };
@@ -98,6 +117,23 @@ fn anthropic_type(status: u16) -> &'static str {
         504 => "timeout_error",
         503 | 529 => "overloaded_error",
         _ => "api_error",
+    }
+}
+
+/// Google's canonical code, after the HTTP mapping of its `google.rpc.Code`.
+fn google_status(status: u16) -> &'static str {
+    match status {
+        400 | 413 | 415 | 422 => "INVALID_ARGUMENT",
+        401 => "UNAUTHENTICATED",
+        402 | 403 => "PERMISSION_DENIED",
+        404 => "NOT_FOUND",
+        405 | 501 => "UNIMPLEMENTED",
+        409 => "ABORTED",
+        429 => "RESOURCE_EXHAUSTED",
+        499 => "CANCELLED",
+        503 | 529 => "UNAVAILABLE",
+        408 | 504 => "DEADLINE_EXCEEDED",
+        _ => "INTERNAL",
     }
 }
 
@@ -133,6 +169,18 @@ mod tests {
         );
         for (status, kind) in [(401, "authentication_error"), (503, "overloaded_error"), (502, "api_error")] {
             assert_eq!(anthropic_type(status), kind);
+        }
+    }
+
+    #[test]
+    fn a_gemini_client_gets_the_code_and_googles_word_for_it() {
+        assert_eq!(
+            error_body(WireFormat::Gemini, &ERROR),
+            r#"{"error":{"code":404,"message":"no \"x\"\nhere","status":"NOT_FOUND"}}"#
+        );
+        assert!(error_event(WireFormat::Gemini, &ERROR).starts_with(b"data: {\"error\":{\"code\":404,"));
+        for (status, kind) in [(401, "UNAUTHENTICATED"), (429, "RESOURCE_EXHAUSTED"), (502, "INTERNAL")] {
+            assert_eq!(google_status(status), kind);
         }
     }
 

@@ -1,5 +1,10 @@
 //! What a client may ask for, and in whose wire format. Owns the public paths; knows no bodies.
 
+use std::borrow::Cow;
+
+use crate::formats::gemini;
+use crate::formats::gemini::split_path;
+
 /// The body formats Signalbox speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum WireFormat {
@@ -13,6 +18,8 @@ pub enum WireFormat {
     Bedrock,
     /// Cohere's chat of API version 2, to providers only.
     Cohere,
+    /// Google's generateContent, of the Gemini API and of Vertex AI.
+    Gemini,
 }
 
 impl WireFormat {
@@ -24,6 +31,7 @@ impl WireFormat {
             Self::Responses => "responses",
             Self::Bedrock => "bedrock",
             Self::Cohere => "cohere",
+            Self::Gemini => "gemini",
         }
     }
 }
@@ -55,10 +63,17 @@ pub enum Operation {
     AudioTranscriptions,
     /// `/v1/audio/translations`
     AudioTranslations,
+    /// `/v1beta/models/{model}:generateContent`
+    GenerateContent,
+    /// `/v1beta/models/{model}:streamGenerateContent`
+    StreamGenerateContent,
+    /// `/v1beta/models/{model}:countTokens`
+    GeminiCountTokens,
 }
 
 impl Operation {
-    /// The operation behind a request path, with or without the leading `/v1`.
+    /// The operation behind a request path, with or without the leading `/v1`; for Google's operations
+    /// any version of the API.
     pub fn from_path(path: &str) -> Option<Self> {
         match path.strip_prefix("/v1").unwrap_or(path) {
             "/chat/completions" => Some(Self::ChatCompletions),
@@ -74,8 +89,19 @@ impl Operation {
             "/audio/speech" => Some(Self::AudioSpeech),
             "/audio/transcriptions" => Some(Self::AudioTranscriptions),
             "/audio/translations" => Some(Self::AudioTranslations),
-            _ => None,
+            _ => match split_path(path)?.1 {
+                "generateContent" => Some(Self::GenerateContent),
+                "streamGenerateContent" => Some(Self::StreamGenerateContent),
+                "countTokens" => Some(Self::GeminiCountTokens),
+                _ => None,
+            },
         }
+    }
+
+    /// The model that a path names, percent signs and all; None where the body names it.
+    pub fn model_in_path(path: &str) -> Option<&str> {
+        Self::from_path(path).filter(|operation| operation.wire_format() == WireFormat::Gemini)?;
+        split_path(path).map(|(model, _)| model)
     }
 
     /// The format the client speaks.
@@ -92,6 +118,9 @@ impl Operation {
             | Self::AudioSpeech
             | Self::AudioTranscriptions
             | Self::AudioTranslations => WireFormat::OpenAi,
+            Self::GenerateContent | Self::StreamGenerateContent | Self::GeminiCountTokens => {
+                WireFormat::Gemini
+            }
         }
     }
 
@@ -129,12 +158,14 @@ impl Operation {
             Self::AudioSpeech => "speech",
             Self::AudioTranscriptions => "transcription",
             Self::AudioTranslations => "translation",
+            Self::GenerateContent | Self::StreamGenerateContent => "generate_content",
+            Self::GeminiCountTokens => "count_tokens",
         }
     }
 
     /// The path below a provider's base URL when the provider speaks the client's format.
-    pub(crate) fn upstream_path(self) -> &'static str {
-        match self {
+    pub(crate) fn upstream_path(self, upstream_model: &str) -> Cow<'static, str> {
+        Cow::Borrowed(match self {
             Self::ChatCompletions => "/chat/completions",
             Self::Completions => "/completions",
             Self::Embeddings => "/embeddings",
@@ -147,7 +178,10 @@ impl Operation {
             Self::AudioSpeech => "/audio/speech",
             Self::AudioTranscriptions => "/audio/transcriptions",
             Self::AudioTranslations => "/audio/translations",
-        }
+            Self::GenerateContent | Self::StreamGenerateContent | Self::GeminiCountTokens => {
+                return Cow::Owned(gemini::upstream_path(self, upstream_model));
+            }
+        })
     }
 }
 
@@ -177,16 +211,34 @@ mod tests {
             ("/v1/audio/speech", Operation::AudioSpeech),
             ("/v1/audio/transcriptions", Operation::AudioTranscriptions),
             ("/audio/translations", Operation::AudioTranslations),
+            ("/v1beta/models/m:generateContent", Operation::GenerateContent),
+            ("/v1/models/a/b:streamGenerateContent", Operation::StreamGenerateContent),
+            ("/models/m:countTokens", Operation::GeminiCountTokens),
         ] {
             assert_eq!(Operation::from_path(path), Some(operation), "{path}");
         }
     }
 
     #[test]
+    fn only_googles_paths_name_the_model() {
+        assert_eq!(Operation::model_in_path("/v1beta/models/a/b:countTokens"), Some("a/b"));
+        assert_eq!(Operation::model_in_path("/v1beta/models/a:embedContent"), None);
+        assert_eq!(Operation::model_in_path("/v1/messages"), None);
+    }
+
+    #[test]
     fn a_path_that_only_begins_like_a_known_one_is_unknown() {
-        for path in
-            ["/v1/messages/count", "/v1/responses/resp_1", "/v1", "/v2/messages", "/v1/v1/messages", ""]
-        {
+        for path in [
+            "/v1/messages/count",
+            "/v1/responses/resp_1",
+            "/v1",
+            "/v2/messages",
+            "/v1/v1/messages",
+            "",
+            "/v1beta/models/m",
+            "/v1beta/models/m:embedContent",
+            "/v1beta/models/:generateContent",
+        ] {
             assert_eq!(Operation::from_path(path), None, "{path}");
         }
     }

@@ -6,7 +6,7 @@ use domain::Price;
 
 use crate::answer_stream::Progress;
 use crate::formats::anthropic::RunningUsage;
-use crate::formats::{anthropic, openai, responses};
+use crate::formats::{anthropic, gemini, openai, responses};
 use crate::sse::{Block, Blocks, next_line};
 use crate::{StreamFault, WireFormat};
 
@@ -24,13 +24,15 @@ pub(crate) struct PassThrough {
     include_usage: bool,
     price: Option<Price>,
     running: RunningUsage,
+    gemini_running: gemini::RunningUsage,
     joined: Vec<u8>,
 }
 
 impl PassThrough {
     pub(crate) fn new(format: WireFormat, include_usage: bool, price: Option<Price>) -> Self {
         let joined = Vec::new();
-        Self { format, include_usage, price, running: RunningUsage::default(), joined }
+        let (running, gemini_running) = (RunningUsage::default(), gemini::RunningUsage::default());
+        Self { format, include_usage, price, running, gemini_running, joined }
     }
 
     /// Takes whole events. The bytes before a fault are good and come out with it.
@@ -75,6 +77,8 @@ impl PassThrough {
             WireFormat::Responses => b"",
             // No client speaks them.
             WireFormat::Bedrock | WireFormat::Cohere => b"",
+            // The end of the body is the end.
+            WireFormat::Gemini => b"",
         }
     }
 
@@ -93,6 +97,7 @@ impl PassThrough {
             WireFormat::Anthropic => self.judge_anthropic(block, progress),
             WireFormat::Responses => judge_responses(events, block, progress),
             WireFormat::Bedrock | WireFormat::Cohere => Ok(Verdict::Keep),
+            WireFormat::Gemini => self.judge_gemini(block, progress),
         }
     }
 
@@ -143,6 +148,18 @@ impl PassThrough {
         if let Some(fields) = probe.usage {
             self.running.take(fields);
             progress.usage = self.running.usage();
+        }
+        Ok(Verdict::Keep)
+    }
+
+    fn judge_gemini(&mut self, block: &Block<'_>, progress: &mut Progress) -> Result<Verdict, StreamFault> {
+        let Some(data) = block.data else { return Ok(Verdict::Keep) };
+        let probe = gemini::probe_event(utf8(data)?)?;
+        progress.content |= probe.content;
+        progress.finished |= probe.finished;
+        if let Some(fields) = probe.usage {
+            self.gemini_running.take(fields);
+            progress.usage = self.gemini_running.usage();
         }
         Ok(Verdict::Keep)
     }

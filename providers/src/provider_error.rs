@@ -1,6 +1,8 @@
 //! Reads the reason out of a provider's error, whatever its shape. What it returns may be shown to a
 //! client: credentials are removed and the length is bounded.
 
+use std::time::Duration;
+
 use serde_json::Value;
 
 use crate::WireFormat;
@@ -21,6 +23,8 @@ pub struct ProviderError {
     pub param: Option<String>,
     /// The prompt is longer than the model's window.
     pub context_length: bool,
+    /// When to ask again, where the body says so and no header does (Google's `RetryInfo`).
+    pub retry_after: Option<Duration>,
 }
 
 /// Phrases of OpenAI, Azure, Anthropic, Bedrock, Google, Mistral, Cohere, vLLM, llama.cpp and Ollama.
@@ -111,7 +115,14 @@ fn read_object(value: &Value) -> ProviderError {
         code: text(inner, "code").or_else(|| text(value, "code")),
         param: text(inner, "param"),
         context_length: false,
+        retry_after: inner.get("details").and_then(retry_delay),
     }
+}
+
+/// `retryDelay` of Google's `RetryInfo`: seconds with a fraction, such as `34.4s`.
+fn retry_delay(details: &Value) -> Option<Duration> {
+    let delay = details.as_array()?.iter().find_map(|detail| detail.get("retryDelay")?.as_str())?;
+    Duration::try_from_secs_f64(delay.strip_suffix('s')?.parse().ok()?).ok()
 }
 
 /// OpenRouter says only "Provider returned error" and keeps the reason in `metadata.raw`.
@@ -210,6 +221,18 @@ mod tests {
             read(404, r#"[{"error":{"message":"m","status":"NOT_FOUND"}}]"#).kind.as_deref(),
             Some("NOT_FOUND")
         );
+    }
+
+    #[test]
+    fn googles_delay_is_read_from_the_body() {
+        let delay = |delay: &str| {
+            let details = format!(r#"[{{"reason":"x"}},{{"@type":"RetryInfo","retryDelay":"{delay}"}}]"#);
+            read(429, &format!(r#"{{"error":{{"message":"m","details":{details}}}}}"#)).retry_after
+        };
+        assert_eq!(delay("34.4s"), Some(Duration::from_millis(34_400)));
+        for wrong in ["", "s", "-1s", "1e99s", "NaNs", "34"] {
+            assert_eq!(delay(wrong), None, "{wrong}");
+        }
     }
 
     #[test]

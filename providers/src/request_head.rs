@@ -7,7 +7,7 @@ use std::ops::Range;
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
-use crate::formats::offset_in;
+use crate::formats::{gemini, offset_in};
 use crate::multipart::find_model;
 use crate::{Operation, WireFormat};
 
@@ -16,8 +16,9 @@ use crate::{Operation, WireFormat};
 pub struct RequestHead {
     /// The model the client asks for, unescaped.
     pub model: String,
-    /// Where the model's JSON string literal, quotes included, lies in the body; in a form, its value.
-    pub model_span: Range<usize>,
+    /// Where the model's JSON string literal, quotes included, lies in the body, in a form its value; None when only the path
+    /// names the model.
+    pub model_span: Option<Range<usize>>,
     /// The client wants an event stream.
     pub stream: bool,
     /// The client asked for a usage chunk (`stream_options.include_usage`; OpenAI's formats only).
@@ -70,18 +71,19 @@ pub(crate) fn even_null<'de, D: Deserializer<'de>>(
     <&RawValue>::deserialize(deserializer).map(Some)
 }
 
-/// Reads the head of a request body.
+/// Reads the head of a request. `target` is the path with its query, which Google's operations need;
+/// for the others it may be empty.
 ///
 /// # Errors
 /// When the body is not UTF-8, not JSON (the message names line and column), not an object, has no
 /// usable `model`, names a touched field twice, or gives one of them the wrong type.
-pub fn read_request_head(operation: Operation, body: &[u8]) -> Result<RequestHead, BadRequest> {
+pub fn read_request_head(operation: Operation, target: &str, body: &[u8]) -> Result<RequestHead, BadRequest> {
     if operation.is_form() {
         let (model, model_span) = find_model(body)?;
         let (stream, include_usage, max_tokens, choices) = (false, false, None, 1);
         return Ok(RequestHead {
             model,
-            model_span,
+            model_span: Some(model_span),
             stream,
             include_usage,
             stream_options_span: None,
@@ -102,6 +104,9 @@ pub fn read_request_head(operation: Operation, body: &[u8]) -> Result<RequestHea
             let syntax = syntax_error(text);
             return Err(refuse(format!("The request body is not valid JSON: {syntax}."), None));
         }
+    }
+    if operation.wire_format() == WireFormat::Gemini {
+        return gemini::read_head(operation, target, text);
     }
     let fields: Fields<'_> = serde_json::from_str(text).map_err(|error| unreadable(&error))?;
     let (model, model_span) = read_model(text, fields.model)?;
@@ -130,6 +135,7 @@ pub fn read_request_head(operation: Operation, body: &[u8]) -> Result<RequestHea
         _ => 1,
     };
     let stream_options_span = fields.stream_options.map(|raw| span_in(text, raw));
+    let model_span = Some(model_span);
     Ok(RequestHead { model, model_span, stream, include_usage, stream_options_span, max_tokens, choices })
 }
 
@@ -177,7 +183,7 @@ mod tests {
     use super::*;
 
     fn chat(body: &str) -> Result<RequestHead, BadRequest> {
-        read_request_head(Operation::ChatCompletions, body.as_bytes())
+        read_request_head(Operation::ChatCompletions, "", body.as_bytes())
     }
 
     fn fault(body: &str) -> (String, Option<String>) {
@@ -191,7 +197,7 @@ mod tests {
                     \"stream\":true,\"stream_options\":{\"include_usage\":true,\"x\":1},\"max_tokens\":7,\"n\":2}";
         let head = chat(body).unwrap();
         assert_eq!(head.model, "gpt-4o");
-        assert_eq!(&body[head.model_span.clone()], "\"gpt\\u002d4o\"");
+        assert_eq!(&body[head.model_span.clone().unwrap()], "\"gpt\\u002d4o\"");
         assert!(head.stream && head.include_usage);
         assert_eq!((head.max_tokens, head.choices), (Some(7), 2));
     }
@@ -254,7 +260,7 @@ mod tests {
     #[test]
     fn bytes_that_are_not_utf8_are_refused_even_in_skipped_fields() {
         let body = b"{\"model\":\"m\",\"x\":\"\xff\"}";
-        let error = read_request_head(Operation::ChatCompletions, body).unwrap_err();
+        let error = read_request_head(Operation::ChatCompletions, "", body).unwrap_err();
         assert_eq!(error.message, "The request body is not valid UTF-8: byte 18 is wrong.");
     }
 

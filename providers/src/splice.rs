@@ -24,16 +24,21 @@ pub fn splice_model(body: &Bytes, span: &Range<usize>, upstream_model: &str) -> 
 }
 
 /// The body with another model, in which the usage chunk is asked for too. The head is the body's own.
-pub(crate) fn splice_model_and_usage(body: &Bytes, head: &RequestHead, upstream_model: &str) -> Bytes {
+pub(crate) fn splice_model_and_usage(
+    body: &Bytes,
+    model_span: &Range<usize>,
+    head: &RequestHead,
+    upstream_model: &str,
+) -> Bytes {
     let Some((span, asking)) = asking_for_usage(body, head) else {
-        return splice_model(body, &head.model_span, upstream_model);
+        return splice_model(body, model_span, upstream_model);
     };
     // What stands first must not be moved before it is replaced.
-    if span.start < head.model_span.start {
-        let body = splice_model(body, &head.model_span, upstream_model);
+    if span.start < model_span.start {
+        let body = splice_model(body, model_span, upstream_model);
         splice(&body, &span, asking.as_bytes())
     } else {
-        splice_model(&splice(body, &span, asking.as_bytes()), &head.model_span, upstream_model)
+        splice_model(&splice(body, &span, asking.as_bytes()), model_span, upstream_model)
     }
 }
 
@@ -82,8 +87,8 @@ mod tests {
     use crate::{Operation, read_request_head};
 
     fn spliced(body: &str, model: &str) -> Bytes {
-        let head = read_request_head(Operation::ChatCompletions, body.as_bytes()).unwrap();
-        splice_model(&Bytes::copy_from_slice(body.as_bytes()), &head.model_span, model)
+        let head = read_request_head(Operation::ChatCompletions, "", body.as_bytes()).unwrap();
+        splice_model(&Bytes::copy_from_slice(body.as_bytes()), &head.model_span.unwrap(), model)
     }
 
     #[test]
@@ -136,12 +141,12 @@ mod tests {
                 r#"{"model":"up","stream_options":{"include_usage":true}}"#,
             ),
         ] {
-            let head = read_request_head(Operation::ChatCompletions, body.as_bytes()).unwrap();
+            let head = read_request_head(Operation::ChatCompletions, "", body.as_bytes()).unwrap();
             let body = Bytes::copy_from_slice(body.as_bytes());
-            let sent = splice_model_and_usage(&body, &head, "up");
+            let sent = splice_model_and_usage(&body, head.model_span.as_ref().unwrap(), &head, "up");
             assert_eq!(sent, expected);
-            assert!(read_request_head(Operation::ChatCompletions, &sent).unwrap().include_usage);
-            assert_eq!(splice_model_and_usage(&body, &head, "up"), sent);
+            assert!(read_request_head(Operation::ChatCompletions, "", &sent).unwrap().include_usage);
+            assert_eq!(splice_model_and_usage(&body, head.model_span.as_ref().unwrap(), &head, "up"), sent);
         }
     }
 }

@@ -7,6 +7,7 @@ use domain::Usage;
 
 use crate::answer_context::AnswerContext;
 use crate::fields::unsupported;
+use crate::formats::gemini;
 use crate::splice::{splice, splice_model_and_usage};
 use crate::{MalformedAnswer, Operation, ProviderSpec, RequestHead, WireFormat, formats, splice_model};
 
@@ -34,9 +35,14 @@ pub struct Untranslatable {
 /// Whether a deployment of this provider can serve the operation, by itself or by translation.
 pub fn supports(operation: Operation, spec: &ProviderSpec) -> bool {
     match operation {
-        Operation::ChatCompletions | Operation::Messages | Operation::Responses => true,
+        Operation::ChatCompletions
+        | Operation::Messages
+        | Operation::Responses
+        | Operation::GenerateContent
+        | Operation::StreamGenerateContent => true,
         // Others count by themselves only in their answers; the gateway counts for them.
         Operation::CountTokens => spec.format == WireFormat::Anthropic,
+        Operation::GeminiCountTokens => spec.format == WireFormat::Gemini,
         Operation::Completions => spec.format == WireFormat::OpenAi && spec.quirks.completions,
         Operation::Embeddings => {
             matches!(spec.format, WireFormat::OpenAi | WireFormat::Cohere) && spec.quirks.embeddings
@@ -80,18 +86,13 @@ pub fn encode_request(
     }
     let client = operation.wire_format();
     if client == spec.format_for(operation) || operation.is_raw() || operation == Operation::Embeddings {
-        let body = if operation.is_form() {
-            splice(body, &head.model_span, upstream_model.as_bytes())
-        } else if streams_without_usage(operation, head) && spec.quirks.stream_options {
-            // Without its usage an answer could not be counted; the chunk is taken out of the answer again.
-            splice_model_and_usage(body, head, upstream_model)
-        } else {
-            splice_model(body, &head.model_span, upstream_model)
-        };
-        let (path, context) = (same_path(operation, spec.format), AnswerContext::default());
+        let body = same_body(operation, head, body, spec, upstream_model);
+        let (path, context) = (same_path(operation, spec.format, upstream_model), AnswerContext::default());
         return Ok(UpstreamRequest { path, body, context });
     }
-    let (request, context) = formats::decode_request(client, body)?;
+    let (mut request, context) = formats::decode_request(client, body)?;
+    // Gemini's clients say it in the path.
+    request.stream = head.stream;
     if let Some(field) = request.particular.first().filter(|_| !drop_params) {
         return Err(unsupported(field));
     }
@@ -121,13 +122,36 @@ impl Untranslatable {
     }
 }
 
+/// The client's own body for a provider of its format, but for the model and what the gateway must add.
+fn same_body(
+    operation: Operation,
+    head: &RequestHead,
+    body: &Bytes,
+    spec: &ProviderSpec,
+    upstream_model: &str,
+) -> Bytes {
+    let is_gemini = operation.wire_format() == WireFormat::Gemini;
+    let body = match &head.model_span {
+        None => body.clone(),
+        Some(span) if operation.is_form() => splice(body, span, upstream_model.as_bytes()),
+        // Google's format writes the model as the name of a resource.
+        Some(span) if is_gemini => splice_model(body, span, &format!("models/{upstream_model}")),
+        // Without its usage an answer could not be counted; the chunk is taken out of the answer again.
+        Some(span) if streams_without_usage(operation, head) && spec.quirks.stream_options => {
+            splice_model_and_usage(body, span, head, upstream_model)
+        }
+        Some(span) => splice_model(body, span, upstream_model),
+    };
+    if is_gemini { gemini::without_foreign(&body) } else { body }
+}
+
 /// Where a body goes that is not translated.
-fn same_path(operation: Operation, provider: WireFormat) -> Cow<'static, str> {
-    let path = operation.upstream_path();
+fn same_path(operation: Operation, provider: WireFormat, upstream_model: &str) -> Cow<'static, str> {
+    let path = operation.upstream_path(upstream_model);
     match (provider, operation) {
         (WireFormat::Cohere, Operation::Embeddings) => Cow::Borrowed("/compatibility/v1/embeddings"),
         (WireFormat::Cohere, _) => Cow::Owned(format!("/v2{path}")),
-        _ => Cow::Borrowed(path),
+        _ => path,
     }
 }
 
@@ -150,7 +174,7 @@ mod tests {
     fn sent(kind: &str, operation: Operation, body: &'static str) -> Bytes {
         let spec = catalogue().provider(kind).unwrap();
         let body = Bytes::from_static(body.as_bytes());
-        let head = read_request_head(operation, &body).unwrap();
+        let head = read_request_head(operation, "", &body).unwrap();
         let sent = encode_request(operation, &head, &body, spec, "m", false).unwrap().body;
         // Three identical requests are identical upstream.
         for _ in 0..2 {

@@ -2,8 +2,8 @@
 //!
 //! `requests/*.json` hold a client's body and what the provider gets, or the field that is refused;
 //! `answers/*.json` a provider's body and what the client gets; `streams/NAME.upstream.sse` and
-//! `NAME.client.sse` the same for streams, where NAME begins with the client's format and goes on with the
-//! provider's, if that is not the other of chat and messages. `created` and `created_at` are the clock's
+//! `NAME.client.sse` the same for streams, where NAME begins with the client's format and names the provider's
+//! behind `from-`, if that is not the other of chat and messages. `created` and `created_at` are the clock's
 //! and are compared as 0.
 
 #![allow(
@@ -42,7 +42,7 @@ fn json(path: &Path) -> Value {
 }
 
 fn operation(case: &Value) -> Operation {
-    Operation::from_path(case["operation"].as_str().unwrap()).unwrap()
+    Operation::from_path(case["operation"].as_str().unwrap().split('?').next().unwrap()).unwrap()
 }
 
 fn format(name: &str) -> WireFormat {
@@ -51,6 +51,7 @@ fn format(name: &str) -> WireFormat {
         "responses" => WireFormat::Responses,
         "bedrock" => WireFormat::Bedrock,
         "cohere" => WireFormat::Cohere,
+        "gemini" => WireFormat::Gemini,
         _ => WireFormat::OpenAi,
     }
 }
@@ -61,7 +62,7 @@ fn requests_become_what_the_golden_files_say() {
         let case = json(&path);
         let body = Bytes::from(case["client"].to_string());
         let operation = operation(&case);
-        let head = read_request_head(operation, &body).unwrap();
+        let head = read_request_head(operation, case["operation"].as_str().unwrap(), &body).unwrap();
         let spec = catalogue().provider(case["provider"].as_str().unwrap()).unwrap();
         let drop_params = case["drop_params"] == true;
         let result =
@@ -71,8 +72,10 @@ fn requests_become_what_the_golden_files_say() {
             assert_eq!(error.param.as_deref().unwrap_or(""), field, "{name}: {error}");
             assert!(error.message.contains(field), "{name}: {error}");
         } else {
-            let sent: Value = serde_json::from_slice(&result.expect(&name).body).unwrap();
+            let request = result.expect(&name);
+            let sent: Value = serde_json::from_slice(&request.body).unwrap();
             assert_eq!(sent, case["upstream"], "{name}\n{sent:#}");
+            assert_eq!(case["path"].as_str().unwrap_or(&request.path), request.path, "{name}");
         }
     }
 }
@@ -95,7 +98,7 @@ fn a_translated_request_goes_to_the_path_of_the_providers_format() {
     ] {
         let body =
             Bytes::from_static(br#"{"model":"m","max_tokens":1,"messages":[{"role":"user","content":"x"}]}"#);
-        let head = read_request_head(operation, &body).unwrap();
+        let head = read_request_head(operation, "", &body).unwrap();
         let spec = catalogue().provider(kind).unwrap();
         assert_eq!(encode_request(operation, &head, &body, spec, "m", false).unwrap().path, path);
     }
@@ -124,13 +127,14 @@ fn answers_become_what_the_golden_files_say() {
 fn streams_become_what_the_golden_files_say() {
     let price = Price { input: 1_000_000, output: 5_000_000, ..Price::default() };
     for (name, path) in cases("streams", ".upstream.sse") {
-        let (client, rest) = name.split_once('-').unwrap();
+        let client = name.split(['-', '.']).next().unwrap();
         let (operation, other) = match client {
             "chat" => (Operation::ChatCompletions, "anthropic"),
             "messages" => (Operation::Messages, "openai"),
+            "gemini" => (Operation::StreamGenerateContent, "openai"),
             _ => (Operation::Responses, "openai"),
         };
-        let named = rest.strip_prefix("from-").and_then(|rest| rest.split(['-', '.']).next());
+        let named = name.split_once("from-").and_then(|(_, rest)| rest.split(['-', '.']).next());
         let provider = format(named.unwrap_or(other));
         let mut stream = AnswerStream::new(operation, provider, true, Some(price));
         let mut out = stream.feed(Bytes::from(fs::read(&path).unwrap())).expect(&name).unwrap().to_vec();

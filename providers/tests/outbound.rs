@@ -111,7 +111,7 @@ fn arguments_of_no_open_call_and_malformed_output_are_faults() {
 
 fn sent(operation: Operation, kind: &str, model: &str, body: &'static str) -> (String, Bytes) {
     let body = Bytes::from_static(body.as_bytes());
-    let head = read_request_head(operation, &body).unwrap();
+    let head = read_request_head(operation, "", &body).unwrap();
     let spec = catalogue().provider(kind).unwrap();
     let request = encode_request(operation, &head, &body, spec, model, false).unwrap();
     (request.path.into_owned(), request.body)
@@ -181,5 +181,5 @@ fn what_a_provider_does_not_have_is_refused_before_it_is_called() {
 #[test]
 fn a_raw_answer_is_never_read_as_a_stream() {
     let body = br#"{"model":"m","stream":true}"#;
-    assert!(!read_request_head(Operation::ImagesGenerations, body).unwrap().stream);
+    assert!(!read_request_head(Operation::ImagesGenerations, "", body).unwrap().stream);
 }

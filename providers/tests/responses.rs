@@ -24,7 +24,7 @@ const REQUEST: &str = r#"{"model":"m","input":"x","instructions":"Be brief.","ma
 
 fn context() -> AnswerContext {
     let body = Bytes::from_static(REQUEST.as_bytes());
-    let head = read_request_head(Operation::Responses, &body).unwrap();
+    let head = read_request_head(Operation::Responses, "", &body).unwrap();
     assert_eq!(head.max_tokens, Some(9));
     let spec = catalogue().provider("groq").unwrap();
     encode_request(Operation::Responses, &head, &body, spec, "llama", false).unwrap().context
@@ -60,7 +60,7 @@ fn events(text: &str) -> Vec<Value> {
 fn a_provider_that_has_the_path_gets_the_request_as_it_is_but_for_the_model() {
     let text = r#"{ "model": "m","previous_response_id":"resp_1", "tools":[{"type":"web_search"}],"x":9007199254740993}"#;
     let body = Bytes::from_static(text.as_bytes());
-    let head = read_request_head(Operation::Responses, &body).unwrap();
+    let head = read_request_head(Operation::Responses, "", &body).unwrap();
     for kind in ["openai", "azure-openai", "openai-responses", "azure-responses"] {
         let spec = catalogue().provider(kind).unwrap();
         assert_eq!(spec.format_for(Operation::Responses), WireFormat::Responses, "{kind}");
@@ -142,7 +142,7 @@ fn a_foreign_signature_is_kept_for_its_maker() {
     assert_eq!(answer["output"][0]["encrypted_content"], "sbx.anthropic.c2ln");
     let again = json!({ "model": "m", "max_output_tokens": 1, "input": answer["output"] });
     let body = Bytes::from(again.to_string());
-    let head = read_request_head(Operation::Responses, &body).unwrap();
+    let head = read_request_head(Operation::Responses, "", &body).unwrap();
     let spec = catalogue().provider("anthropic").unwrap();
     let sent = encode_request(Operation::Responses, &head, &body, spec, "c", false).unwrap();
     let sent: Value = serde_json::from_slice(&sent.body).unwrap();

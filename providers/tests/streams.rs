@@ -264,12 +264,18 @@ fn sample() -> impl Strategy<Value = (String, Operation, WireFormat)> {
         "\u{feff}: hello é\n\nid: 1\ndata: {{\"choices\":[],\ndata:\"x\":\"你好\"}}\n\n{}",
         events(&[TEXT, FINISH, USAGE, DONE])
     );
+    let gemini = include_str!("golden/streams/chat-from-gemini.upstream.sse");
     let odd_ends = [odd.clone(), odd.replace('\n', "\r\n"), odd.replace('\n', "\r")];
     let mut samples = vec![
         (anthropic.to_owned(), Operation::ChatCompletions, WireFormat::Anthropic),
         (anthropic.replace('\n', "\r\n"), Operation::Messages, WireFormat::Anthropic),
         (openai.to_owned(), Operation::Messages, WireFormat::OpenAi),
         (openai.to_owned(), Operation::ChatCompletions, WireFormat::OpenAi),
+        (gemini.to_owned(), Operation::ChatCompletions, WireFormat::Gemini),
+        (gemini.replace('\n', "\r\n"), Operation::Messages, WireFormat::Gemini),
+        (gemini.to_owned(), Operation::StreamGenerateContent, WireFormat::Gemini),
+        (openai.to_owned(), Operation::StreamGenerateContent, WireFormat::OpenAi),
+        (anthropic.to_owned(), Operation::StreamGenerateContent, WireFormat::Anthropic),
     ];
     let responses = include_str!("golden/streams/chat-from-responses.upstream.sse");
     samples.extend([

@@ -32,13 +32,16 @@ pub async fn run(
     }
     record.operation = Some(operation);
     let query = downstream.query().map(str::to_owned);
+    let target = query.as_ref().map_or_else(|| path.to_owned(), |query| format!("{path}?{query}"));
     let headers = headers(downstream, operation, record)?;
     let waiting = std::time::Instant::now();
     let body = downstream.read_body(snapshot.limits.body.0, snapshot.limits.body_time.0).await;
     record.waited += waiting.elapsed();
     let body = body?;
-    let head = providers::read_request_head(operation, &body).map_err(GatewayError::BadRequest)?;
+    let head = providers::read_request_head(operation, &target, &body).map_err(GatewayError::BadRequest)?;
     record.stream = head.stream;
+    // Google's clients may send their key in the query, and the format itself asks for the event stream.
+    let query = query.filter(|_| operation.wire_format() != WireFormat::Gemini);
     Ok(Request { operation, head, body, query, headers })
 }
 

@@ -299,6 +299,7 @@ impl Attempt<'_> {
             self.call.connector.release_http_session(session, &*peer, Some(IDLE_CONNECTION)).await;
         }
         let error = providers::read_provider_error(self.format(), status, &body);
+        let pause = pause.or(error.retry_after);
         let failure = classify(status, &error, pause);
         let retry_after_ms = pause.map(|pause| u64::try_from(pause.as_millis()).unwrap_or(u64::MAX));
         let reply = ProviderReply { status, body, error, retry_after_ms };

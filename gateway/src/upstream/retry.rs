@@ -91,7 +91,7 @@ mod tests {
     use super::*;
 
     fn error(context_length: bool) -> ProviderError {
-        ProviderError { message: "why".into(), kind: None, code: None, param: None, context_length }
+        ProviderError { message: "why".into(), context_length, ..ProviderError::default() }
     }
 
     #[test]

@@ -15,7 +15,7 @@ fuzz_target!(|data: &[u8]| {
     let operation = OPERATIONS[usize::from(*choice) % OPERATIONS.len()];
     let drop_params = *choice >= 128;
     let body = Bytes::copy_from_slice(body);
-    let Ok(head) = read_request_head(operation, &body) else { return };
+    let Ok(head) = read_request_head(operation, "", &body) else { return };
     for kind in KINDS {
         let spec = catalogue().provider(kind).expect("a kind of the catalogue");
         let _ = encode_request(operation, &head, &body, spec, "m", drop_params);

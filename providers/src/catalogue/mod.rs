@@ -175,7 +175,7 @@ fn undated(model: &str) -> Option<&str> {
 mod tests {
     use super::*;
 
-    const REQUIRED: [&str; 25] = [
+    const REQUIRED: [&str; 27] = [
         "anthropic",
         "openai",
         "openai-responses",
@@ -201,6 +201,8 @@ mod tests {
         "portkey",
         "optillm",
         "gemini",
+        "gemini-openai",
+        "vertex",
     ];
 
     #[test]
@@ -287,6 +289,19 @@ mod tests {
         assert_eq!((spec.auth.name.as_str(), spec.auth.prefix.as_str()), ("x-api-key", ""));
         assert_eq!(spec.headers, [("anthropic-version".to_owned(), "2023-06-01".to_owned())]);
         assert_eq!(spec.base_url.as_deref(), Some("https://api.anthropic.com"));
+    }
+
+    #[test]
+    fn gemini_and_vertex_speak_googles_format_with_their_own_credentials() {
+        let gemini = catalogue().provider("gemini").unwrap();
+        assert_eq!((gemini.format, gemini.auth.name.as_str()), (WireFormat::Gemini, "x-goog-api-key"));
+        let vertex = catalogue().provider("vertex").unwrap();
+        assert_eq!((vertex.format, vertex.auth.prefix.as_str()), (WireFormat::Gemini, "Bearer "));
+        assert_eq!(vertex.base_url, None);
+        assert_eq!(catalogue().provider("gemini-openai").unwrap().format, WireFormat::OpenAi);
+        for kind in ["gemini", "gemini-openai", "vertex"] {
+            assert!(catalogue().model(kind, "gemini-2.5-flash").is_some(), "{kind}");
+        }
     }
 
     #[test]

@@ -59,6 +59,7 @@ enum Format {
     Responses,
     Bedrock,
     Cohere,
+    Gemini,
 }
 
 #[derive(Clone, Copy, Default, Deserialize)]
@@ -119,6 +120,7 @@ fn provider(kind: String, entry: ProviderEntry) -> ProviderSpec {
             Format::Responses => WireFormat::Responses,
             Format::Bedrock => WireFormat::Bedrock,
             Format::Cohere => WireFormat::Cohere,
+            Format::Gemini => WireFormat::Gemini,
         },
         base_url: entry.base_url,
         auth: AuthHeader { name: entry.auth_header, prefix: entry.auth_prefix, sigv4: entry.sigv4 },

@@ -26,6 +26,9 @@ pub fn count_tokens(operation: Operation, model: &str, body: &[u8]) -> u64 {
     match operation {
         Operation::ChatCompletions | Operation::Messages | Operation::CountTokens => count.chat(&body),
         Operation::Responses => count.responses(&body),
+        Operation::GenerateContent | Operation::StreamGenerateContent | Operation::GeminiCountTokens => {
+            count.gemini(&body);
+        }
         Operation::Completions => count.strings(body.get("prompt").unwrap_or(&Value::Null)),
         Operation::Embeddings | Operation::Moderations | Operation::AudioSpeech => {
             count.strings(body.get("input").unwrap_or(&Value::Null));
@@ -86,6 +89,15 @@ impl Count {
         let thinking = body.get("thinking").and_then(|thinking| thinking.get("type"));
         if thinking.is_some_and(|kind| kind == "enabled") {
             self.extra += self.family.thinking;
+        }
+    }
+
+    /// Texts, calls and results wherever they stand; `generateContentRequest` holds a whole request to count.
+    fn gemini(&mut self, body: &Map<String, Value>) {
+        let whole = body.get("generateContentRequest").and_then(Value::as_object).unwrap_or(body);
+        self.extra += self.family.prompt;
+        for field in ["systemInstruction", "contents", "tools"] {
+            self.strings(whole.get(field).unwrap_or(&Value::Null));
         }
     }
 

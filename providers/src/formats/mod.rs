@@ -5,6 +5,7 @@ pub(crate) mod anthropic;
 mod bedrock;
 mod cache_control;
 mod cohere;
+pub(crate) mod gemini;
 pub(crate) mod openai;
 mod raw;
 pub(crate) mod responses;
@@ -21,7 +22,7 @@ use domain::Price;
 
 use crate::answer_context::AnswerContext;
 use crate::canonical::{ChatAnswer, ChatRequest, StreamEvent};
-use crate::{ProviderSpec, StreamFault, Untranslatable, WireFormat, catalogue};
+use crate::{Operation, ProviderSpec, StreamFault, Untranslatable, WireFormat, catalogue};
 
 pub(crate) fn decode_request(
     client: WireFormat,
@@ -31,6 +32,7 @@ pub(crate) fn decode_request(
         WireFormat::OpenAi => openai::decode_request(body).map(plain),
         WireFormat::Anthropic => anthropic::decode_request(body).map(plain),
         WireFormat::Responses => responses::decode_request(body),
+        WireFormat::Gemini => gemini::decode_request(body).map(plain),
         WireFormat::Bedrock | WireFormat::Cohere => Err(spoken_to_providers(client)),
     }
 }
@@ -48,6 +50,11 @@ pub(crate) fn path(provider: WireFormat, upstream_model: &str, stream: bool) -> 
         WireFormat::Responses => Cow::Borrowed("/responses"),
         WireFormat::Bedrock => Cow::Owned(bedrock::path(upstream_model, stream)),
         WireFormat::Cohere => Cow::Borrowed("/v2/chat"),
+        WireFormat::Gemini => {
+            let operation =
+                if stream { Operation::StreamGenerateContent } else { Operation::GenerateContent };
+            operation.upstream_path(upstream_model)
+        }
     }
 }
 
@@ -72,6 +79,7 @@ pub(crate) fn encode_request(
         WireFormat::Responses => responses::encode_request(request, upstream_model, drop_params),
         WireFormat::Bedrock => bedrock::encode_request(request, upstream_model, max_output(), drop_params),
         WireFormat::Cohere => cohere::encode_request(request, upstream_model, drop_params),
+        WireFormat::Gemini => gemini::encode_request(request, upstream_model, drop_params),
     }
 }
 
@@ -82,6 +90,7 @@ pub(crate) fn decode_answer(provider: WireFormat, body: &str) -> Result<ChatAnsw
         WireFormat::Responses => responses::decode_answer(body),
         WireFormat::Bedrock => bedrock::decode_answer(body),
         WireFormat::Cohere => cohere::decode_answer(body),
+        WireFormat::Gemini => gemini::decode_answer(body),
     }
 }
 
@@ -94,6 +103,7 @@ pub(crate) fn encode_answer(
         WireFormat::OpenAi => Ok(openai::encode_answer(answer)),
         WireFormat::Anthropic => anthropic::encode_answer(answer),
         WireFormat::Responses => responses::encode_answer(answer, context),
+        WireFormat::Gemini => gemini::encode_answer(answer),
         WireFormat::Bedrock | WireFormat::Cohere => Err(spoken_to_providers(client).message),
     }
 }
@@ -106,6 +116,7 @@ pub(crate) enum StreamDecoder {
     Responses(responses::StreamDecoder),
     Bedrock(bedrock::StreamDecoder),
     Cohere(cohere::StreamDecoder),
+    Gemini(gemini::StreamDecoder),
 }
 
 impl StreamDecoder {
@@ -116,6 +127,7 @@ impl StreamDecoder {
             WireFormat::Responses => Self::Responses(responses::StreamDecoder::default()),
             WireFormat::Bedrock => Self::Bedrock(bedrock::StreamDecoder::default()),
             WireFormat::Cohere => Self::Cohere(cohere::StreamDecoder::default()),
+            WireFormat::Gemini => Self::Gemini(gemini::StreamDecoder::default()),
         }
     }
 
@@ -126,6 +138,7 @@ impl StreamDecoder {
             Self::Responses(decoder) => decoder.decode(data, out),
             Self::Bedrock(decoder) => decoder.decode(data, out),
             Self::Cohere(decoder) => decoder.decode(data, out),
+            Self::Gemini(decoder) => decoder.decode(data, out),
         }
     }
 }
@@ -136,6 +149,7 @@ pub(crate) enum StreamEncoder {
     OpenAi(openai::StreamEncoder),
     Anthropic(anthropic::StreamEncoder),
     Responses(Box<responses::StreamEncoder>),
+    Gemini(gemini::StreamEncoder),
 }
 
 impl StreamEncoder {
@@ -143,6 +157,7 @@ impl StreamEncoder {
         match client {
             WireFormat::Anthropic => Self::Anthropic(anthropic::StreamEncoder::default()),
             WireFormat::Responses => Self::Responses(Box::default()),
+            WireFormat::Gemini => Self::Gemini(gemini::StreamEncoder::default()),
             // No client speaks the last two.
             WireFormat::OpenAi | WireFormat::Bedrock | WireFormat::Cohere => {
                 Self::OpenAi(openai::StreamEncoder::new(include_usage, price))
@@ -154,7 +169,7 @@ impl StreamEncoder {
     pub(crate) fn set_context(&mut self, context: &AnswerContext) {
         match self {
             Self::Responses(encoder) => encoder.set_context(context),
-            Self::OpenAi(_) | Self::Anthropic(_) => {}
+            Self::OpenAi(_) | Self::Anthropic(_) | Self::Gemini(_) => {}
         }
     }
 
@@ -162,7 +177,7 @@ impl StreamEncoder {
     pub(crate) fn is_too_long(&self) -> bool {
         match self {
             Self::Responses(encoder) => encoder.is_too_long(),
-            Self::OpenAi(_) | Self::Anthropic(_) => false,
+            Self::OpenAi(_) | Self::Anthropic(_) | Self::Gemini(_) => false,
         }
     }
 
@@ -171,6 +186,7 @@ impl StreamEncoder {
             Self::OpenAi(encoder) => encoder.encode(event, out),
             Self::Anthropic(encoder) => encoder.encode(event, out),
             Self::Responses(encoder) => encoder.encode(event, out),
+            Self::Gemini(encoder) => encoder.encode(event, out),
         }
     }
 }

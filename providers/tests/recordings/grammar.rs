@@ -10,6 +10,7 @@ pub(crate) fn check(client: WireFormat, stream: &str) -> Result<(), String> {
     let events: Vec<&str> = stream.lines().filter_map(|line| line.strip_prefix("data: ")).collect();
     match client {
         WireFormat::Anthropic => check_messages(&events),
+        WireFormat::Gemini => check_pieces(&events),
         WireFormat::Responses => {
             grammar_responses::check_responses("a stream", stream);
             Ok(())
@@ -45,6 +46,21 @@ fn check_chunks(events: &[&str]) -> Result<(), String> {
         ensure(!finished || (choice["finish_reason"] == "tool_calls") == (calls > 0), "the wrong reason")?;
     }
     ensure(finished && usage, "there is no finish reason or no usage")
+}
+
+/// Pieces in the answer's own shape; the last one has the reason and the count.
+fn check_pieces(events: &[&str]) -> Result<(), String> {
+    for (at, event) in events.iter().enumerate() {
+        let event: Value = serde_json::from_str(event).unwrap();
+        let is_last = at + 1 == events.len();
+        ensure(event["candidates"][0]["content"]["role"] == "model", "a piece has no content")?;
+        ensure(
+            event["candidates"][0]["finishReason"].is_string() == is_last,
+            "the reason is out of its place",
+        )?;
+        ensure(!is_last || event["usageMetadata"].is_object(), "there is no count")?;
+    }
+    ensure(!events.is_empty(), "no events")
 }
 
 fn check_messages(events: &[&str]) -> Result<(), String> {

@@ -27,10 +27,11 @@ use providers::{
 use recording::{Body, Recording};
 use said::{Said, counted};
 
-const OPERATIONS: [(WireFormat, Operation); 3] = [
+const OPERATIONS: [(WireFormat, Operation); 4] = [
     (WireFormat::OpenAi, Operation::ChatCompletions),
     (WireFormat::Anthropic, Operation::Messages),
     (WireFormat::Responses, Operation::Responses),
+    (WireFormat::Gemini, Operation::GenerateContent),
 ];
 
 /// A vendor's test input in which a retrying proxy restarts the message inside a tool call: passed on
@@ -42,6 +43,11 @@ const BROKEN: &str = "parallel-tool-call-wrapper";
 
 fn own(format: WireFormat) -> Operation {
     OPERATIONS.iter().find(|(of, _)| *of == format).unwrap().1
+}
+
+/// A path of the operation; Gemini's names the model.
+fn target(operation: Operation) -> &'static str {
+    if operation == Operation::GenerateContent { "/v1beta/models/m:generateContent" } else { "" }
 }
 
 fn others(format: WireFormat) -> impl Iterator<Item = Operation> {
@@ -155,12 +161,12 @@ fn there_and_back(recording: &Recording, there: Operation) -> Option<Said> {
         Body::Whole(body) => {
             let first = decode_answer(there, recording.format, Bytes::from(body.clone())).unwrap();
             let second = decode_answer(back, middle, first.body).unwrap();
-            assert_eq!(
-                first.usage.unwrap_or_default(),
-                second.usage.unwrap_or_default(),
-                "{}",
-                recording.file
-            );
+            let mut counted = first.usage.unwrap_or_default();
+            if middle == WireFormat::Gemini {
+                // Google writes its cache by another call.
+                counted.cache_write = 0;
+            }
+            assert_eq!(counted, second.usage.unwrap_or_default(), "{} by {middle:?}", recording.file);
             let text = String::from_utf8(second.body.to_vec()).unwrap();
             (Said::whole(recording.format, body), Said::whole(recording.format, &text))
         }
@@ -258,15 +264,15 @@ fn every_recorded_request_is_translated_or_refused_by_the_name_of_a_field() {
         let Some(request) = &recording.request else { continue };
         let body = Bytes::from(request.to_string());
         let operation = own(recording.format);
-        let Ok(head) = read_request_head(operation, &body) else { continue };
-        for kind in ["anthropic", "groq", "openai-responses"] {
+        let Ok(head) = read_request_head(operation, target(operation), &body) else { continue };
+        for kind in ["anthropic", "groq", "openai-responses", "gemini"] {
             let spec = catalogue().provider(kind).unwrap();
             if spec.format == recording.format {
                 continue;
             }
             match encode_request(operation, &head, &body, spec, "target", true) {
                 Ok(sent) => {
-                    let head = read_request_head(own(spec.format), &sent.body).unwrap();
+                    let head = read_request_head(own(spec.format), &sent.path, &sent.body).unwrap();
                     assert_eq!(head.model, "target", "{}", recording.file);
                     done += 1;
                 }

@@ -134,7 +134,8 @@ fn format(recording: &Value) -> Option<WireFormat> {
     }
     match (path, recording["provider"].as_str()?) {
         ("fixture:", "anthropic") => Some(WireFormat::Anthropic),
-        ("fixture:", "gemini" | "vertex" | "bedrock" | "cohere") => None,
+        ("fixture:", "gemini" | "vertex") => Some(WireFormat::Gemini),
+        ("fixture:", "bedrock" | "cohere") => None,
         ("fixture:", _) => Some(WireFormat::OpenAi),
         _ => None,
     }

@@ -3,6 +3,8 @@
 
 use std::collections::BTreeMap;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use providers::WireFormat;
 use serde_json::Value;
 
@@ -44,6 +46,7 @@ impl Said {
                     }
                 }
             }
+            WireFormat::Gemini => said.candidates(&body),
             WireFormat::Responses => {
                 for item in body["output"].as_array().unwrap() {
                     said.text += &item_text(item);
@@ -67,7 +70,31 @@ impl Said {
             WireFormat::OpenAi => openai_stream(events),
             WireFormat::Anthropic => anthropic_stream(events),
             WireFormat::Responses => responses_stream(events),
+            WireFormat::Gemini => events.fold(Self::default(), |mut said, event| {
+                said.candidates(&event);
+                said
+            }),
             _ => unreachable!("no client speaks it"),
+        }
+    }
+
+    /// The same in whole answers and in events. A picture is its address, as in Markdown.
+    fn candidates(&mut self, body: &Value) {
+        for part in body["candidates"][0]["content"]["parts"].as_array().unwrap_or(&Vec::new()) {
+            self.google_token(&part["thoughtSignature"]);
+            if part["thought"] == true {
+                self.reasoning += part["text"].as_str().unwrap_or_default();
+                continue;
+            }
+            self.text += part["text"].as_str().unwrap_or_default();
+            if let (Some(kind), Some(data)) =
+                (part["inlineData"]["mimeType"].as_str(), part["inlineData"]["data"].as_str())
+            {
+                self.text += &format!("![](data:{kind};base64,{data})");
+            }
+            if part["functionCall"].is_object() {
+                self.call(&part["functionCall"]["name"], &arguments(&part["functionCall"]["args"]));
+            }
         }
     }
 
@@ -81,6 +108,16 @@ impl Said {
     fn token_of_reasoning(&mut self, item: &Value) {
         if item["type"] == "reasoning" {
             self.token(&item["encrypted_content"]);
+        }
+    }
+
+    /// Google's clients decode the field, so that a foreign token stands in it encoded.
+    fn google_token(&mut self, token: &Value) {
+        let decoded = token.as_str().and_then(|text| STANDARD.decode(text).ok());
+        let marked = decoded.and_then(|bytes| String::from_utf8(bytes).ok());
+        match marked.filter(|text| text.starts_with("sbx.")) {
+            Some(text) => self.token(&Value::String(text)),
+            None => self.token(token),
         }
     }
 
@@ -225,15 +262,28 @@ pub(crate) fn counted(format: WireFormat, body: &str) -> Option<(u64, u64)> {
     let events = body.lines().filter_map(|line| line.strip_prefix("data: "));
     let last =
         events.filter_map(|data| serde_json::from_str::<Value>(data).ok()).fold(None, |last, event| {
-            let count = [event["usage"].clone(), event["response"]["usage"].clone()];
+            let places = ["/usage", "/response/usage", "/usageMetadata"];
+            let count = places.map(|place| event.pointer(place).cloned().unwrap_or_default());
             count.into_iter().find(Value::is_object).or(last)
         });
-    let whole = || serde_json::from_str::<Value>(body).ok().map(|body| body["usage"].clone());
+    let whole = || {
+        serde_json::from_str::<Value>(body).ok().map(|body| {
+            if body["usageMetadata"].is_object() {
+                body["usageMetadata"].clone()
+            } else {
+                body["usage"].clone()
+            }
+        })
+    };
     let usage = last.or_else(whole)?;
     let count = |field: &str| usage[field].as_u64().unwrap_or(0);
     Some(match format {
         WireFormat::OpenAi => (count("prompt_tokens"), count("completion_tokens")),
         WireFormat::Responses => (count("input_tokens"), count("output_tokens")),
+        WireFormat::Gemini => {
+            let thoughts = count("thoughtsTokenCount");
+            (count("promptTokenCount"), count("candidatesTokenCount") + thoughts)
+        }
         WireFormat::Anthropic => {
             let cached = count("cache_creation_input_tokens") + count("cache_read_input_tokens");
             (count("input_tokens") + cached, count("output_tokens"))

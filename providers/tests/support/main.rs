@@ -26,7 +26,7 @@ const CLIENTS: [(&str, Operation); 3] = [
 ];
 
 /// One provider kind for each wire format; those that clients speak too come first.
-const KINDS: [&str; 5] = ["openai", "anthropic", "openai-responses", "bedrock", "cohere"];
+const KINDS: [&str; 6] = ["openai", "anthropic", "openai-responses", "gemini", "bedrock", "cohere"];
 
 /// The kinds whose answers are written out in `answers.rs`. For the others tests/recordings compares recorded
 /// answers.

@@ -10,6 +10,8 @@ use crate::{CLIENTS, Cell, KINDS, Row};
 enum Seen {
     /// Each of these stands somewhere as a value, or within a string.
     Marks(&'static [&'static str]),
+    /// The provider is asked for a stream, in the body or by the path.
+    Stream,
     /// One of these keys is somewhere.
     Key(&'static [&'static str]),
 }
@@ -272,7 +274,7 @@ fn features() -> Vec<Feature> {
             json!({"stream": true}),
             json!({"stream": true}),
             json!({"stream": true}),
-            Seen::Key(&["stream"]),
+            Seen::Stream,
         ),
         feature(
             "a field nobody knows",
@@ -310,21 +312,25 @@ fn cell(feature: &Feature, client: &str, operation: Operation, over: &Value, kin
     };
     body.as_object_mut().unwrap().extend(over.clone());
     let body = Bytes::from(body.to_string());
-    let head = read_request_head(operation, &body).unwrap();
+    let head = read_request_head(operation, "", &body).unwrap();
     let spec = catalogue().provider(kind).unwrap();
     let whose = format!("{}: {client} to {kind}", feature.name);
-    match encode_request(operation, &head, &body, spec, "m", false) {
+    // What Bedrock takes depends on whose model it is.
+    let model = if kind == "bedrock" { "anthropic.claude-sonnet-4-5-20250929-v1:0" } else { "m" };
+    match encode_request(operation, &head, &body, spec, model, false) {
         Err(error) => {
             assert!(error.param.is_some() && error.message.contains('`'), "{whose}: {error}");
             Cell::Refused
         }
         Ok(sent) => {
+            let path = sent.path;
             let sent: Value = serde_json::from_slice(&sent.body).unwrap();
             let arrived = match feature.seen {
                 Seen::Marks(marks) if marks.contains(&"json_object") => {
                     marks.iter().any(|mark| has_mark(&sent, mark))
                 }
                 Seen::Marks(marks) => marks.iter().all(|mark| has_mark(&sent, mark)),
+                Seen::Stream => sent["stream"] == true || path.contains("stream"),
                 Seen::Key(keys) => keys.iter().any(|key| has_key(&sent, key)),
             };
             assert!(arrived || feature.is_hint, "{whose} is lost without a word: {sent:#}");

@@ -48,6 +48,13 @@ struct Chunk {
     choices: Option<Vec<Choice>>,
     usage: Option<UsageFields>,
     error: Option<Value>,
+    x_groq: Option<Extension>,
+}
+
+/// Groq gives the usage here, and sometimes only here.
+#[derive(Deserialize)]
+struct Extension {
+    usage: Option<UsageFields>,
 }
 
 #[derive(Deserialize)]
@@ -107,7 +114,7 @@ impl StreamDecoder {
             let (id, model) = (chunk.id.unwrap_or_default(), chunk.model.unwrap_or_default());
             out.push(StreamEvent::Start { id, model });
         }
-        let mut usage = chunk.usage;
+        let mut usage = chunk.usage.or(chunk.x_groq.and_then(|extension| extension.usage));
         for mut choice in choices {
             usage = usage.or(choice.usage.take());
             self.decode_choice(choice, out)?;
