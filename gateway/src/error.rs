@@ -36,7 +36,7 @@ pub enum GatewayError {
     },
     /// No such path.
     #[error(
-        "There is nothing at {method} {path}: POST /v1/chat/completions, /v1/completions, /v1/embeddings, /v1/responses or /v1/messages, or GET /v1/models."
+        "There is nothing at {method} {path}: POST /v1/chat/completions, /v1/responses, /v1/completions, /v1/embeddings, /v1/messages or /v1beta/models/{{model}}:generateContent, or GET /v1/models."
     )]
     UnknownPath {
         /// The request's method.

@@ -104,6 +104,11 @@ impl Operation {
         split_path(path).map(|(model, _)| model)
     }
 
+    /// True for what only counts a prompt.
+    pub fn is_count(self) -> bool {
+        matches!(self, Self::CountTokens | Self::GeminiCountTokens)
+    }
+
     /// The format the client speaks.
     pub fn wire_format(self) -> WireFormat {
         match self {

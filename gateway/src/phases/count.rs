@@ -10,7 +10,7 @@ use crate::upstream::Opened;
 /// True for a count when the model that was asked for has no deployment that counts by itself.
 pub fn is_ours(plan: &Plan, request: &Request) -> bool {
     let deployments = plan.models.first().map(|model| model.deployments.as_slice()).unwrap_or_default();
-    request.operation == Operation::CountTokens
+    request.operation.is_count()
         && !deployments
             .iter()
             .any(|deployment| providers::supports(request.operation, &deployment.provider.spec))
@@ -24,7 +24,7 @@ pub fn can_replace(request: &Request, error: &GatewayError) -> bool {
             | GatewayError::UpstreamTimeout { .. }
             | GatewayError::UpstreamRateLimited { .. }
     );
-    request.operation == Operation::CountTokens && is_upstreams
+    request.operation.is_count() && is_upstreams
 }
 
 /// Counts, on a thread where a long prompt delays nobody.
@@ -38,6 +38,7 @@ pub async fn run(plan: &Plan, request: &Request) -> Result<Opened, GatewayError>
     let (operation, body) = (request.operation, request.body.clone());
     let counted = tokio::task::spawn_blocking(move || providers::count_tokens(operation, &model, &body));
     let tokens = counted.await.map_err(|_| GatewayError::Overloaded)?;
-    let body = Bytes::from(format!(r#"{{"input_tokens":{tokens}}}"#));
+    let field = if operation == Operation::GeminiCountTokens { "totalTokens" } else { "input_tokens" };
+    let body = Bytes::from(format!(r#"{{"{field}":{tokens}}}"#));
     Ok(Opened::Whole(Answer { body, usage: None }, None))
 }

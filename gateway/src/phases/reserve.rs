@@ -2,8 +2,6 @@
 
 use std::time::Instant;
 
-use providers::Operation;
-
 use crate::error::GatewayError;
 use crate::request::{Record, Request};
 use crate::snapshot::Principal;
@@ -17,7 +15,7 @@ const BYTES_PER_TOKEN: u64 = 4;
 /// [`GatewayError::RateLimited`].
 pub fn run(principal: &Principal, request: &Request, record: &mut Record) -> Result<(), GatewayError> {
     // Counting costs no tokens.
-    if request.operation == Operation::CountTokens {
+    if request.operation.is_count() {
         return Ok(());
     }
     if let Some(limits) = &principal.limits {

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use domain::ModelName;
-use providers::Operation;
 
 use crate::error::GatewayError;
 use crate::request::{Plan, Record, Request};
@@ -36,7 +35,7 @@ pub fn run(
     append(snapshot, model, &mut models);
     models.retain(|model| {
         // Where the provider does not count, we do.
-        request.operation == Operation::CountTokens
+        request.operation.is_count()
             || model
                 .deployments
                 .iter()

@@ -68,6 +68,33 @@ async fn tokens_are_counted_by_the_provider_or_else_here() {
 }
 
 #[tokio::test]
+async fn a_gemini_client_reaches_chat_and_messages_providers() {
+    let gateway = Gateway::start(MODELS, "").await;
+    let body = json!({"contents": [{"role": "user", "parts": [{"text": "one two three"}]}]});
+    for model in ["plain", "claude"] {
+        let (status, text) = post(&gateway, &format!("/v1beta/models/{model}:generateContent"), &body).await;
+        let answer: Value = serde_json::from_str(&text).unwrap();
+        assert_eq!((status, &answer["candidates"][0]["finishReason"]), (200, &json!("STOP")), "{text}");
+        let said = answer["candidates"][0]["content"]["parts"][0]["text"].as_str();
+        assert!(said.is_some_and(|said| !said.is_empty()), "{text}");
+
+        let path = format!("/v1/models/{model}:streamGenerateContent?alt=sse");
+        let (status, text) = post(&gateway, &path, &body).await;
+        let last = text.trim_end().rsplit("data: ").next().unwrap();
+        let last: Value = serde_json::from_str(last).unwrap();
+        assert_eq!((status, &last["candidates"][0]["finishReason"]), (200, &json!("STOP")), "{text}");
+        assert!(last["usageMetadata"]["totalTokenCount"].as_u64().is_some_and(|count| count > 0), "{text}");
+
+        let (status, text) = post(&gateway, &format!("/v1beta/models/{model}:countTokens"), &body).await;
+        let counted: Value = serde_json::from_str(&text).unwrap();
+        assert!(status == 200 && counted["totalTokens"].as_u64().is_some_and(|count| count > 2), "{text}");
+    }
+    let (status, text) = post(&gateway, "/v1beta/models/nobody:generateContent", &body).await;
+    let error: Value = serde_json::from_str(&text).unwrap();
+    assert_eq!((status, &error["error"]["status"]), (404, &json!("NOT_FOUND")), "{text}");
+}
+
+#[tokio::test]
 async fn usage_is_asked_for_and_kept_from_a_client_that_did_not() {
     let gateway = Gateway::start(MODELS, "").await;
     let (status, text) = post(&gateway, "/v1/chat/completions", &chat("plain", true)).await;
