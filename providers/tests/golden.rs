@@ -160,3 +160,26 @@ fn without_clock(text: &str) -> String {
     }
     text
 }
+
+/// A format without cases is a format that nobody has looked at.
+#[test]
+fn every_format_of_the_catalogue_has_cases_of_requests_and_answers() {
+    let kinds = catalogue().provider_kinds();
+    let mut formats: Vec<&str> =
+        kinds.map(|kind| catalogue().provider(kind).unwrap().format.as_str()).collect();
+    formats.sort_unstable();
+    formats.dedup();
+    let asked: Vec<&str> = cases("requests", ".json")
+        .into_iter()
+        .map(|(_, path)| json(&path)["provider"].as_str().unwrap().to_owned())
+        .map(|kind| catalogue().provider(&kind).unwrap().format.as_str())
+        .collect();
+    let answered: Vec<String> = cases("answers", ".json")
+        .into_iter()
+        .map(|(_, path)| json(&path)["provider"].as_str().unwrap().to_owned())
+        .collect();
+    for format in formats {
+        assert!(asked.contains(&format), "{format} has no file in golden/requests");
+        assert!(answered.iter().any(|name| name == format), "{format} has no file in golden/answers");
+    }
+}
