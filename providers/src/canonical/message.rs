@@ -44,6 +44,17 @@ impl Part {
     pub(crate) fn text(text: impl Into<String>) -> Self {
         Self::Text { text: text.into(), rest: Map::new() }
     }
+
+    /// The texts among these.
+    pub(crate) fn texts(parts: &[Self]) -> Vec<&str> {
+        parts
+            .iter()
+            .filter_map(|part| match part {
+                Self::Text { text, .. } => Some(text.as_str()),
+                _ => None,
+            })
+            .collect()
+    }
 }
 
 /// A provider's opaque token, and which family of models can read it.

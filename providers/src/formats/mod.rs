@@ -5,6 +5,7 @@ pub(crate) mod anthropic;
 mod bedrock;
 mod cache_control;
 mod cohere;
+mod data_url;
 pub(crate) mod gemini;
 pub(crate) mod openai;
 mod raw;

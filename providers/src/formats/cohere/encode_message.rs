@@ -3,8 +3,9 @@
 use serde_json::{Map, Value, json};
 
 use crate::Untranslatable;
-use crate::canonical::{ChatRequest, Media, Message, Part, Role};
+use crate::canonical::{ChatRequest, Message, Part, Role};
 use crate::fields::inexpressible;
+use crate::formats::data_url::write_url;
 
 /// Instructions and turns as one list. `thinks`: the model takes its earlier thoughts back.
 ///
@@ -12,7 +13,7 @@ use crate::fields::inexpressible;
 /// When the format has no form for a piece of the conversation.
 pub(super) fn encode_messages(request: &ChatRequest, thinks: bool) -> Result<Vec<Value>, Untranslatable> {
     let mut out = Vec::with_capacity(request.messages.len() + 1);
-    let system = texts(&request.system);
+    let system = Part::texts(&request.system);
     if !system.is_empty() {
         out.push(json!({ "role": "system", "content": system.join("\n\n") }));
     }
@@ -37,12 +38,12 @@ fn encode_user(message: &Message, path: &str, out: &mut Vec<Value>) -> Result<()
                 if parts.iter().any(foreign) {
                     return Err(inexpressible(&path, "a tool result that is not text"));
                 }
-                let text = texts(parts).join("\n");
+                let text = Part::texts(parts).join("\n");
                 out.push(json!({ "role": "tool", "tool_call_id": call_id, "content": text }));
             }
             Part::Text { text, .. } => content.push(json!({ "type": "text", "text": text })),
             Part::Image(media) => {
-                content.push(json!({ "type": "image_url", "image_url": { "url": url(media) } }));
+                content.push(json!({ "type": "image_url", "image_url": { "url": write_url(media) } }));
             }
             // Only a hint, for a cache that is told where to cut.
             Part::CachePoint(_) => {}
@@ -81,7 +82,7 @@ fn encode_assistant(message: &Message, thinks: bool, path: &str) -> Result<Optio
             }
         }
     }
-    let text = texts(&message.parts).concat();
+    let text = Part::texts(&message.parts).concat();
     let mut out = Map::new();
     out.insert("role".to_owned(), "assistant".into());
     if !text.is_empty() && !calls.is_empty() {
@@ -97,21 +98,4 @@ fn encode_assistant(message: &Message, thinks: bool, path: &str) -> Result<Optio
     }
     // An empty turn says nothing, and Cohere refuses it.
     Ok((out.len() > 1).then_some(Value::Object(out)))
-}
-
-fn texts(parts: &[Part]) -> Vec<&str> {
-    parts
-        .iter()
-        .filter_map(|part| match part {
-            Part::Text { text, .. } => Some(text.as_str()),
-            _ => None,
-        })
-        .collect()
-}
-
-fn url(media: &Media) -> String {
-    match media {
-        Media::Url(url) => url.clone(),
-        Media::Base64 { media_type, payload } => format!("data:{media_type};base64,{payload}"),
-    }
 }

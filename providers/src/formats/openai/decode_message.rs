@@ -5,9 +5,10 @@ use serde_json::{Map, Value};
 use super::content::Content;
 use super::reasoning_details::{read_call_signature, read_details};
 use crate::Untranslatable;
-use crate::canonical::{ChatRequest, Media, Message, Part, Role};
+use crate::canonical::{ChatRequest, Message, Part, Role};
 use crate::fields::{inexpressible, misshapen, need_object, need_text, take, take_list, take_text};
 use crate::formats::cache_control::take_cache_point;
+use crate::formats::data_url::read_url;
 
 /// Takes `messages` out of the body. System and developer messages become the instructions, wherever
 /// they stand, because the other formats have one place for them.
@@ -142,7 +143,7 @@ fn decode_part(mut map: Map<String, Value>, path: &str) -> Result<Part, Untransl
                 Some(Value::String(url)) => url,
                 other => need_text(&mut need_object(other.unwrap_or_default(), &path)?, "url", &path)?,
             };
-            Ok(Part::Image(decode_media(url, &path)?))
+            Ok(Part::Image(read_url(url, &path)?))
         }
         "file" => {
             let path = format!("{path}.file");
@@ -152,7 +153,7 @@ fn decode_part(mut map: Map<String, Value>, path: &str) -> Result<Part, Untransl
             // LiteLLM's clients write a web address in place of an id.
             let address = held.filter(|id| id.starts_with("https://") || id.starts_with("http://"));
             match take_text(&mut file, "file_data", &path)?.or(address) {
-                Some(url) => Ok(Part::Document { media: decode_media(url, &path)?, name }),
+                Some(url) => Ok(Part::Document { media: read_url(url, &path)?, name }),
                 None => Err(inexpressible(&path, "a file that the provider does not hold")),
             }
         }
@@ -160,20 +161,8 @@ fn decode_part(mut map: Map<String, Value>, path: &str) -> Result<Part, Untransl
         "document_url" => {
             let name = take_text(&mut map, "document_name", path)?;
             let url = need_text(&mut map, "document_url", path)?;
-            Ok(Part::Document { media: decode_media(url, path)?, name })
+            Ok(Part::Document { media: read_url(url, path)?, name })
         }
         other => Err(inexpressible(path, other)),
     }
-}
-
-/// A URL, or a `data:` URL taken apart.
-fn decode_media(url: String, path: &str) -> Result<Media, Untranslatable> {
-    let Some(inline) = url.strip_prefix("data:") else { return Ok(Media::Url(url)) };
-    inline
-        .split_once(";base64,")
-        .map(|(kind, payload)| Media::Base64 {
-            media_type: kind.split(';').next().unwrap_or(kind).to_owned(),
-            payload: payload.to_owned(),
-        })
-        .ok_or_else(|| misshapen(path, "a web address or a data: URL in base64"))
 }

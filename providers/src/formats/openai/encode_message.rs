@@ -6,6 +6,7 @@ use super::encode_answer::encode_call;
 use super::reasoning_details::{Reader, call_signature, details};
 use crate::canonical::{ChatRequest, Media, Message, Part, Role};
 use crate::fields::{inexpressible, misshapen};
+use crate::formats::data_url::write_url;
 use crate::formats::text_document::decode_text;
 use crate::{ReasoningField, Untranslatable};
 
@@ -15,7 +16,7 @@ pub(super) fn encode_messages(
     reasoning: ReasoningField,
 ) -> Result<Vec<Value>, Untranslatable> {
     let mut out = Vec::with_capacity(request.messages.len() + 1);
-    let system = texts(&request.system);
+    let system = Part::texts(&request.system);
     if !system.is_empty() {
         out.push(json!({ "role": "system", "content": system.join("\n\n") }));
     }
@@ -80,7 +81,7 @@ fn encode_result(
     path: &str,
     moved: &mut Vec<Value>,
 ) -> Result<Value, Untranslatable> {
-    let mut text = texts(parts).join("\n");
+    let mut text = Part::texts(parts).join("\n");
     let mut others =
         parts.iter().filter(|part| !matches!(part, Part::Text { .. } | Part::CachePoint(_))).peekable();
     if others.peek().is_some() {
@@ -98,7 +99,7 @@ fn encode_result(
 fn encode_part(part: &Part, path: &str) -> Result<Value, Untranslatable> {
     match part {
         Part::Text { text, .. } => Ok(json!({ "type": "text", "text": text })),
-        Part::Image(media) => Ok(json!({ "type": "image_url", "image_url": { "url": data_url(media) } })),
+        Part::Image(media) => Ok(json!({ "type": "image_url", "image_url": { "url": write_url(media) } })),
         Part::Document { media: Media::Base64 { media_type, payload }, name }
             if media_type.starts_with("text/") =>
         {
@@ -109,7 +110,7 @@ fn encode_part(part: &Part, path: &str) -> Result<Value, Untranslatable> {
         }
         Part::Document { media: media @ Media::Base64 { .. }, name } => {
             let name = name.as_deref().unwrap_or("document.pdf");
-            Ok(json!({ "type": "file", "file": { "filename": name, "file_data": data_url(media) } }))
+            Ok(json!({ "type": "file", "file": { "filename": name, "file_data": write_url(media) } }))
         }
         Part::Document { media: Media::Url(_), .. } => Err(inexpressible(path, "a document by its address")),
         Part::ToolCall { .. } => Err(inexpressible(path, "a tool call of the user")),
@@ -143,7 +144,7 @@ fn encode_assistant(
         }
         before = Some(part);
     }
-    let text = texts(&message.parts).concat();
+    let text = Part::texts(&message.parts).concat();
     let mut out = Map::new();
     out.insert("role".to_owned(), "assistant".into());
     let content = if text.is_empty() && !calls.is_empty() { Value::Null } else { text.into() };
@@ -174,22 +175,5 @@ fn encode_reasoning(parts: &[Part], field: ReasoningField) -> Option<(&'static s
             (!text.is_empty()).then(|| ("reasoning_content", text.into()))
         }
         ReasoningField::None | ReasoningField::CallSignature => None,
-    }
-}
-
-fn texts(parts: &[Part]) -> Vec<&str> {
-    parts
-        .iter()
-        .filter_map(|part| match part {
-            Part::Text { text, .. } => Some(text.as_str()),
-            _ => None,
-        })
-        .collect()
-}
-
-fn data_url(media: &Media) -> String {
-    match media {
-        Media::Url(url) => url.clone(),
-        Media::Base64 { media_type, payload } => format!("data:{media_type};base64,{payload}"),
     }
 }

@@ -5,6 +5,7 @@ use serde_json::{Map, Value};
 use crate::Untranslatable;
 use crate::canonical::{Media, Part};
 use crate::fields::{inexpressible, misshapen, need_object, need_text, take, take_text};
+use crate::formats::data_url::read_url;
 
 /// Takes a string or a list of parts out.
 pub(super) fn take_parts(
@@ -32,7 +33,7 @@ fn decode_part(part: Value, path: &str) -> Result<Part, Untranslatable> {
         "input_text" | "output_text" | "text" => Ok(Part::text(need_text(&mut map, "text", path)?)),
         "refusal" => Ok(Part::text(need_text(&mut map, "refusal", path)?)),
         "input_image" => match take_text(&mut map, "image_url", path)? {
-            Some(url) => Ok(Part::Image(decode_media(url, path)?)),
+            Some(url) => Ok(Part::Image(read_url(url, path)?)),
             None => Err(kept_by_provider(path, "an image")),
         },
         "input_file" => take_file(&mut map, path),
@@ -43,7 +44,7 @@ fn decode_part(part: Value, path: &str) -> Result<Part, Untranslatable> {
 fn take_file(map: &mut Map<String, Value>, path: &str) -> Result<Part, Untranslatable> {
     let name = take_text(map, "filename", path)?;
     let media = match (take_text(map, "file_data", path)?, take_text(map, "file_url", path)?) {
-        (Some(text), _) if text.starts_with("data:") => decode_media(text, path)?,
+        (Some(text), _) if text.starts_with("data:") => read_url(text, path)?,
         // Without its type: the name tells it, and PDF is what the API was made for.
         (Some(payload), _) => Media::Base64 { media_type: "application/pdf".to_owned(), payload },
         (None, Some(url)) => Media::Url(url),
@@ -54,16 +55,4 @@ fn take_file(map: &mut Map<String, Value>, path: &str) -> Result<Part, Untransla
 
 fn kept_by_provider(path: &str, what: &str) -> Untranslatable {
     inexpressible(path, &format!("{what} that the provider does not hold"))
-}
-
-/// A URL, or a `data:` URL taken apart.
-fn decode_media(url: String, path: &str) -> Result<Media, Untranslatable> {
-    let Some(inline) = url.strip_prefix("data:") else { return Ok(Media::Url(url)) };
-    inline
-        .split_once(";base64,")
-        .map(|(kind, payload)| Media::Base64 {
-            media_type: kind.split(';').next().unwrap_or(kind).to_owned(),
-            payload: payload.to_owned(),
-        })
-        .ok_or_else(|| misshapen(path, "a web address or a data: URL in base64"))
 }

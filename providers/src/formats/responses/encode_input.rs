@@ -5,10 +5,11 @@ use serde_json::{Value, json};
 use crate::Untranslatable;
 use crate::canonical::{Maker, Media, Message, Part, Role, Signature};
 use crate::fields::inexpressible;
+use crate::formats::data_url::write_url;
 
 /// The instructions as one text.
 pub(super) fn instructions(system: &[Part]) -> Option<String> {
-    let texts = texts(system);
+    let texts = Part::texts(system);
     (!texts.is_empty()).then(|| texts.join("\n\n"))
 }
 
@@ -96,7 +97,7 @@ fn reasoning(text: Option<&String>, signature: &Signature) -> Value {
 /// A string as long as it is text: every server takes that.
 fn encode_output(parts: &[Part], path: &str) -> Result<Value, Untranslatable> {
     if parts.iter().all(|part| matches!(part, Part::Text { .. } | Part::CachePoint(_))) {
-        return Ok(texts(parts).join("\n").into());
+        return Ok(Part::texts(parts).join("\n").into());
     }
     let kept = parts.iter().filter(|part| !matches!(part, Part::CachePoint(_)));
     kept.map(|part| encode_part(part, path)).collect()
@@ -105,33 +106,16 @@ fn encode_output(parts: &[Part], path: &str) -> Result<Value, Untranslatable> {
 fn encode_part(part: &Part, path: &str) -> Result<Value, Untranslatable> {
     match part {
         Part::Text { text, .. } => Ok(json!({ "type": "input_text", "text": text })),
-        Part::Image(media) => Ok(json!({ "type": "input_image", "image_url": data_url(media) })),
+        Part::Image(media) => Ok(json!({ "type": "input_image", "image_url": write_url(media) })),
         Part::Document { media: media @ Media::Base64 { .. }, name } => {
             let name = name.as_deref().unwrap_or("document.pdf");
-            Ok(json!({ "type": "input_file", "filename": name, "file_data": data_url(media) }))
+            Ok(json!({ "type": "input_file", "filename": name, "file_data": write_url(media) }))
         }
         Part::Document { media: Media::Url(url), .. } => Ok(json!({ "type": "input_file", "file_url": url })),
         Part::ToolCall { .. } => Err(inexpressible(path, "a tool call of the user")),
         Part::ToolResult { .. } => Err(inexpressible(path, "a tool result within a tool result")),
         Part::Reasoning { .. } | Part::SealedReasoning(_) => Err(inexpressible(path, "thinking of the user")),
         Part::CachePoint(_) => Err(inexpressible(path, "a cache point")),
-    }
-}
-
-fn texts(parts: &[Part]) -> Vec<&str> {
-    parts
-        .iter()
-        .filter_map(|part| match part {
-            Part::Text { text, .. } => Some(text.as_str()),
-            _ => None,
-        })
-        .collect()
-}
-
-fn data_url(media: &Media) -> String {
-    match media {
-        Media::Url(url) => url.clone(),
-        Media::Base64 { media_type, payload } => format!("data:{media_type};base64,{payload}"),
     }
 }
 
