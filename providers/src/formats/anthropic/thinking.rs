@@ -54,7 +54,9 @@ pub(crate) fn plan(
 ) -> Result<Thinking, Untranslatable> {
     let generation = generation(model);
     let max_tokens = request.max_tokens.unwrap_or(usual_limit);
-    let fixed_sampling = generation == Generation::Adaptive && is_claude(model);
+    // A name without a version may be anyone's: it is not refused what most models take.
+    let is_known = version(model).is_some() || model.contains("claude-mythos");
+    let fixed_sampling = generation == Generation::Adaptive && is_known;
     let mut plan = Thinking { max_tokens, fixed_sampling, ..Thinking::default() };
     let wanted = &request.reasoning;
     if !is_asked(wanted) {
@@ -182,10 +184,6 @@ fn adaptive(wanted: &Reasoning) -> Value {
         field.insert("display".to_owned(), if shown { "summarized" } else { "omitted" }.into());
     }
     Value::Object(field)
-}
-
-fn is_claude(model: &str) -> bool {
-    model.contains("claude")
 }
 
 /// By the version in the name.
