@@ -33,8 +33,8 @@ def run(table, peer, values, mock, server):
     """Every case for this peer. The last ones kill it."""
     through = Through(peer, values, mock)
 
-    def check(case, action):
-        table.check(case, peer, action)
+    def check(case, action, **more):
+        table.check(case, peer, action, **more)
 
     check("chat", through.chat)
     check("chat, Anthropic client", through.message)
@@ -47,15 +47,16 @@ def run(table, peer, values, mock, server):
     if peer.name == "optillm":
         check("re2: chat", through.re2)
         check("re2: streamed chat", through.re2_stream)
+        check("re2: chat, Anthropic client", through.re2_message)
         check("best of 2: chat", through.best_of_2)
-    check("embeddings", through.embeddings if peer.vectors else through.no_embeddings)
-    check("its own error", through.unknown)
-    check("its own error, Anthropic client", through.unknown_message)
+    check("embeddings", through.embeddings if peer.vectors else through.no_embeddings, needs_mock=peer.vectors)
+    check("its own error", through.unknown, needs_mock=False)
+    check("its own error, Anthropic client", through.unknown_message, needs_mock=False)
     check("the upstream's 404", through.missing)
     check("the upstream's 429", through.limited)
     check("the upstream's 429, Anthropic client", through.limited_message)
     check("two deployments share the load", through.shared)
-    check("killed in an answer: no clean end", lambda: through.cut(server))
+    check("killed in an answer: no clean end", lambda: through.cut(server), needs_mock=peer.streams)
     check("then: second deployment", through.shared_without_peer)
     check("then: fallback, chat", through.fallback)
     check("then: fallback, streamed", through.fallback_stream)
@@ -72,9 +73,9 @@ def joined_calls(chunks):
         for choice in chunk.choices:
             for call in choice.delta.tool_calls or []:
                 identity, name, arguments = calls.get(call.index, ("", "", ""))
-                calls[call.index] = (
-                    identity or call.id or "", name + (call.function.name or ""), arguments + (call.function.arguments or "")
-                )
+                name += call.function.name or ""
+                arguments += call.function.arguments or ""
+                calls[call.index] = (identity or call.id or "", name, arguments)
     return calls
 
 
@@ -119,9 +120,8 @@ class Through:
     def ends_with_done(self, what, **more):
         """The SDK hides the end marker, so this looks at the bytes."""
         body = {"model": self.model(what), "messages": user(PROMPT), "stream": True, **more}
-        answer = httpx2.post(
-            f"{self.openai.base_url}chat/completions", json=body, headers={"authorization": "Bearer sk-client"}, timeout=60
-        )
+        key = {"authorization": "Bearer sk-client"}
+        answer = httpx2.post(f"{self.openai.base_url}chat/completions", json=body, headers=key, timeout=60)
         equal(answer.status_code, 200, "status")
         events = [event for event in answer.text.split("\n\n") if event]
         equal(events[-1], "data: [DONE]", "the last event")
@@ -151,9 +151,8 @@ class Through:
     def stream(self):
         chunks = self.chunks("chat")
         self.is_streamed_echo(chunks)
-        # OptiLLM has the whole answer before it writes the first event.
         pieces = [choice.delta.content for chunk in chunks for choice in chunk.choices if choice.delta.content]
-        holds(len(pieces) > 1 or self.peer.name == "optillm", f"the text came in one piece: {pieces}")
+        holds(len(pieces) > 1 or not self.peer.streams, f"the text came in one piece: {pieces}")
         counted = [index for index, chunk in enumerate(chunks) if chunk.usage is not None]
         equal(counted, [len(chunks) - 1], "the places of usage chunks")
         choices = chunks[-1].choices
@@ -235,6 +234,16 @@ class Through:
         equal(self.arrived()[0]["messages"][-1]["content"].count(PROMPT), 2, "the question at the mock")
         self.ends_with_done("re2")
 
+    def re2_message(self):
+        """OptiLLM's answer has no id; a message without one is no message."""
+        self.mock.clear()
+        answer = self.anthropic.messages.create(model=self.model("re2"), max_tokens=50, messages=user(PROMPT))
+        equal([block.text for block in answer.content], [PROMPT], "the blocks")
+        equal(answer.stop_reason, "end_turn", "stop_reason")
+        holds(answer.usage.output_tokens > 0, f"usage is {answer.usage}")
+        self.arrived()
+        holds(answer.id, "the message has no id")
+
     def best_of_2(self):
         answer, _ = self.create("bon")
         self.is_echo(answer)
@@ -308,6 +317,7 @@ class Through:
 
     def limited_message(self):
         error = self.refused_message("limited", self.peer.limited)
+        holds("ate limit" in str(error.message), f"the mock's reason is lost: {error.message}")
         expected = "rate_limit_error" if self.peer.limited == 429 else "api_error"
         equal(error.response.json()["error"]["type"], expected, "type")
         return str(error.status_code)
@@ -327,9 +337,9 @@ class Through:
 
     def cut(self, server):
         """The peer dies while its answer is awaited or under way."""
-        # OptiLLM's first event is also its last, so there the death has to come before it.
         timer = threading.Timer(1.0, server.kill)
-        if self.peer.name == "optillm":
+        # Otherwise the first event is also the last, and the death has to come before it.
+        if not self.peer.streams:
             timer.start()
         finished = []
         try:
@@ -338,9 +348,11 @@ class Through:
                 finished += [choice.finish_reason for choice in chunk.choices if choice.finish_reason]
                 server.kill()
         except openai.APIStatusError as error:
+            holds(server.was_killed, f"an error while the peer lived: {error.message}")
             equal(error.status_code, 502, "status before the first event")
             return "502"
         except openai.APIError as error:
+            holds(server.was_killed, f"an error while the peer lived: {error.message}")
             equal(finished, [], "finish_reason before the break")
             holds(error.message, "an error without a message")
             return "broken"

@@ -15,8 +15,10 @@ class Mock:
         """The bodies and headers of what arrived since `clear`, oldest first."""
         with urllib.request.urlopen(f"{self.url}/_mock/requests", timeout=5) as answer:
             found = json.load(answer)
-        found = found["requests"] if isinstance(found, dict) else found
         return [
-            {"body": json.loads(one["body"] or "{}"), "headers": {name.lower(): value for name, value in one["headers"]}}
+            {
+                "body": json.loads(one["body"] or "{}"),
+                "headers": {name.lower(): value for name, value in one["headers"]},
+            }
             for one in found
         ]

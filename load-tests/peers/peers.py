@@ -16,6 +16,7 @@ class Peer:
     trace: tuple = ()
     environment: tuple = ()
     # What of its answers differs. Statuses are those the client of Signalbox sees.
+    streams: bool = True
     vectors: bool = True
     unknown: int = 400
     unknown_says: str = ""
@@ -62,6 +63,8 @@ OPTILLM = Peer(
     environment=(("OPENAI_API_KEY", "sk-mock"),),
     ready="/health",
     trace=("user-agent", "OpenAI/Python"),
+    # It has the whole answer before it writes the first event.
+    streams=False,
     vectors=False,
     # Whatever went wrong, OptiLLM says 500 with the reason as a string, so that Signalbox says 502.
     unknown=502,

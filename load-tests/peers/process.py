@@ -17,6 +17,7 @@ class Server:
     def __init__(self, name, command, log, environment=None, folder=None):
         self.name = name
         self.log = log
+        self.was_killed = False
         with open(log, "wb") as output:
             self.process = subprocess.Popen(
                 command,
@@ -33,7 +34,8 @@ class Server:
         started = time.monotonic()
         while time.monotonic() - started < within_seconds:
             if self.process.poll() is not None:
-                raise RuntimeError(f"{self.name} ended with {self.process.returncode} before it was ready:\n{self.tail()}")
+                status = self.process.returncode
+                raise RuntimeError(f"{self.name} ended with {status} before it was ready:\n{self.tail()}")
             try:
                 with urllib.request.urlopen(ready_url, timeout=2):
                     return time.monotonic() - started
@@ -47,6 +49,7 @@ class Server:
 
     def kill(self):
         """As a crash would: no goodbye."""
+        self.was_killed = True
         self._end(signal.SIGKILL)
 
     def stop(self):

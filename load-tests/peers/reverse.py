@@ -12,20 +12,26 @@ def run(table, peer, values, mock):
     if peer.name not in clients:
         return
     behind = Behind(mock, *clients[peer.name](values))
+    messages = Behind(mock, *clients[peer.name](values, "anthropic"))
     table.check("in front of Signalbox: chat", peer, behind.chat)
     table.check("in front of Signalbox: streamed chat", peer, behind.stream)
     table.check("in front of Signalbox: tool call, streamed", peer, behind.streamed_tool)
     table.check("in front of Signalbox: embeddings", peer, behind.embeddings)
     table.check("in front of Signalbox: the upstream's 429", peer, behind.limited)
+    # Signalbox as a provider with Anthropic's format; the client's stays OpenAI's.
+    table.check("in front of Signalbox, /v1/messages: chat", peer, messages.chat)
+    table.check("in front of Signalbox, /v1/messages: streamed chat", peer, messages.stream)
+    table.check("in front of Signalbox, /v1/messages: tool call, streamed", peer, messages.streamed_tool)
 
 
-def litellm(values):
+def litellm(values, dialect="openai"):
     client = openai.OpenAI(base_url=f"{values['litellm']}/v1", api_key="sk-litellm", max_retries=0, timeout=60)
-    return client, {"chat": "behind", "vectors": "behind-vectors", "limited": "behind-limited"}
+    chat = "behind" if dialect == "openai" else "behind-messages"
+    return client, {"chat": chat, "vectors": "behind-vectors", "limited": "behind-limited"}
 
 
-def portkey(values):
-    headers = {"x-portkey-provider": "openai", "x-portkey-custom-host": f"{values['signalbox']}/v1"}
+def portkey(values, dialect="openai"):
+    headers = {"x-portkey-provider": dialect, "x-portkey-custom-host": f"{values['signalbox']}/v1"}
     client = openai.OpenAI(
         base_url=f"{values['portkey']}/v1", api_key="sk-client", default_headers=headers, max_retries=0, timeout=60
     )
@@ -39,7 +45,7 @@ class Behind:
         self.models = models
 
     def arrived(self):
-        """The mock speaks to Signalbox alone, which shows by its request id."""
+        """What the mock got, after checking that it came with the credential that only Signalbox has."""
         requests = self.mock.requests()
         equal(len(requests), 1, "requests at the mock")
         holds(requests[0]["headers"].get("authorization") == "Bearer sk-mock", "the credential is not the provider's")
@@ -66,11 +72,8 @@ class Behind:
         self.arrived()
 
     def chunks(self, text, **more):
-        return list(
-            self.client.chat.completions.create(
-                model=self.models["chat"], messages=user(text), stream=True, stream_options={"include_usage": True}, **more
-            )
-        )
+        options = {"stream": True, "stream_options": {"include_usage": True}, **more}
+        return list(self.client.chat.completions.create(model=self.models["chat"], messages=user(text), **options))
 
     def streamed_tool(self):
         self.mock.clear()

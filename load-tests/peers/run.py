@@ -3,15 +3,16 @@
 
     scripts/peers                        # installs what is missing, runs everything, prints a table
     scripts/peers --only portkey         # one peer
-    scripts/peers --spoil ';fault=close' # every model of the mock misbehaves: then no case may pass
+    scripts/peers --spoil ';fault=close' # every model of the mock misbehaves: no case may pass
 
-Exits 1 when a case failed, with --spoil when a case passed.
+Exits 1 when a case failed, with --spoil when a case passed that the mock takes part in.
 """
 
 import argparse
 import contextlib
 import os
 import pathlib
+import signal
 import string
 import sys
 import traceback
@@ -29,15 +30,20 @@ READY_WITHIN_SECONDS = {"litellm": 180, "optillm": 120}
 class Table:
     """Results by case and peer, in the order of arrival."""
 
-    def __init__(self):
+    def __init__(self, is_spoiled):
         self.rows = {}
+        self.is_spoiled = is_spoiled
 
-    def check(self, case, peer, action):
+    def check(self, case, peer, action, needs_mock=True):
+        """Runs one case. What it returns is shown instead of `ok`."""
+        if self.is_spoiled and not needs_mock:
+            return
         try:
             outcome = action() or "ok"
         except Exception as error:  # every failure counts, whatever its class
             place = traceback.extract_tb(error.__traceback__)[-1]
-            print(f"FAILED {peer.name}: {case}: {type(error).__name__}: {error} ({place.name}:{place.lineno})", flush=True)
+            reason = f"{type(error).__name__}: {error} ({place.name}:{place.lineno})"
+            print(f"FAILED {peer.name}: {case}: {reason}", flush=True)
             outcome = "FAILED"
         self.rows.setdefault(case, {})[peer.name] = outcome
 
@@ -53,7 +59,7 @@ class Table:
 
 
 def addresses(first_port, spoil):
-    """The names in the configurations and commands. Ports are neighbours, so that two runs do not meet by chance."""
+    """What the configurations and commands may name: of each server its URL, `_address` and `_port`."""
     names = ["mock", "signalbox", "admin", *(peer.name for peer in PEERS)]
     values = {"spoil": spoil, "work": str(WORK / "run")}
     for port, name in enumerate(names, first_port):
@@ -96,7 +102,9 @@ def main():
     peers = [peer for peer in PEERS if options.only in (None, peer.name)]
     values = addresses(int(os.environ.get("PEERS_PORT", "18200")), options.spoil)
     write_configurations(values)
-    table = Table()
+    # So that a run which is ended ends its servers too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    table = Table(bool(options.spoil))
     with contextlib.ExitStack() as servers:
         # Every hop's credential is checked: nothing but `sk-mock` may reach the mock.
         mock_command = [
