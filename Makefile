@@ -1,6 +1,6 @@
 # The recipes that README and CI call. Each is one line of work; the rest is in scripts/.
 
-.PHONY: demo test deps lint unit recordings release smoke clients load bench micro schema deny
+.PHONY: demo test deps lint unit recordings release smoke clients peers load bench micro schema deny
 
 # The main job, with no account and no key.
 demo:
@@ -43,6 +43,10 @@ clients:
 # 20 seconds of k6.
 load:
 	scripts/load
+
+# Real LiteLLM, Portkey and OptiLLM behind Signalbox and in front of it. Not part of `test`: it installs 1.1 GB.
+peers:
+	scripts/peers $(PEERS)
 
 # What a request costs, as a ratio to nginx and a bare Pingora pass-through: some 10 minutes, better on a quiet machine.
 bench:
