@@ -62,7 +62,7 @@ fn every_recorded_answer_of_an_outbound_format_says_the_same_to_each_client() {
     }
     println!("{counts:?}");
     for (key, least) in
-        [(("bedrock", false), 54), (("bedrock", true), 30), (("cohere", false), 44), (("cohere", true), 24)]
+        [(("bedrock", false), 108), (("bedrock", true), 60), (("cohere", false), 88), (("cohere", true), 48)]
     {
         assert!(counts[&key] >= least, "{counts:?}");
     }
