@@ -370,4 +370,9 @@ class Through:
         equal(self.deployments("or-mock", 1), [("mock", "true")], "the deployment that answered")
 
     def fallback_stream(self):
-        self.is_streamed_echo(self.chunks("or-mock"))
+        # Whether an attempt at the dead peer came first depends on its cooldown; who answers does not.
+        raw = self.openai.chat.completions.with_raw_response.create(
+            model=self.model("or-mock"), messages=user(PROMPT), stream=True
+        )
+        self.is_streamed_echo(list(raw.parse()))
+        equal(raw.headers["x-signalbox-deployment"].split("/")[0], "mock", "the deployment that answered")
