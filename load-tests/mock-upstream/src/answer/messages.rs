@@ -84,7 +84,8 @@ fn read<'a>(request: &Request<'a>) -> Result<MessagesRequest<'a>, Refusal> {
 fn prompt(wire: &MessagesRequest<'_>) -> u64 {
     let system = wire.system.as_ref().map_or(0, |system| system.chars);
     let messages = wire.messages.as_ref().map_or(0, |conversation| conversation.chars);
-    prompt_tokens(system + messages)
+    let tools = wire.tools.map_or(0, |tools| tools.get().chars().count() as u64);
+    prompt_tokens(system + messages + tools)
 }
 
 struct Dress<'a> {
