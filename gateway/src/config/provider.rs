@@ -19,7 +19,7 @@ pub struct ProviderConfig {
     /// The provider's credential.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub api_key: Option<SecretSource>,
-    /// Headers that every request to it carries besides.
+    /// Headers that every request to it carries besides; a value may be `env:NAME` or `file:PATH`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub headers: BTreeMap<String, String>,
+    pub headers: BTreeMap<String, SecretSource>,
 }

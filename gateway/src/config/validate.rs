@@ -93,9 +93,14 @@ fn check_provider(
         None => {}
     }
     for (header, value) in &provider.headers {
-        let fits = http::HeaderName::try_from(header).is_ok() && http::HeaderValue::try_from(value).is_ok();
-        if !fits {
-            faults.add(format!("{path}.headers.{header}"), "is no valid header: mend its name or value");
+        let place = format!("{path}.headers.{header}");
+        let fits = |text: &str| {
+            http::HeaderName::try_from(header).is_ok() && http::HeaderValue::try_from(text).is_ok()
+        };
+        match value.resolve() {
+            Ok(secret) if fits(secret.expose()) => {}
+            Ok(_) => faults.add(place, "is no valid header: mend its name or value"),
+            Err(problem) => faults.add(place, problem),
         }
     }
 }

@@ -20,8 +20,8 @@ pub struct Provider {
     pub origin: Origin,
     /// Its current address.
     pub resolver: Resolver,
-    /// For finding the credential in what the provider echoes.
-    pub credential: Option<Secret>,
+    /// For finding credentials in what the provider echoes.
+    secrets: Vec<Secret>,
     /// Host, credential, fixed headers.
     pub headers: Vec<(HeaderName, HeaderValue)>,
     /// Signs each request, when the credential is for that and is not sent itself.
@@ -52,15 +52,20 @@ impl Provider {
             text.set_sensitive(true);
             headers.push((header_name(&spec.auth.name)?, text));
         }
-        let configured = config.headers.iter();
-        for (name, text) in spec.headers.iter().map(|(name, value)| (name, value)).chain(configured) {
-            let name = header_name(name)?;
-            headers.retain(|(known, _)| *known != name);
-            headers.push((name, value(text)?));
+        for (name, text) in &spec.headers {
+            replace(&mut headers, header_name(name)?, value(text)?);
+        }
+        let mut secrets: Vec<Secret> = credential.iter().cloned().collect();
+        for (name, source) in &config.headers {
+            let secret = source.resolve()?;
+            replace(&mut headers, header_name(name)?, value(secret.expose())?);
+            if !source.is_inline() || header_name(name)? == http::header::AUTHORIZATION {
+                secrets.push(secret);
+            }
         }
         let resolver = Resolver::new(&origin);
         let name = ProviderName::from(name);
-        Ok(Arc::new(Self { name, spec, origin, resolver, credential, headers, signer }))
+        Ok(Arc::new(Self { name, spec, origin, resolver, secrets, headers, signer }))
     }
 
     /// The path of an operation at this provider.
@@ -71,18 +76,24 @@ impl Provider {
         }
     }
 
-    /// True when the text contains the credential.
+    /// True when the text contains a credential.
     pub fn is_leaked_in(&self, text: &[u8]) -> bool {
         let is_in = |needle: &str| {
             let needle = needle.as_bytes();
             needle.len() >= 8 && text.windows(needle.len()).any(|window| window == needle)
         };
-        self.credential.as_ref().is_some_and(|credential| {
-            let text = credential.expose();
+        self.secrets.iter().any(|secret| {
+            // A scheme before it is no part of what leaks.
+            let text = secret.expose().trim_start_matches("Bearer ");
             // The id before the first colon is no secret, and Amazon repeats it in its errors.
             is_in(text) || self.signer.is_some() && text.splitn(3, ':').skip(1).any(is_in)
         })
     }
+}
+
+fn replace(headers: &mut Vec<(HeaderName, HeaderValue)>, name: HeaderName, value: HeaderValue) {
+    headers.retain(|(known, _)| *known != name);
+    headers.push((name, value));
 }
 
 /// The last two labels of a host's name: `eu.api.openai.com` is OpenAI's as well.
