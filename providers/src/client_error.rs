@@ -1,7 +1,7 @@
 //! Errors as a client of each format expects them. Owns the envelopes; which error it is, the edge decides.
 
 use bytes::Bytes;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::WireFormat;
 use crate::formats::responses;
@@ -59,6 +59,29 @@ struct AnthropicEnvelope<'a> {
 struct AnthropicError<'a> {
     r#type: &'static str,
     message: &'a str,
+}
+
+/// Whether the body is an error that a client of this format can read as it is: proxies before a provider
+/// answer in shapes of their own.
+pub fn is_error_envelope(client: WireFormat, body: &[u8]) -> bool {
+    #[derive(Deserialize)]
+    struct Envelope {
+        r#type: Option<String>,
+        error: Error,
+    }
+    #[derive(Deserialize)]
+    struct Error {
+        message: String,
+        r#type: Option<String>,
+        status: Option<String>,
+    }
+    let Ok(Envelope { r#type, error }) = serde_json::from_slice(body) else { return false };
+    !error.message.is_empty()
+        && match client {
+            WireFormat::Anthropic => r#type.as_deref() == Some("error") && error.r#type.is_some(),
+            WireFormat::Gemini => error.status.is_some(),
+            WireFormat::OpenAi | WireFormat::Responses | WireFormat::Bedrock | WireFormat::Cohere => true,
+        }
 }
 
 /// The body of an error answer.
@@ -149,6 +172,22 @@ mod tests {
         message: "no \"x\"\nhere",
         request_id: "req_1",
     };
+
+    #[test]
+    fn only_the_clients_own_envelope_is_given_on() {
+        for (client, body, is_envelope) in [
+            (WireFormat::OpenAi, r#"{"error":{"message":"m","type":"t","code":7}}"#, true),
+            (WireFormat::OpenAi, r#"{"status":"failure","message":"m"}"#, false),
+            (WireFormat::OpenAi, r#"{"error":"m"}"#, false),
+            (WireFormat::OpenAi, "[]", false),
+            (WireFormat::Anthropic, r#"{"type":"error","error":{"type":"t","message":"m"}}"#, true),
+            (WireFormat::Anthropic, r#"{"error":{"type":"t","message":"m"}}"#, false),
+            (WireFormat::Gemini, r#"{"error":{"code":400,"message":"m","status":"S"}}"#, true),
+            (WireFormat::Gemini, r#"{"error":{"code":400,"message":"m"}}"#, false),
+        ] {
+            assert_eq!(is_error_envelope(client, body.as_bytes()), is_envelope, "{body}");
+        }
+    }
 
     #[test]
     fn an_openai_client_gets_message_type_param_and_code() {

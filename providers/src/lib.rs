@@ -38,7 +38,7 @@ pub use answer::{Answer, MalformedAnswer, decode_answer, decode_answer_for};
 pub use answer_context::AnswerContext;
 pub use answer_stream::AnswerStream;
 pub use catalogue::{AuthHeader, Catalogue, ModelSpec, ProviderSpec, Quirks, ReasoningField, catalogue};
-pub use client_error::{ClientError, error_body, error_event};
+pub use client_error::{ClientError, error_body, error_event, is_error_envelope};
 pub use count::{count_text, count_tokens};
 pub use operation::{Operation, WireFormat};
 pub use provider_error::{ProviderError, read_provider_error};

@@ -27,6 +27,42 @@ pub struct ProviderError {
     pub retry_after: Option<Duration>,
 }
 
+impl ProviderError {
+    /// The status that the provider would have answered with, had the stream not begun: its own code when
+    /// that is one, else what its class of error usually comes with, else 500.
+    pub fn implied_status(&self) -> u16 {
+        let code = self.code.as_deref().and_then(|code| code.parse().ok());
+        if let Some(status) = code.filter(|status| (400..=599).contains(status)) {
+            return status;
+        }
+        if self.context_length {
+            return 400;
+        }
+        let names = [self.kind.as_deref(), self.code.as_deref()].map(Option::unwrap_or_default).join(" ");
+        let names = names.to_ascii_lowercase();
+        let found = IMPLIED_STATUS.iter().find(|(word, _)| names.contains(word));
+        found.map_or(500, |(_, status)| *status)
+    }
+}
+
+/// Words in the error classes of OpenAI, Anthropic, Google and Bedrock, and the status of each.
+const IMPLIED_STATUS: [(&str, u16); 14] = [
+    ("rate_limit", 429),
+    ("too_many_requests", 429),
+    ("throttling", 429),
+    ("resource_exhausted", 429),
+    ("insufficient_quota", 429),
+    ("overloaded", 529),
+    ("unavailable", 503),
+    ("authentication", 401),
+    ("permission", 403),
+    ("accessdenied", 403),
+    ("not_found", 404),
+    ("invalid_request", 400),
+    ("invalid_argument", 400),
+    ("validationexception", 400),
+];
+
 /// Phrases of OpenAI, Azure, Anthropic, Bedrock, Google, Mistral, Cohere, vLLM, llama.cpp and Ollama.
 const CONTEXT_LENGTH_PHRASES: [&str; 13] = [
     "maximum context length",
@@ -207,6 +243,22 @@ mod tests {
             ),
         ] {
             assert_eq!(read(502, body).message, message, "{body}");
+        }
+    }
+
+    #[test]
+    fn an_error_in_a_stream_implies_its_status() {
+        for (body, status) in [
+            (r#"{"type":"error","error":{"type":"overloaded_error","message":"Overloaded"}}"#, 529),
+            (r#"{"error":{"message":"m","type":"tokens","code":"rate_limit_exceeded"}}"#, 429),
+            (r#"{"error":{"message":"m","type":"throttlingException"}}"#, 429),
+            (r#"{"error":{"message":"m","code":502}}"#, 502),
+            (r#"{"error":{"message":"m","status":"INVALID_ARGUMENT"}}"#, 400),
+            (r#"{"error":{"message":"prompt is too long: 9 tokens > 8 maximum"}}"#, 400),
+            (r#"{"error":{"message":"m","code":"server_error"}}"#, 500),
+        ] {
+            let error = read_error_value(&serde_json::from_str(body).unwrap());
+            assert_eq!(error.implied_status(), status, "{body}");
         }
     }
 

@@ -90,7 +90,8 @@ pub fn encode_request(
         let (path, context) = (same_path(operation, spec.format, upstream_model), AnswerContext::default());
         return Ok(UpstreamRequest { path, body, context });
     }
-    let (mut request, context) = formats::decode_request(client, body)?;
+    let (mut request, mut context) = formats::decode_request(client, body)?;
+    upstream_model.clone_into(&mut context.model);
     // Gemini's clients say it in the path.
     request.stream = head.stream;
     if let Some(field) = request.particular.first().filter(|_| !drop_params) {
@@ -162,7 +163,8 @@ pub(crate) fn answer(
     body: &str,
     context: &AnswerContext,
 ) -> Result<(Bytes, Usage), MalformedAnswer> {
-    let answer = formats::decode_answer(provider, body)?;
+    let mut answer = formats::decode_answer(provider, body)?;
+    context.complete(client, &mut answer.id, &mut answer.model);
     Ok((Bytes::from(formats::encode_answer(client, &answer, context)?), answer.usage))
 }
 

@@ -16,6 +16,8 @@ use crate::{StreamFault, WireFormat};
 pub(crate) struct Translation {
     decoder: StreamDecoder,
     encoder: StreamEncoder,
+    client: WireFormat,
+    context: AnswerContext,
     joined: Vec<u8>,
     steps: Vec<StreamEvent>,
 }
@@ -30,6 +32,8 @@ impl Translation {
         Self {
             decoder: StreamDecoder::new(provider),
             encoder: StreamEncoder::new(client, include_usage, price),
+            client,
+            context: AnswerContext::default(),
             joined: Vec::new(),
             steps: Vec::new(),
         }
@@ -38,6 +42,7 @@ impl Translation {
     /// For the answer to this request; before its first event.
     pub(crate) fn set_context(&mut self, context: &AnswerContext) {
         self.encoder.set_context(context);
+        self.context = context.clone();
     }
 
     /// Takes whole events. What came before a fault is good and comes out with it.
@@ -56,7 +61,10 @@ impl Translation {
                 fault = Some(reason);
                 break;
             }
-            for step in self.steps.drain(..) {
+            for mut step in self.steps.drain(..) {
+                if let StreamEvent::Start { id, model } = &mut step {
+                    self.context.complete(self.client, id, model);
+                }
                 progress.see(&step);
                 self.encoder.encode(step, &mut out);
             }

@@ -14,7 +14,8 @@ use aws_smithy_types::event_stream::{Header, HeaderValue, Message};
 use bytes::Bytes;
 use domain::Usage;
 use providers::{
-    AnswerStream, Operation, StreamFault, WireFormat, catalogue, encode_request, read_request_head, supports,
+    AnswerStream, Operation, StreamFault, WireFormat, catalogue, decode_answer_for, encode_request,
+    read_request_head, supports,
 };
 use serde_json::{Value, json};
 
@@ -91,6 +92,30 @@ fn an_exception_inside_a_bedrock_stream_is_the_providers_error() {
         }
         other => panic!("{other:?}"),
     }
+}
+
+/// Bedrock gives neither an id nor the model's name; Anthropic's clients go by both.
+#[test]
+fn an_answer_without_id_or_model_is_given_both() {
+    let body =
+        Bytes::from_static(br#"{"model":"a","max_tokens":9,"messages":[{"role":"user","content":"x"}]}"#);
+    let head = read_request_head(Operation::Messages, "", &body).unwrap();
+    let spec = catalogue().provider("bedrock").unwrap();
+    let mut sent = encode_request(Operation::Messages, &head, &body, spec, "amazon.nova", false).unwrap();
+    sent.context.set_id("0a1b");
+    let whole = json!({ "output": { "message": { "role": "assistant", "content": [{ "text": "a" }] } },
+        "stopReason": "end_turn", "usage": { "inputTokens": 1, "outputTokens": 2, "totalTokens": 3 } });
+    let whole = Bytes::from(whole.to_string());
+    let answer = decode_answer_for(Operation::Messages, WireFormat::Bedrock, whole, &sent.context).unwrap();
+    let answer: Value = serde_json::from_slice(&answer.body).unwrap();
+    assert_eq!((&answer["id"], &answer["model"]), (&json!("msg_0a1b"), &json!("amazon.nova")));
+
+    let mut stream = bedrock(Operation::ChatCompletions).with_context(&sent.context);
+    let out = stream.feed(Bytes::from([opening(), closing(), metadata()].concat())).unwrap().unwrap();
+    let text = String::from_utf8(out.to_vec()).unwrap();
+    let chunk: Value =
+        serde_json::from_str(text.lines().next().unwrap().strip_prefix("data: ").unwrap()).unwrap();
+    assert_eq!((&chunk["id"], &chunk["model"]), (&json!("chatcmpl-0a1b"), &json!("amazon.nova")));
 }
 
 #[test]

@@ -18,6 +18,7 @@ const CREDENTIAL_COOLDOWN: Duration = Duration::from_secs(60);
 /// What is the same for every attempt of one request.
 struct Run<'a> {
     app: &'a App,
+    plan: &'a Plan,
     request: &'a Request,
     call: UpstreamCall<'a>,
 }
@@ -37,6 +38,7 @@ pub async fn run(
     let total = plan.models.first().map_or(Duration::ZERO, |model| model.timeouts.total);
     let call = UpstreamCall {
         connector: &app.connector,
+        request_id: &record.request_id.clone(),
         operation: request.operation,
         head: &request.head,
         body: &request.body,
@@ -45,7 +47,7 @@ pub async fn run(
         deadline: record.started + total,
         answer_limit: usize::try_from(snapshot.limits.answer.0).unwrap_or(usize::MAX),
     };
-    let run = Run { app, request, call };
+    let run = Run { app, plan, request, call };
     let mut last = None;
     for model in &plan.models {
         if let Some(opened) = run.model(model, false, downstream, record, &mut last).await? {
@@ -116,7 +118,9 @@ impl Run<'_> {
         downstream: &mut Downstream<'_>,
         record: &mut Record,
     ) -> Result<Result<Opened, AttemptFailure>, GatewayError> {
-        record.fallback = record.deployment.is_some();
+        // Also when all deployments of the first model are cooling down.
+        record.fallback |= record.deployment.is_some()
+            || self.plan.models.first().is_none_or(|first| !Arc::ptr_eq(first, model));
         record.deployment = Some(deployment.clone());
         let mut failed = 0;
         loop {
@@ -207,7 +211,7 @@ fn give_up(last: Option<AttemptFailure>, request: &Request, record: &Record) -> 
                     provider.spec.format_for(request.operation) == request.operation.wire_format()
                 });
                 let leaks = provider.is_some_and(|provider| provider.is_leaked_in(&reply.body));
-                let is_envelope = reply.body.starts_with(b"{") && !reply.error.message.is_empty();
+                let is_envelope = providers::is_error_envelope(request.operation.wire_format(), &reply.body);
                 let body = (same_format && !leaks && is_envelope).then_some(reply.body);
                 GatewayError::Rejected(Box::new(Rejection { status: reply.status, error: reply.error, body }))
             }

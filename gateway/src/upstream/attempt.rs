@@ -37,6 +37,8 @@ const STALE_CONNECTIONS: usize = 3;
 pub struct UpstreamCall<'a> {
     /// Connections to all providers.
     pub connector: &'a Arc<Connector>,
+    /// Our id of the request, for answers whose provider gives none.
+    pub request_id: &'a str,
     /// What the client asked for.
     pub operation: Operation,
     /// The touched fields of the body.
@@ -108,7 +110,10 @@ impl Attempt<'_> {
             self.drop_params,
         );
         let request = match request {
-            Ok(request) => request,
+            Ok(mut request) => {
+                request.context.set_id(self.call.request_id.trim_start_matches("req_"));
+                request
+            }
             Err(error) => {
                 let failure = connect_failure(FailureKind::Untranslatable, error.message);
                 let failure = AttemptFailure { failure, reply: None, param: error.param };
@@ -251,7 +256,9 @@ impl Attempt<'_> {
             connect_failure(FailureKind::Malformed, format!("the provider used content-encoding {coding}"))
         })?;
         if !(200..300).contains(&status) {
-            let pause = retry_after(find("retry-after"), find("retry-after-ms"), SystemTime::now());
+            // LiteLLM passes its provider's header on under another name.
+            let after = find("retry-after").or_else(|| find("llm_provider-retry-after"));
+            let pause = retry_after(after, find("retry-after-ms"), SystemTime::now());
             return Err(self.refused(session, peer, coding, status, pause).await);
         }
         if !self.call.head.stream {
@@ -434,8 +441,10 @@ impl OpenedStream {
 fn broken_off(fault: StreamFault) -> AttemptFailure {
     match fault {
         StreamFault::Provider(error) => {
-            let failure = classify(500, &error, None);
-            failure.into()
+            let status = error.implied_status();
+            let failure = classify(status, &error, error.retry_after);
+            let reply = ProviderReply { status, body: Bytes::new(), error, retry_after_ms: None };
+            AttemptFailure { failure, reply: Some(reply), param: None }
         }
         other => connect_failure(FailureKind::Malformed, other.to_string()).into(),
     }

@@ -59,7 +59,7 @@ pub(crate) fn decode_request(body: &[u8]) -> Result<(ChatRequest, AnswerContext)
         take(&mut map, field);
     }
     request.keep_rest(map, &PARTICULAR, is_default);
-    Ok((request, AnswerContext { echo, tools }))
+    Ok((request, AnswerContext { echo, tools, ..AnswerContext::default() }))
 }
 
 /// The value asks for nothing beyond what happens without it.
