@@ -39,13 +39,14 @@ fn requests(criterion: &mut Criterion) {
         group.bench_function("splice", |bencher| {
             bencher.iter(|| splice_model(black_box(&body), head.model_span.as_ref().unwrap(), "gpt-4o-mini"));
         });
-        group.bench_function("translate openai to anthropic", |bencher| {
-            bencher.iter(|| {
-                let operation = Operation::ChatCompletions;
-                encode_request(operation, &head, black_box(&body), spec("anthropic"), "claude", false)
-                    .unwrap()
+        for kind in ["anthropic", "openai-responses", "gemini", "bedrock", "cohere"] {
+            group.bench_function(format!("translate openai to {kind}"), |bencher| {
+                bencher.iter(|| {
+                    let operation = Operation::ChatCompletions;
+                    encode_request(operation, &head, black_box(&body), spec(kind), "m", false).unwrap()
+                });
             });
-        });
+        }
         group.finish();
     }
 }
@@ -55,12 +56,21 @@ fn answers(criterion: &mut Criterion) {
         br#"{"id":"msg_1","type":"message","role":"assistant","model":"claude","content":[{"type":"text","text":"The line is clear."}],"stop_reason":"end_turn","stop_sequence":null,"usage":{"input_tokens":200,"output_tokens":6}}"#,
     );
     let mut group = criterion.benchmark_group("answer");
-    group.bench_function("translate anthropic to openai", |bencher| {
-        bencher.iter(|| {
-            decode_answer(Operation::ChatCompletions, WireFormat::Anthropic, black_box(body.clone())).unwrap()
+    for (client, operation) in [
+        ("openai", Operation::ChatCompletions),
+        ("responses", Operation::Responses),
+        ("gemini", Operation::GenerateContent),
+    ] {
+        group.bench_function(format!("translate anthropic to {client}"), |bencher| {
+            bencher
+                .iter(|| decode_answer(operation, WireFormat::Anthropic, black_box(body.clone())).unwrap());
         });
-    });
+    }
     group.finish();
+}
+
+fn event(name: &str, fields: &str) -> Bytes {
+    format!("event: {name}\ndata: {{\"type\":\"{name}\",{fields}}}\n\n").into()
 }
 
 /// The figure is for [`EVENTS`] events, each fed by itself as it would come from a socket.
@@ -84,12 +94,45 @@ fn streams(criterion: &mut Criterion) {
             "event: content_block_delta\ndata: {{\"type\":\"content_block_delta\",\"index\":0,\"delta\":{{\"type\":\"text_delta\",\"text\":\"word{index} \"}}}}\n\n"
         ))
     }));
+    let mut responses: Vec<Bytes> = vec![
+        event(
+            "response.created",
+            r#""response":{"id":"resp_1","object":"response","model":"m","status":"in_progress","output":[]}"#,
+        ),
+        event(
+            "response.output_item.added",
+            r#""output_index":0,"item":{"type":"message","id":"i","role":"assistant","status":"in_progress","content":[]}"#,
+        ),
+        event(
+            "response.content_part.added",
+            r#""output_index":0,"content_index":0,"item_id":"i","part":{"type":"output_text","text":"","annotations":[]}"#,
+        ),
+    ];
+    responses.extend((0..EVENTS).map(|index| {
+        let fields = format!(r#""output_index":0,"content_index":0,"item_id":"i","delta":"word{index} ""#);
+        event("response.output_text.delta", &fields)
+    }));
+    let gemini: Vec<Bytes> = (0..EVENTS)
+        .map(|index| {
+            format!(
+                "data: {{\"candidates\":[{{\"content\":{{\"parts\":[{{\"text\":\"word{index} \"}}],\"role\":\"model\"}},\"index\":0}}],\
+                 \"usageMetadata\":{{\"promptTokenCount\":9,\"candidatesTokenCount\":{index},\"totalTokenCount\":9}},\
+                 \"modelVersion\":\"m\",\"responseId\":\"r\"}}\r\n\r\n"
+            )
+            .into()
+        })
+        .collect();
     let mut group = criterion.benchmark_group("stream");
     group.throughput(Throughput::Elements(EVENTS as u64));
     for (name, operation, provider, events) in [
         ("pass openai through", Operation::ChatCompletions, WireFormat::OpenAi, &openai),
         ("translate openai to anthropic", Operation::Messages, WireFormat::OpenAi, &openai),
+        ("translate openai to responses", Operation::Responses, WireFormat::OpenAi, &openai),
+        ("translate openai to gemini", Operation::StreamGenerateContent, WireFormat::OpenAi, &openai),
         ("translate anthropic to openai", Operation::ChatCompletions, WireFormat::Anthropic, &anthropic),
+        ("translate responses to openai", Operation::ChatCompletions, WireFormat::Responses, &responses),
+        ("translate responses to anthropic", Operation::Messages, WireFormat::Responses, &responses),
+        ("translate gemini to openai", Operation::ChatCompletions, WireFormat::Gemini, &gemini),
     ] {
         group.bench_function(name, |bencher| {
             bencher.iter_batched(

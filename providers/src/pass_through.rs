@@ -113,11 +113,13 @@ impl PassThrough {
             progress.complete = true;
         } else {
             let probe = openai::probe_event(data)?;
+            // LiteLLM's has a choice, which says nothing.
+            let is_usage_chunk = probe.is_empty || progress.finished && !probe.content && !probe.finished;
             progress.content |= probe.content;
             progress.finished |= probe.finished;
             if let Some((usage, span)) = probe.usage {
                 progress.usage = Some(usage);
-                if probe.is_empty && !self.include_usage && !span.is_empty() {
+                if is_usage_chunk && !self.include_usage && !span.is_empty() {
                     return Ok(Verdict::Drop);
                 }
                 let last = probe.is_empty || probe.finished;

@@ -111,6 +111,15 @@ fn the_cost_is_spliced_into_the_usage_and_nothing_else_changes() {
     assert_eq!(end, Ok(()));
 }
 
+/// LiteLLM's usage chunk has one choice with an empty delta.
+#[test]
+fn a_usage_chunk_with_an_empty_choice_is_one_too() {
+    let usage = r#"data: {"choices":[{"index":0,"delta":{}}],"usage":{"prompt_tokens":3}}"#;
+    let input = events(&[TEXT, FINISH, usage, DONE]);
+    let (out, end) = run(chat(false), &[input.as_bytes()]);
+    assert_eq!((out, end), (events(&[TEXT, FINISH, DONE]), Ok(())));
+}
+
 #[test]
 fn a_usage_chunk_nobody_asked_for_is_counted_but_not_passed_on() {
     let mut stream = chat(false);

@@ -1,5 +1,7 @@
 //! Neutral steps, spelt as Anthropic's events.
 
+use std::io::Write;
+
 use bytes::{BufMut, BytesMut};
 use domain::Usage;
 use serde_json::{Value, json};
@@ -41,12 +43,14 @@ impl StreamEncoder {
             _ if self.foreign => {}
             StreamEvent::Start { id, model } => self.start(&id, &model, out),
             StreamEvent::Text(text) => {
-                self.open(Open::Text, &json!({ "type": "text", "text": "" }), out);
-                self.delta(&json!({ "type": "text_delta", "text": text }), out);
+                if self.open != Some(Open::Text) {
+                    self.open(Open::Text, &json!({ "type": "text", "text": "" }), out);
+                }
+                self.text_delta("text_delta", "text", &text, out);
             }
             StreamEvent::Reasoning(text) => {
                 self.open_thinking(out);
-                self.delta(&json!({ "type": "thinking_delta", "thinking": text }), out);
+                self.text_delta("thinking_delta", "thinking", &text, out);
             }
             StreamEvent::ToolCall { id, name } => {
                 self.close(out);
@@ -55,7 +59,7 @@ impl StreamEncoder {
                 self.open(Open::ToolCall, &block, out);
             }
             StreamEvent::Arguments(text) => {
-                self.delta(&json!({ "type": "input_json_delta", "partial_json": text }), out);
+                self.text_delta("input_json_delta", "partial_json", &text, out);
             }
             StreamEvent::Finish { finish, stop_sequence } => {
                 self.close(out);
@@ -103,13 +107,12 @@ impl StreamEncoder {
     }
 
     fn open_thinking(&mut self, out: &mut BytesMut) {
-        self.open(Open::Thinking, &json!({ "type": "thinking", "thinking": "", "signature": "" }), out);
+        if self.open != Some(Open::Thinking) {
+            self.open(Open::Thinking, &json!({ "type": "thinking", "thinking": "", "signature": "" }), out);
+        }
     }
 
     fn open(&mut self, kind: Open, block: &Value, out: &mut BytesMut) {
-        if self.open == Some(kind) {
-            return;
-        }
         self.close(out);
         let index = self.blocks;
         let event = json!({ "type": "content_block_start", "index": index, "content_block": block });
@@ -120,6 +123,14 @@ impl StreamEncoder {
     fn delta(&self, delta: &Value, out: &mut BytesMut) {
         let event = json!({ "type": "content_block_delta", "index": self.blocks, "delta": delta });
         write("content_block_delta", &event, out);
+    }
+
+    /// The commonest event by far, spelt without a tree of values. Writing to memory cannot fail.
+    fn text_delta(&self, kind: &str, field: &str, text: &str, out: &mut BytesMut) {
+        out.put_slice(b"event: content_block_delta\ndata: {\"type\":\"content_block_delta\",\"index\":");
+        write!(out.writer(), r#"{},"delta":{{"type":"{kind}","{field}":"#, self.blocks).ok();
+        serde_json::to_writer(out.writer(), text).ok();
+        out.put_slice(b"}}\n\n");
     }
 
     fn close(&mut self, out: &mut BytesMut) {

@@ -1,6 +1,8 @@
 //! Neutral steps, spelt as Google's events. Each event is a whole `GenerateContentResponse` with the
 //! next parts; a call is one part, so its pieces wait until it is complete.
 
+use std::io::Write;
+
 use bytes::{BufMut, BytesMut};
 use domain::Usage;
 use serde_json::{Value, json};
@@ -16,8 +18,7 @@ use crate::sse::MAX_EVENT_BYTES;
 /// The state between two steps.
 #[derive(Debug, Default)]
 pub(crate) struct StreamEncoder {
-    id: String,
-    model: String,
+    tail: Tail,
     /// The candidate that the steps belong to.
     current: u32,
     call: Option<Call>,
@@ -54,11 +55,13 @@ impl StreamEncoder {
             self.close_call(finish, out);
         }
         match event {
-            StreamEvent::Start { id, model } => (self.id, self.model) = (id, model),
+            StreamEvent::Start { id, model } => self.tail = Tail::new(&id, &model),
             StreamEvent::Text(text) => {
                 self.thinking = false;
-                let part = text_part(&text, self.waiting.take());
-                self.part(&part, out);
+                match self.waiting.take() {
+                    None => self.text(&text, out),
+                    signature => self.part(&text_part(&text, signature), out),
+                }
             }
             StreamEvent::Reasoning(text) => {
                 self.thinking = true;
@@ -142,21 +145,42 @@ impl StreamEncoder {
         self.write(&candidates, Some(usage), out);
     }
 
+    /// The commonest event by far, spelt without a tree of values. Writing to memory cannot fail.
+    fn text(&self, text: &str, out: &mut BytesMut) {
+        out.put_slice(b"data: {\"candidates\":[{\"content\":{\"parts\":[{\"text\":");
+        serde_json::to_writer(out.writer(), text).ok();
+        write!(out.writer(), r#"}}],"role":"model"}},"index":{}}}]"#, self.current).ok();
+        out.put_slice(&self.tail.0);
+    }
+
     fn part(&self, part: &Value, out: &mut BytesMut) {
         let content = json!({ "parts": [part], "role": "model" });
         self.write(&json!([{ "content": content, "index": self.current }]), None, out);
     }
 
     fn write(&self, candidates: &Value, usage: Option<Value>, out: &mut BytesMut) {
-        let mut event = json!({ "candidates": candidates });
-        if let Some(fields) = event.as_object_mut() {
-            fields.extend(usage.map(|usage| ("usageMetadata".to_owned(), usage)));
-            fields.insert("modelVersion".to_owned(), self.model.clone().into());
-            fields.insert("responseId".to_owned(), self.id.clone().into());
+        write!(out.writer(), r#"data: {{"candidates":{candidates}"#).ok();
+        if let Some(usage) = usage {
+            write!(out.writer(), r#","usageMetadata":{usage}"#).ok();
         }
-        out.put_slice(b"data: ");
-        out.put_slice(event.to_string().as_bytes());
-        out.put_slice(b"\n\n");
+        out.put_slice(&self.tail.0);
+    }
+}
+
+/// What every event ends with.
+#[derive(Debug)]
+struct Tail(Vec<u8>);
+
+impl Tail {
+    fn new(id: &str, model: &str) -> Self {
+        let fields = json!({ "modelVersion": model, "responseId": id }).to_string();
+        Self([b",", fields.strip_prefix('{').unwrap_or_default().as_bytes(), b"\n\n"].concat())
+    }
+}
+
+impl Default for Tail {
+    fn default() -> Self {
+        Self::new("", "")
     }
 }
 

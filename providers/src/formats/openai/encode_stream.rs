@@ -1,6 +1,7 @@
 //! Neutral steps, spelt as OpenAI's chunks.
 
 use std::collections::BTreeMap;
+use std::io::Write;
 
 use bytes::{BufMut, BytesMut};
 use domain::{Price, Usage};
@@ -20,9 +21,8 @@ const LONGEST_THOUGHT: usize = 1024 * 1024;
 pub(crate) struct StreamEncoder {
     include_usage: bool,
     price: Option<Price>,
-    id: String,
-    model: String,
-    created: u64,
+    /// What every chunk begins with, up to its choices: written once, since a chunk is mostly this.
+    head: Vec<u8>,
     /// The choice that the step belongs to, and those that wait.
     current: u32,
     state: ChoiceState,
@@ -65,9 +65,7 @@ impl StreamEncoder {
         Self {
             include_usage,
             price,
-            id: String::new(),
-            model: String::new(),
-            created: now(),
+            head: head("", ""),
             current: 0,
             state: ChoiceState::default(),
             parked: BTreeMap::new(),
@@ -79,7 +77,7 @@ impl StreamEncoder {
     pub(crate) fn encode(&mut self, event: StreamEvent, out: &mut BytesMut) {
         match event {
             StreamEvent::Start { id, model } => {
-                (self.id, self.model) = (id, model);
+                self.head = head(&id, &model);
                 self.begin(0, out);
             }
             StreamEvent::Choice(index) => self.begin(index, out),
@@ -95,8 +93,11 @@ impl StreamEncoder {
             }
             StreamEvent::Arguments(text) => {
                 let index = self.state.calls.saturating_sub(1);
-                let call = json!({ "index": index, "function": { "arguments": text } });
-                self.delta(&json!({ "tool_calls": [call] }), out);
+                self.open_choice(out);
+                write!(out.writer(), r#"{{"tool_calls":[{{"index":{index},"function":{{"arguments":"#).ok();
+                write_text(&text, out);
+                out.put_slice(b"}}]}");
+                close_choice(out);
             }
             StreamEvent::Logprobs(tokens) => {
                 let logprobs = encode_logprobs(Some(&tokens));
@@ -113,11 +114,11 @@ impl StreamEncoder {
         match event {
             StreamEvent::Text(text) => {
                 self.state.forget_thought();
-                self.delta(&json!({ "content": text }), out);
+                self.text_delta("content", &text, out);
             }
             StreamEvent::Reasoning(text) => {
                 self.state.keep_thought(&text);
-                self.delta(&json!({ "reasoning_content": text }), out);
+                self.text_delta("reasoning_content", &text, out);
             }
             StreamEvent::Signature(signature) if signs_call(&signature) => self.state.held = Some(signature),
             StreamEvent::Signature(signature) => self.sign(&signature, out),
@@ -181,9 +182,8 @@ impl StreamEncoder {
                 Some(price) => with_cost(&usage, price.cost(&self.usage)),
                 None => usage.into_bytes(),
             };
-            let head = self.head(&json!([])).to_string();
-            out.put_slice(b"data: ");
-            out.put_slice(head.strip_suffix('}').unwrap_or(&head).as_bytes());
+            out.put_slice(&self.head);
+            out.put_slice(b"[]");
             out.put_slice(b",\"usage\":");
             out.put_slice(&usage);
             out.put_slice(b"}\n\n");
@@ -195,25 +195,38 @@ impl StreamEncoder {
         self.choice(delta, &Value::Null, &Value::Null, out);
     }
 
-    fn choice(&self, delta: &Value, logprobs: &Value, reason: &Value, out: &mut BytesMut) {
-        let index = self.current;
-        let choice = json!({ "index": index, "delta": delta, "logprobs": logprobs, "finish_reason": reason });
-        self.chunk(&json!([choice]), out);
+    /// The commonest chunk by far, spelt without a tree of values.
+    fn text_delta(&self, field: &str, text: &str, out: &mut BytesMut) {
+        self.open_choice(out);
+        write!(out.writer(), r#"{{"{field}":"#).ok();
+        write_text(text, out);
+        out.put_slice(b"}");
+        close_choice(out);
     }
 
-    fn chunk(&self, choices: &Value, out: &mut BytesMut) {
-        out.put_slice(b"data: ");
-        out.put_slice(self.head(choices).to_string().as_bytes());
+    fn choice(&self, delta: &Value, logprobs: &Value, reason: &Value, out: &mut BytesMut) {
+        self.open_choice(out);
+        write!(out.writer(), r#"{delta},"logprobs":{logprobs},"finish_reason":{reason}}}]}}"#).ok();
         out.put_slice(b"\n\n");
     }
 
-    fn head(&self, choices: &Value) -> Value {
-        json!({
-            "id": self.id,
-            "object": "chat.completion.chunk",
-            "created": self.created,
-            "model": self.model,
-            "choices": choices,
-        })
+    fn open_choice(&self, out: &mut BytesMut) {
+        out.put_slice(&self.head);
+        write!(out.writer(), r#"[{{"index":{},"delta":"#, self.current).ok();
     }
+}
+
+fn close_choice(out: &mut BytesMut) {
+    out.put_slice(b",\"logprobs\":null,\"finish_reason\":null}]}\n\n");
+}
+
+/// As a JSON string. Writing to memory cannot fail.
+fn write_text(text: &str, out: &mut BytesMut) {
+    serde_json::to_writer(out.writer(), text).ok();
+}
+
+fn head(id: &str, model: &str) -> Vec<u8> {
+    let head = json!({ "id": id, "object": "chat.completion.chunk", "created": now(), "model": model });
+    let head = head.to_string();
+    [b"data: ", head.strip_suffix('}').unwrap_or(&head).as_bytes(), b",\"choices\":"].concat()
 }
