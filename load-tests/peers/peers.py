@@ -38,8 +38,6 @@ LITELLM = Peer(
     ready="/health/readiness",
     trace=("user-agent", "AsyncOpenAI"),
     unknown_says="Invalid model name passed in model=no-such-model",
-    # It gives the provider's header on as llm_provider-retry-after, so Signalbox says its default.
-    retry_after="1",
     usage_choices=1,
 )
 PORTKEY = Peer(
