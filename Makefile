@@ -1,6 +1,6 @@
 # The recipes that README and CI call. Each is one line of work; the rest is in scripts/.
 
-.PHONY: demo test deps lint unit recordings release smoke clients peers load bench micro schema deny
+.PHONY: demo test deps lint unit recordings release smoke clients peers load bench micro fuzz schema deny
 
 # The main job, with no account and no key.
 demo:
@@ -56,6 +56,10 @@ bench:
 # Parse, splice, translate, event codec.
 micro:
 	cargo bench --locked -p bench
+
+# Every decoder for ten minutes: `make fuzz`, or one for a minute: `make fuzz FUZZ=streams/bedrock FUZZ_SECONDS=60`.
+fuzz:
+	FUZZ_SECONDS=$(FUZZ_SECONDS) scripts/fuzz $(FUZZ)
 
 # The configuration's JSON Schema, kept in the repository for editors.
 schema:
