@@ -166,7 +166,7 @@ impl Snapshot {
 
 impl Model {
     fn new(name: ModelName, config: &ModelConfig, deployments: Vec<Arc<Deployment>>) -> Self {
-        let balancer = Balancer::new(config.balance, deployments.len());
+        let balancer = Balancer::new(config.balance, &deployments);
         let timeouts = &config.timeouts;
         Self {
             name,

@@ -81,9 +81,9 @@ pub enum BalanceStrategy {
     RoundRobin,
     /// To the one with the fewest requests in flight.
     LeastBusy,
-    /// To the fastest; not active yet, balances like `weighted`.
+    /// To the one whose first token comes soonest, of two taken at random.
     Latency,
-    /// To the cheapest; not active yet, balances like `weighted`.
+    /// To the cheapest for the request at hand; those without a known price come last.
     Cost,
 }
 
