@@ -28,6 +28,8 @@ pub struct Request {
     pub query: Option<String>,
     /// Headers that go on to the provider.
     pub headers: Vec<(HeaderName, HeaderValue)>,
+    /// The key of the session that the client named in `x-signalbox-session`.
+    pub session: Option<u64>,
 }
 
 /// Four bytes of JSON a token is generous to the limit and close for English prose.

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use domain::{FailureKind, Retry};
 
+use crate::affinity;
 use crate::app::App;
 use crate::edge::Downstream;
 use crate::error::{GatewayError, Rejection};
@@ -78,6 +79,7 @@ impl Run<'_> {
             stream: self.request.head.stream,
             prompt: self.request.prompt_tokens(),
             completion: self.request.completion_tokens(),
+            affinity: affinity::key(model.affinity, self.request),
         };
         loop {
             let now = Instant::now();

@@ -86,3 +86,65 @@ async fn when_all_fail_the_client_is_told_by_every_strategy() {
         }
     }
 }
+
+/// Where each of the prompts goes, in this order.
+async fn homes(gateway: &Gateway, prompts: usize) -> Vec<String> {
+    let mut homes = Vec::new();
+    for prompt in 0..prompts {
+        let mut body = crate::gateway::chat("m", false);
+        body["messages"][0]["content"] = format!("prompt {prompt}").into();
+        let answer = gateway.post("/v1/chat/completions", body.to_string()).await;
+        homes.push(answer.headers()["x-signalbox-deployment"].to_str().unwrap().to_owned());
+    }
+    homes
+}
+
+#[tokio::test]
+async fn affinity_keeps_a_prompt_on_one_deployment_and_moves_only_the_lost_share() {
+    let models = |weight: u32| {
+        format!(
+            "
+  m:
+    deployments:
+      - {{provider: mock, model: a}}
+      - {{provider: mock, model: b}}
+      - {{provider: mock, model: c, weight: {weight}}}
+    affinity: prefix
+"
+        )
+    };
+    let gateway = Gateway::start(&models(1), "").await;
+    let before = homes(&gateway, 30).await;
+    assert_eq!(homes(&gateway, 30).await, before);
+    for home in ["mock/a", "mock/b", "mock/c"] {
+        assert!(before.iter().filter(|it| *it == home).count() > 2, "{before:?}");
+    }
+    gateway.reconfigure(&models(0), "");
+    gateway.reloaded(1).await;
+    for (before, after) in before.iter().zip(homes(&gateway, 30).await) {
+        assert!(before == "mock/c" || *before == after, "{before} {after}");
+        assert_ne!(after, "mock/c");
+    }
+}
+
+#[tokio::test]
+async fn affinity_keeps_a_session_on_one_deployment() {
+    let models = "
+  m:
+    deployments: [{provider: mock, model: a}, {provider: mock, model: b}, {provider: mock, model: c}]
+    balance: round_robin
+    affinity: session
+";
+    let gateway = Gateway::start(models, "").await;
+    assert_eq!(shares(&gateway, "m", 6).await.len(), 3, "without a session the strategy decides");
+    let mut home = None;
+    for prompt in 0..6 {
+        let mut body = crate::gateway::chat("m", false);
+        body["messages"][0]["content"] = format!("prompt {prompt}").into();
+        let request = gateway.client.post(gateway.url("/v1/chat/completions"));
+        let request = request.bearer_auth(crate::gateway::KEY).header("x-signalbox-session", "s1");
+        let answer = request.body(body.to_string()).send().await.unwrap();
+        let deployment = answer.headers()["x-signalbox-deployment"].clone();
+        assert_eq!(*home.get_or_insert_with(|| deployment.clone()), deployment);
+    }
+}

@@ -1,6 +1,7 @@
 //! Picks the deployment for the next attempt among those that may be called. Each algorithm has its
 //! file; none of them waits, allocates or knows why a deployment is not eligible.
 
+mod affinity;
 mod cost;
 mod deployment_set;
 mod latency;
@@ -10,6 +11,9 @@ mod smooth_weighted;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
+
+use domain::DeploymentId;
+use twox_hash::XxHash3_64;
 
 use super::Deployment;
 use crate::config::BalanceStrategy;
@@ -27,6 +31,8 @@ pub struct Demand {
     pub prompt: u64,
     /// The most tokens it may generate; 0 is unknown.
     pub completion: u64,
+    /// Requests with the same key belong together.
+    pub affinity: Option<u64>,
 }
 
 /// The balancing state of one model.
@@ -35,12 +41,16 @@ pub struct Balancer {
     strategy: BalanceStrategy,
     next: AtomicUsize,
     weighted: SmoothWeighted,
+    /// The same on every gateway and after every reload.
+    identities: Box<[u64]>,
 }
 
 impl Balancer {
     /// For a model with these deployments.
     pub fn new(strategy: BalanceStrategy, deployments: &[Arc<Deployment>]) -> Self {
-        Self { strategy, next: AtomicUsize::new(0), weighted: SmoothWeighted::new(deployments.len()) }
+        let identities = deployments.iter().map(|deployment| identity(&deployment.id)).collect();
+        let weighted = SmoothWeighted::new(deployments.len());
+        Self { strategy, next: AtomicUsize::new(0), weighted, identities }
     }
 
     /// The position of the deployment to call, one of `eligible`; None when there are none.
@@ -53,6 +63,11 @@ impl Balancer {
     ) -> Option<usize> {
         if eligible.len() < 2 {
             return eligible.iter().next();
+        }
+        if let Some(key) = demand.affinity
+            && let Some(home) = affinity::pick(deployments, &self.identities, eligible, key)
+        {
+            return Some(home);
         }
         match self.strategy {
             BalanceStrategy::Weighted => self.weighted.pick(deployments, eligible),
@@ -76,6 +91,10 @@ impl Balancer {
     }
 }
 
+fn identity(id: &DeploymentId) -> u64 {
+    XxHash3_64::oneshot(id.as_str().as_bytes())
+}
+
 /// The fewest requests in flight for its weight; ties go round.
 fn least_busy(deployments: &[Arc<Deployment>], eligible: DeploymentSet, start: usize) -> Option<usize> {
     let count = deployments.len();
@@ -89,8 +108,6 @@ fn least_busy(deployments: &[Arc<Deployment>], eligible: DeploymentSet, start: u
 
 #[cfg(test)]
 pub(super) mod tests {
-    use domain::DeploymentId;
-
     use super::*;
     use crate::config::ProviderConfig;
     use crate::telemetry::{DeploymentLabels, Metrics};
@@ -122,7 +139,7 @@ pub(super) mod tests {
     }
 
     pub(super) fn demand() -> Demand {
-        Demand { stream: true, prompt: 100, completion: 100 }
+        Demand { stream: true, prompt: 100, completion: 100, affinity: None }
     }
 
     const ALL: [BalanceStrategy; 5] = [
