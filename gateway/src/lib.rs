@@ -2,6 +2,7 @@
 //! the life of the process, at [`config`] for what can be set.
 
 pub mod admin;
+pub mod affinity;
 pub mod app;
 pub mod background;
 pub mod body_buffer;

@@ -28,6 +28,23 @@ pub struct Request {
     pub query: Option<String>,
     /// Headers that go on to the provider.
     pub headers: Vec<(HeaderName, HeaderValue)>,
+    /// The key of the session that the client named in `x-signalbox-session`.
+    pub session: Option<u64>,
+}
+
+/// Four bytes of JSON a token is generous to the limit and close for English prose.
+const BYTES_PER_TOKEN: u64 = 4;
+
+impl Request {
+    /// Its prompt in tokens, estimated.
+    pub fn prompt_tokens(&self) -> u64 {
+        self.body.len() as u64 / BYTES_PER_TOKEN
+    }
+
+    /// The most tokens it may generate; 0 when it sets no bound.
+    pub fn completion_tokens(&self) -> u64 {
+        self.head.max_tokens.unwrap_or(0).saturating_mul(self.head.choices.max(1))
+    }
 }
 
 /// Models to try, in this order; the first is the one that was asked for.

@@ -9,7 +9,7 @@ use domain::{DeploymentId, ModelName, Price, ProviderName, Secret};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
-use crate::config::{Config, DeploymentConfig, LimitConfig, ModelConfig, PriceConfig};
+use crate::config::{Affinity, Config, DeploymentConfig, LimitConfig, ModelConfig, PriceConfig};
 use crate::limits::{KeyLimits, LimitBook};
 use crate::telemetry::{DeploymentLabels, Metrics};
 use crate::upstream::{Backoff, Balancer, CooldownRule, Deployment, Provider, Registry};
@@ -38,6 +38,8 @@ pub struct Model {
     pub deployments: Vec<Arc<Deployment>>,
     /// Who is next.
     pub balancer: Balancer,
+    /// What keeps requests on one deployment.
+    pub affinity: Affinity,
     /// Attempts at one deployment, at most.
     pub attempts: u32,
     /// The wait between them.
@@ -166,11 +168,12 @@ impl Snapshot {
 
 impl Model {
     fn new(name: ModelName, config: &ModelConfig, deployments: Vec<Arc<Deployment>>) -> Self {
-        let balancer = Balancer::new(config.balance, deployments.len());
+        let balancer = Balancer::new(config.balance, &deployments);
         let timeouts = &config.timeouts;
         Self {
             name,
             balancer,
+            affinity: config.affinity,
             attempts: config.retries.attempts.max(1),
             backoff: Backoff { initial: config.retries.backoff.initial.0, max: config.retries.backoff.max.0 },
             timeouts: Timeouts {

@@ -16,8 +16,8 @@ pub use fault::{Fault, Faults};
 pub use key::KeyConfig;
 pub use load::{Loaded, load, load_text};
 pub use model::{
-    BackoffConfig, BalanceStrategy, CooldownConfig, DeploymentConfig, ModelConfig, PriceConfig, RetryConfig,
-    RouteConfig, TimeoutConfig,
+    Affinity, BackoffConfig, BalanceStrategy, CooldownConfig, DeploymentConfig, ModelConfig, PriceConfig,
+    RetryConfig, RouteConfig, TimeoutConfig,
 };
 pub use provider::ProviderConfig;
 pub use root::{AdminConfig, Config, LimitConfig, LogConfig, TlsConfig};

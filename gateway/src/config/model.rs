@@ -13,6 +13,8 @@ pub struct ModelConfig {
     pub deployments: Vec<DeploymentConfig>,
     /// How traffic is spread over them.
     pub balance: BalanceStrategy,
+    /// What keeps requests on one deployment, before `balance` is asked.
+    pub affinity: Affinity,
     /// Attempts at one deployment.
     pub retries: RetryConfig,
     /// How long to wait for what.
@@ -81,10 +83,24 @@ pub enum BalanceStrategy {
     RoundRobin,
     /// To the one with the fewest requests in flight.
     LeastBusy,
-    /// To the fastest; not active yet, balances like `weighted`.
+    /// To the one whose first token comes soonest, of two taken at random.
     Latency,
-    /// To the cheapest; not active yet, balances like `weighted`.
+    /// To the cheapest for the request at hand; those without a known price come last.
     Cost,
+}
+
+/// What keeps requests on one deployment, so that a provider's prompt cache keeps hitting. A deployment with
+/// more than its share in flight is passed over.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Affinity {
+    /// Nothing.
+    #[default]
+    Off,
+    /// The same beginning of the prompt: tools, system text and the user's first message.
+    Prefix,
+    /// The same session: the header `x-signalbox-session`, else the field `user` (Anthropic: `metadata.user_id`).
+    Session,
 }
 
 /// Attempts at one deployment.

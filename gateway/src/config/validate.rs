@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use std::net::SocketAddr;
 
 use super::load::closest;
-use super::{BalanceStrategy, Config, Fault, Faults, ModelConfig, ProviderConfig};
+use super::{Config, Fault, Faults, ModelConfig, ProviderConfig};
+use crate::upstream::DeploymentSet;
 
 /// Adds the faults it finds and returns the notices.
 pub(super) fn run(config: &Config, faults: &mut Faults) -> Vec<Fault> {
@@ -142,6 +143,10 @@ fn check_model(
     if !model.deployments.is_empty() && model.deployments.iter().all(|deployment| deployment.weight == 0) {
         faults.add(format!("{path}.deployments"), "all have weight 0: give one of them a share");
     }
+    let most = DeploymentSet::CAPACITY;
+    if model.deployments.len() > most {
+        faults.add(format!("{path}.deployments"), format!("are more than {most}: split the model"));
+    }
     for (index, fallback) in model.fallbacks.iter().enumerate() {
         known_model(faults, format!("{path}.fallbacks[{index}]"), fallback);
     }
@@ -154,9 +159,6 @@ fn check_model(
         if span.0.is_zero() {
             faults.add(format!("{path}.timeouts.{field}"), "must be longer than zero");
         }
-    }
-    if matches!(model.balance, BalanceStrategy::Latency | BalanceStrategy::Cost) {
-        notices.add(format!("{path}.balance"), "is not active yet: balances like `weighted`");
     }
     if model.min_chars_per_second > 0 {
         notices.add(format!("{path}.min_chars_per_second"), "is not active yet");

@@ -5,12 +5,13 @@ use std::time::{Duration, Instant};
 
 use domain::{FailureKind, Retry};
 
+use crate::affinity;
 use crate::app::App;
 use crate::edge::Downstream;
 use crate::error::{GatewayError, Rejection};
 use crate::request::{Plan, Record, Request};
 use crate::snapshot::{Model, Snapshot};
-use crate::upstream::{Attempt, AttemptFailure, Deployment, Opened, UpstreamCall};
+use crate::upstream::{Attempt, AttemptFailure, Demand, Deployment, DeploymentSet, Opened, UpstreamCall};
 
 /// A credential that the provider refuses stays refused for a while.
 const CREDENTIAL_COOLDOWN: Duration = Duration::from_secs(60);
@@ -73,25 +74,31 @@ impl Run<'_> {
         record: &mut Record,
         last: &mut Option<AttemptFailure>,
     ) -> Result<Option<Opened>, GatewayError> {
-        let mut tried = vec![false; model.deployments.len()];
+        let mut tried = DeploymentSet::default();
+        let demand = Demand {
+            stream: self.request.head.stream,
+            prompt: self.request.prompt_tokens(),
+            completion: self.request.completion_tokens(),
+            affinity: affinity::key(model.affinity, self.request),
+        };
         loop {
             let now = Instant::now();
-            let picked = model.balancer.pick(&model.deployments, |index| {
-                !tried.get(index).copied().unwrap_or(true)
-                    && model.deployments.get(index).is_some_and(|deployment| {
+            let may_be_called = |index: &usize| {
+                !tried.contains(*index)
+                    && model.deployments.get(*index).is_some_and(|deployment| {
                         deployment.weight > 0
                             && (ignore_cooldown || !deployment.state.cooldown.is_open(now))
                             && providers::supports(self.request.operation, &deployment.provider.spec)
                     })
-            });
+            };
+            let eligible = (0..model.deployments.len()).filter(may_be_called).collect();
+            let picked = model.balancer.pick(&model.deployments, eligible, &demand, now);
             let Some((index, deployment)) =
                 picked.and_then(|index| Some((index, model.deployments.get(index)?)))
             else {
                 return Ok(None);
             };
-            if let Some(tried) = tried.get_mut(index) {
-                *tried = true;
-            }
+            tried.insert(index);
             // While half open only one request may probe; the others go on to the next deployment.
             if !ignore_cooldown && !deployment.state.cooldown.admit(now) {
                 continue;
@@ -140,13 +147,15 @@ impl Run<'_> {
             let failure = match outcome.result {
                 Ok(opened) => {
                     deployment.state.cooldown.succeeded();
+                    let latency = deployment.state.latency(self.request.head.stream);
+                    latency.observe(outcome.waited, Instant::now());
                     deployment.series.answered(outcome.waited.as_secs_f64());
                     return Ok(Ok(opened));
                 }
                 Err(failure) => failure,
             };
             failed += 1;
-            observe(model, deployment, &failure);
+            observe(model, deployment, &failure, outcome.waited, self.request.head.stream);
             let wait = match failure.failure.retry {
                 Retry::Here => model.backoff.wait(failed, fastrand::f64()),
                 Retry::After(wait) => wait,
@@ -167,7 +176,7 @@ impl Run<'_> {
 }
 
 /// Counts a failure, and takes the deployment out of the rotation when it is to blame.
-fn observe(model: &Model, deployment: &Deployment, failure: &AttemptFailure) {
+fn observe(model: &Model, deployment: &Deployment, failure: &AttemptFailure, waited: Duration, stream: bool) {
     deployment.series.failed(failure.failure.kind);
     let now = Instant::now();
     match failure.failure.kind {
@@ -176,7 +185,10 @@ fn observe(model: &Model, deployment: &Deployment, failure: &AttemptFailure) {
         | FailureKind::Untranslatable
         | FailureKind::NotFound => {}
         FailureKind::Credential => deployment.state.cooldown.open(CREDENTIAL_COOLDOWN, now),
-        _ => deployment.state.cooldown.failed(model.cooldown, now),
+        _ => {
+            deployment.state.cooldown.failed(model.cooldown, now);
+            deployment.state.failed_after(waited, stream, now);
+        }
     }
     tracing::warn!(
         model = model.name.as_str(),

@@ -3,6 +3,7 @@
 use http::{HeaderName, HeaderValue};
 use providers::{Operation, WireFormat};
 
+use crate::affinity::session;
 use crate::edge::Downstream;
 use crate::error::GatewayError;
 use crate::request::{Record, Request};
@@ -34,6 +35,7 @@ pub async fn run(
     let query = downstream.query().map(str::to_owned);
     let target = query.as_ref().map_or_else(|| path.to_owned(), |query| format!("{path}?{query}"));
     let headers = headers(downstream, operation, record)?;
+    let session = downstream.header("x-signalbox-session").map(session);
     let waiting = std::time::Instant::now();
     let body = downstream.read_body(snapshot.limits.body.0, snapshot.limits.body_time.0).await;
     record.waited += waiting.elapsed();
@@ -42,7 +44,7 @@ pub async fn run(
     record.stream = head.stream;
     // Google's clients may send their key in the query, and the format itself asks for the event stream.
     let query = query.filter(|_| operation.wire_format() != WireFormat::Gemini);
-    Ok(Request { operation, head, body, query, headers })
+    Ok(Request { operation, head, body, query, headers, session })
 }
 
 fn headers(

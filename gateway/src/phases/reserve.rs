@@ -6,9 +6,6 @@ use crate::error::GatewayError;
 use crate::request::{Record, Request};
 use crate::snapshot::Principal;
 
-/// Four bytes of JSON a token is generous to the limit and close for English prose.
-const BYTES_PER_TOKEN: u64 = 4;
-
 /// Reserves the estimate.
 ///
 /// # Errors
@@ -19,9 +16,7 @@ pub fn run(principal: &Principal, request: &Request, record: &mut Record) -> Res
         return Ok(());
     }
     if let Some(limits) = &principal.limits {
-        let prompt = request.body.len() as u64 / BYTES_PER_TOKEN;
-        let completion = request.head.max_tokens.unwrap_or(0).saturating_mul(request.head.choices.max(1));
-        let tokens = prompt.saturating_add(completion);
+        let tokens = request.prompt_tokens().saturating_add(request.completion_tokens());
         let now = Instant::now();
         limits.reserve(now, tokens).map_err(GatewayError::RateLimited)?;
         record.reserved = Some((now, tokens));

@@ -2,11 +2,15 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
 
 use domain::{DeploymentId, Price};
 
-use super::{Cooldown, Provider};
+use super::{Cooldown, PeakEwma, Provider};
 use crate::telemetry::DeploymentSeries;
+
+/// A failure counts as an answer this slow, or one that fails at once would look like the fastest.
+const FAILURE_LATENCY: Duration = Duration::from_secs(1);
 
 /// Provider + upstream model + weight, as one model of one snapshot sees it.
 #[derive(Debug)]
@@ -33,6 +37,8 @@ pub struct DeploymentState {
     in_flight: AtomicU32,
     /// Its breaker.
     pub cooldown: Cooldown,
+    stream_latency: PeakEwma,
+    whole_latency: PeakEwma,
 }
 
 /// Counts one running attempt until it is dropped.
@@ -43,6 +49,16 @@ impl DeploymentState {
     /// Attempts running now.
     pub fn in_flight(&self) -> u32 {
         self.in_flight.load(Ordering::Relaxed)
+    }
+
+    /// The time to the first token of a stream, or to a whole answer.
+    pub fn latency(&self, stream: bool) -> &PeakEwma {
+        if stream { &self.stream_latency } else { &self.whole_latency }
+    }
+
+    /// An attempt failed through the deployment's fault after this long.
+    pub fn failed_after(&self, waited: Duration, stream: bool, now: Instant) {
+        self.latency(stream).observe(waited.max(FAILURE_LATENCY), now);
     }
 
     /// Begins an attempt.

@@ -15,7 +15,7 @@ mod retry;
 mod sign;
 
 pub use attempt::{Attempt, Opened, OpenedStream, Outcome, UpstreamCall};
-pub use balance::Balancer;
+pub use balance::{Balancer, Demand, DeploymentSet, PeakEwma};
 pub use cooldown::{Cooldown, CooldownRule};
 pub use deployment::{Deployment, DeploymentState, InFlight};
 pub use failure::{AttemptFailure, ProviderReply};

@@ -70,6 +70,16 @@ impl Gateway {
         std::fs::write(self.folder.join("signalbox.yaml"), text).unwrap();
     }
 
+    /// Waits until so many reloads have succeeded.
+    pub(crate) async fn reloaded(&self, times: u32) {
+        let wanted = format!("signalbox_config_reloads_total{{outcome=\"ok\"}} {times}");
+        let deadline = Instant::now() + Duration::from_secs(30);
+        while !self.metrics().await.contains(&wanted) {
+            assert!(Instant::now() < deadline, "the configuration is not reloaded");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
     pub(crate) fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.address)
     }

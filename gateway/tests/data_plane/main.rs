@@ -7,6 +7,7 @@
     reason = "a test that meets the unexpected must end there"
 )]
 
+mod balance;
 mod bodies;
 mod configuration;
 mod errors;
