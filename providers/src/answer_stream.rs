@@ -6,10 +6,13 @@ use domain::{Price, Usage};
 
 use crate::answer_context::AnswerContext;
 use crate::event_stream::EventStreamFramer;
+use crate::formats::StreamEncoder;
 use crate::pass_through::PassThrough;
+use crate::resume::{Resume, Splice, is_resumable};
 use crate::sse::{Framer, TooLong};
+use crate::transcript::Transcript;
 use crate::translation::Translation;
-use crate::{Operation, StreamFault, WireFormat};
+use crate::{Operation, RequestHead, StreamFault, WireFormat};
 
 /// The state of one streamed 2xx answer.
 #[derive(Debug)]
@@ -72,6 +75,8 @@ pub(crate) struct Progress {
     pub(crate) complete: bool,
     /// The provider's last cumulative count.
     pub(crate) usage: Option<Usage>,
+    /// What the client has.
+    pub(crate) transcript: Transcript,
 }
 
 impl AnswerStream {
@@ -91,6 +96,44 @@ impl AnswerStream {
         };
         let framing = Framing::of(provider);
         Self { framing, route, progress: Progress::default(), fault: None }
+    }
+
+    /// A stream that goes on with an answer of which `text` was sent and `encoder` knows the rest.
+    pub(crate) fn resumed(
+        client: WireFormat,
+        provider: WireFormat,
+        encoder: StreamEncoder,
+        text: String,
+        splice: Splice,
+    ) -> Self {
+        let route = Route::Other(Box::new(Translation::resumed(client, provider, encoder, splice)));
+        let transcript = Transcript { text, ..Transcript::default() };
+        let progress = Progress { transcript, ..Progress::default() };
+        Self { framing: Framing::of(provider), route, progress, fault: None }
+    }
+
+    /// What another attempt needs to go on with this answer, which broke off; None when it must not be
+    /// pieced together: tool calls, structured output, several choices, an unsigned thought.
+    pub fn resume(&self, operation: Operation, head: &RequestHead, body: &[u8]) -> Option<Resume> {
+        let transcript = &self.progress.transcript;
+        if self.progress.finished || transcript.is_closed || !is_resumable(operation, head, body) {
+            return None;
+        }
+        let encoder = match &self.route {
+            Route::Same(same) => same.encoder(transcript)?,
+            Route::Other(translation) => translation.encoder(),
+        };
+        Some(Resume::new(encoder, operation.wire_format(), transcript.text.clone()))
+    }
+
+    /// The text that the client has.
+    pub fn text(&self) -> &str {
+        &self.progress.transcript.text
+    }
+
+    /// A reason for stopping was seen: what is missing is only the end marker, or the usage.
+    pub fn has_finished(&self) -> bool {
+        self.progress.finished
     }
 
     /// The stream that answers the request this was made with. Before the first bytes.

@@ -20,7 +20,10 @@ mod answer_stream;
 mod pass_through;
 mod raw_answer;
 mod stream_fault;
+mod transcript;
 mod translation;
+
+mod resume;
 
 mod count;
 
@@ -43,6 +46,7 @@ pub use count::{count_text, count_tokens};
 pub use operation::{Operation, WireFormat};
 pub use provider_error::{ProviderError, read_provider_error};
 pub use request_head::{BadRequest, RequestHead, read_request_head};
+pub use resume::{Resume, Way};
 pub use splice::splice_model;
 pub use stream_fault::StreamFault;
 pub use translate::{Untranslatable, UpstreamRequest, encode_request, supports};

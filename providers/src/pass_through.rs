@@ -5,9 +5,11 @@ use bytes::{Bytes, BytesMut};
 use domain::Price;
 
 use crate::answer_stream::Progress;
+use crate::formats::StreamEncoder;
 use crate::formats::anthropic::RunningUsage;
 use crate::formats::{anthropic, gemini, openai, responses};
 use crate::sse::{Block, Blocks, next_line};
+use crate::transcript::Transcript;
 use crate::{StreamFault, WireFormat};
 
 /// What becomes of one event.
@@ -82,6 +84,11 @@ impl PassThrough {
         }
     }
 
+    /// For the answer that goes on with this one, if anything can.
+    pub(crate) fn encoder(&self, transcript: &Transcript) -> Option<StreamEncoder> {
+        StreamEncoder::resumed(self.format, self.include_usage, self.price, transcript)
+    }
+
     fn judge(
         &mut self,
         events: &[u8],
@@ -117,6 +124,9 @@ impl PassThrough {
             let is_usage_chunk = probe.is_empty || progress.finished && !probe.content && !probe.finished;
             progress.content |= probe.content;
             progress.finished |= probe.finished;
+            progress.transcript.name(data);
+            progress.transcript.is_closed |= probe.closes;
+            progress.transcript.push(probe.text.as_deref().unwrap_or_default());
             if let Some((usage, span)) = probe.usage {
                 progress.usage = Some(usage);
                 if is_usage_chunk && !self.include_usage && !span.is_empty() {
@@ -143,10 +153,15 @@ impl PassThrough {
         progress: &mut Progress,
     ) -> Result<Verdict, StreamFault> {
         let Some(data) = block.data else { return Ok(Verdict::Keep) };
-        let probe = anthropic::probe_event(utf8(data)?)?;
+        let data = utf8(data)?;
+        let probe = anthropic::probe_event(data)?;
         progress.content |= probe.content;
         progress.finished |= probe.finished;
         progress.complete |= probe.done;
+        progress.transcript.name(data);
+        progress.transcript.is_closed |= probe.closes;
+        progress.transcript.push(probe.text.as_deref().unwrap_or_default());
+        progress.transcript.blocks = probe.blocks.unwrap_or(progress.transcript.blocks);
         if let Some(fields) = probe.usage {
             self.running.take(fields);
             progress.usage = self.running.usage();
@@ -156,9 +171,13 @@ impl PassThrough {
 
     fn judge_gemini(&mut self, block: &Block<'_>, progress: &mut Progress) -> Result<Verdict, StreamFault> {
         let Some(data) = block.data else { return Ok(Verdict::Keep) };
-        let probe = gemini::probe_event(utf8(data)?)?;
+        let data = utf8(data)?;
+        let probe = gemini::probe_event(data)?;
         progress.content |= probe.content;
         progress.finished |= probe.finished;
+        progress.transcript.name(data);
+        progress.transcript.is_closed |= probe.closes;
+        progress.transcript.push(&probe.text);
         if let Some(fields) = probe.usage {
             self.gemini_running.take(fields);
             progress.usage = self.gemini_running.usage();

@@ -14,6 +14,9 @@ pub enum StreamFault {
     /// The provider reported an error inside the stream.
     #[error("the provider broke off: {}", .0.message)]
     Provider(ProviderError),
+    /// An answer that should have repeated the one it replaces is another.
+    #[error("a second attempt gave another answer")]
+    Diverged,
     /// One event is longer than 8 MiB, or an answer that has to be repeated whole longer than 32 MiB.
     #[error("an event is longer than 8 MiB, or the answer longer than 32 MiB")]
     TooLong,

@@ -8,6 +8,7 @@ use crate::answer_context::AnswerContext;
 use crate::answer_stream::Progress;
 use crate::canonical::StreamEvent;
 use crate::formats::{StreamDecoder, StreamEncoder};
+use crate::resume::Splice;
 use crate::sse::Blocks;
 use crate::{StreamFault, WireFormat};
 
@@ -16,6 +17,8 @@ use crate::{StreamFault, WireFormat};
 pub(crate) struct Translation {
     decoder: StreamDecoder,
     encoder: StreamEncoder,
+    /// This answer goes on with another one.
+    splice: Option<Splice>,
     client: WireFormat,
     context: AnswerContext,
     joined: Vec<u8>,
@@ -32,6 +35,7 @@ impl Translation {
         Self {
             decoder: StreamDecoder::new(provider),
             encoder: StreamEncoder::new(client, include_usage, price),
+            splice: None,
             client,
             context: AnswerContext::default(),
             joined: Vec::new(),
@@ -39,9 +43,27 @@ impl Translation {
         }
     }
 
+    pub(crate) fn resumed(
+        client: WireFormat,
+        provider: WireFormat,
+        encoder: StreamEncoder,
+        splice: Splice,
+    ) -> Self {
+        let fresh = Self::new(client, provider, false, None);
+        Self { encoder, splice: Some(splice), ..fresh }
+    }
+
+    /// For the answer that goes on with this one.
+    pub(crate) fn encoder(&self) -> StreamEncoder {
+        self.encoder.clone()
+    }
+
     /// For the answer to this request; before its first event.
     pub(crate) fn set_context(&mut self, context: &AnswerContext) {
-        self.encoder.set_context(context);
+        // A resumed encoder has been told already.
+        if self.splice.is_none() {
+            self.encoder.set_context(context);
+        }
         self.context = context.clone();
     }
 
@@ -66,19 +88,41 @@ impl Translation {
                     self.context.complete(self.client, id, model);
                 }
                 progress.see(&step);
-                self.encoder.encode(step, &mut out);
+                let step = match &mut self.splice {
+                    None => Some(step),
+                    Some(splice) => match splice.take(step) {
+                        Ok(step) => step,
+                        Err(diverged) => return (with_note(splice, out), Some(diverged)),
+                    },
+                };
+                if let Some(step) = step {
+                    progress.transcript.see(&step);
+                    self.encoder.encode(step, &mut out);
+                }
             }
             if self.encoder.is_too_long() {
                 fault = Some(StreamFault::TooLong);
                 break;
             }
         }
-        (out.freeze(), fault)
+        match &mut self.splice {
+            None => (out.freeze(), fault),
+            Some(splice) => (with_note(splice, out), fault),
+        }
     }
 
     /// The end that a provider forgot after its last event.
     pub(crate) fn end(&mut self, out: &mut BytesMut) {
         self.encoder.encode(StreamEvent::Done, out);
+    }
+}
+
+/// A comment in a block with an event, since some clients take one without for an empty event.
+fn with_note(splice: &mut Splice, out: BytesMut) -> Bytes {
+    let note = if out.is_empty() { None } else { splice.note() };
+    match note {
+        Some(note) => Bytes::from([note.as_bytes(), &out].concat()),
+        None => out.freeze(),
     }
 }
 

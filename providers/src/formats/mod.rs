@@ -23,6 +23,7 @@ use domain::Price;
 
 use crate::answer_context::AnswerContext;
 use crate::canonical::{ChatAnswer, ChatRequest, StreamEvent};
+use crate::transcript::Transcript;
 use crate::{Operation, ProviderSpec, StreamFault, Untranslatable, WireFormat, catalogue};
 
 pub(crate) fn decode_request(
@@ -145,7 +146,7 @@ impl StreamDecoder {
 }
 
 /// Spells neutral steps as a client's events.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) enum StreamEncoder {
     OpenAi(openai::StreamEncoder),
     Anthropic(anthropic::StreamEncoder),
@@ -163,6 +164,24 @@ impl StreamEncoder {
             WireFormat::OpenAi | WireFormat::Bedrock | WireFormat::Cohere => {
                 Self::OpenAi(openai::StreamEncoder::new(include_usage, price))
             }
+        }
+    }
+
+    /// For an answer that goes on with one which was passed through. Responses repeats the whole answer at
+    /// its end with ids of the provider's, so nobody else can.
+    pub(crate) fn resumed(
+        client: WireFormat,
+        include_usage: bool,
+        price: Option<Price>,
+        sent: &Transcript,
+    ) -> Option<Self> {
+        match client {
+            WireFormat::OpenAi => {
+                openai::StreamEncoder::resumed(include_usage, price, &sent.first).map(Self::OpenAi)
+            }
+            WireFormat::Anthropic => anthropic::StreamEncoder::resumed(sent.blocks).map(Self::Anthropic),
+            WireFormat::Gemini => gemini::StreamEncoder::resumed(&sent.first).map(Self::Gemini),
+            WireFormat::Responses | WireFormat::Bedrock | WireFormat::Cohere => None,
         }
     }
 

@@ -10,9 +10,10 @@ use super::decode_answer::write_finish;
 use super::encode_answer::encode_usage;
 use crate::canonical::{Finish, Maker, StreamEvent};
 use crate::formats::signature::write_signature;
+use crate::transcript::{BlockKind, Blocks};
 
 /// The state between two steps.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct StreamEncoder {
     started: bool,
     /// The steps belong to another choice than the first.
@@ -33,6 +34,16 @@ enum Open {
 }
 
 impl StreamEncoder {
+    /// For an answer whose blocks have come so far; None inside a thought, which only its maker can sign.
+    pub(crate) fn resumed(sent: Blocks) -> Option<Self> {
+        let open = match sent.open {
+            None => None,
+            Some(BlockKind::Text) => Some(Open::Text),
+            Some(BlockKind::Thinking) => return None,
+        };
+        Some(Self { started: true, open, blocks: sent.done, ..Self::default() })
+    }
+
     /// Spells one step behind `out`. Reason and usage wait for the end, where they stand in one event.
     pub(crate) fn encode(&mut self, event: StreamEvent, out: &mut BytesMut) {
         match event {

@@ -9,18 +9,25 @@ use serde_json::value::RawValue;
 
 use super::UsageFields;
 use crate::ProviderError;
-use crate::formats::raw::is_filled;
+use crate::formats::raw::{is_filled, text_of};
 use crate::provider_error::read_error_value;
+use crate::transcript::{BlockKind, Blocks};
 
 /// What one event says.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(crate) struct Probe {
+pub(crate) struct Probe<'a> {
     /// A token, a tool call or reasoning is in it.
     pub(crate) content: bool,
     /// The stop reason is known.
     pub(crate) finished: bool,
     /// It is `message_stop`.
     pub(crate) done: bool,
+    /// Text.
+    pub(crate) text: Option<Cow<'a, str>>,
+    /// A block begins that is neither text nor a thought.
+    pub(crate) closes: bool,
+    /// How far the blocks have come, when that changes.
+    pub(crate) blocks: Option<Blocks>,
     /// Cumulative usage so far.
     pub(crate) usage: Option<UsageFields>,
 }
@@ -29,6 +36,7 @@ pub(crate) struct Probe {
 struct Event<'a> {
     #[serde(borrow)]
     r#type: Cow<'a, str>,
+    index: Option<usize>,
     message: Option<Message>,
     #[serde(borrow)]
     content_block: Option<ContentBlock<'a>>,
@@ -53,14 +61,26 @@ struct ContentBlock<'a> {
 #[derive(Deserialize)]
 struct Delta<'a> {
     #[serde(borrow)]
+    text: Option<&'a RawValue>,
+    #[serde(borrow)]
     stop_reason: Option<&'a RawValue>,
+}
+
+impl BlockKind {
+    fn of(kind: &str) -> Option<Self> {
+        match kind {
+            "text" => Some(Self::Text),
+            "thinking" => Some(Self::Thinking),
+            _ => None,
+        }
+    }
 }
 
 /// Probes the data of one event.
 ///
 /// # Errors
 /// `Err(Ok(error))` is an error the provider reports, `Err(Err(reason))` data that is no event.
-pub(crate) fn probe_event(data: &str) -> Result<Probe, Result<ProviderError, String>> {
+pub(crate) fn probe_event(data: &str) -> Result<Probe<'_>, Result<ProviderError, String>> {
     if !data.trim_ascii_start().starts_with('{') {
         return Err(Err("an event is not a JSON object".to_owned()));
     }
@@ -74,12 +94,18 @@ pub(crate) fn probe_event(data: &str) -> Result<Probe, Result<ProviderError, Str
         }
         "message_start" => probe.usage = event.message.and_then(|message| message.usage).or(probe.usage),
         "content_block_start" => {
+            let open = event.content_block.and_then(|block| BlockKind::of(&block.r#type));
             // A text or thinking block begins empty; any other begins with its name.
-            probe.content = event
-                .content_block
-                .is_some_and(|block| !matches!(block.r#type.as_ref(), "text" | "thinking"));
+            (probe.content, probe.closes) = (open.is_none(), open.is_none());
+            probe.blocks = Some(Blocks { done: event.index.unwrap_or(0), open });
         }
-        "content_block_delta" => probe.content = true,
+        "content_block_delta" => {
+            probe.content = true;
+            probe.text = event.delta.and_then(|delta| delta.text).and_then(text_of);
+        }
+        "content_block_stop" => {
+            probe.blocks = Some(Blocks { done: event.index.map_or(0, |index| index + 1), open: None });
+        }
         "message_delta" => {
             probe.finished = event.delta.is_some_and(|delta| is_filled(delta.stop_reason));
         }

@@ -16,7 +16,7 @@ use crate::canonical::{Finish, Signature, StreamEvent};
 use crate::sse::MAX_EVENT_BYTES;
 
 /// The state between two steps.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct StreamEncoder {
     tail: Tail,
     /// The candidate that the steps belong to.
@@ -33,7 +33,7 @@ pub(crate) struct StreamEncoder {
 }
 
 /// The call whose arguments are arriving.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Call {
     id: String,
     name: String,
@@ -41,6 +41,13 @@ struct Call {
 }
 
 impl StreamEncoder {
+    /// For an answer whose first event was this.
+    pub(crate) fn resumed(first: &str) -> Option<Self> {
+        let first: Value = serde_json::from_str(first).ok()?;
+        let text = |field: &str| first.get(field).and_then(Value::as_str).unwrap_or_default();
+        Some(Self { tail: Tail::new(text("responseId"), text("modelVersion")), ..Self::default() })
+    }
+
     /// Spells one step behind `out`. Reason and usage wait for the end, where they stand in one event.
     pub(crate) fn encode(&mut self, event: StreamEvent, out: &mut BytesMut) {
         if let StreamEvent::Arguments(piece) = event {
@@ -168,7 +175,7 @@ impl StreamEncoder {
 }
 
 /// What every event ends with.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Tail(Vec<u8>);
 
 impl Tail {

@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 
 use super::usage::UsageFields;
 use crate::ProviderError;
-use crate::formats::raw::is_filled;
+use crate::formats::raw::{is_filled, text_of};
 use crate::provider_error::read_error_value;
 
 /// What one event says.
@@ -18,6 +18,10 @@ pub(crate) struct Probe {
     pub(crate) content: bool,
     /// A candidate has finished, or the prompt was blocked.
     pub(crate) finished: bool,
+    /// Text that is no thought.
+    pub(crate) text: String,
+    /// Something other than text, or another candidate, is in it.
+    pub(crate) closes: bool,
     /// Cumulative usage so far.
     pub(crate) usage: Option<UsageFields>,
 }
@@ -56,6 +60,8 @@ struct Content<'a> {
 struct Part<'a> {
     #[serde(borrow)]
     text: Option<&'a RawValue>,
+    #[serde(default)]
+    thought: bool,
     #[serde(borrow)]
     function_call: Option<&'a RawValue>,
     #[serde(borrow)]
@@ -74,9 +80,12 @@ struct PromptFeedback<'a> {
 }
 
 impl Candidate<'_> {
+    fn parts(&self) -> &[Part<'_>] {
+        self.content.as_ref().and_then(|content| content.parts.as_deref()).unwrap_or_default()
+    }
+
     fn has_content(&self) -> bool {
-        let parts = self.content.as_ref().and_then(|content| content.parts.as_deref()).unwrap_or_default();
-        parts.iter().any(|part| {
+        self.parts().iter().any(|part| {
             [
                 part.text,
                 part.function_call,
@@ -105,7 +114,10 @@ pub(crate) fn probe_event(data: &str) -> Result<Probe, Result<ProviderError, Str
     }
     let candidates = event.candidates.unwrap_or_default();
     let blocked = event.prompt_feedback.is_some_and(|feedback| is_filled(feedback.block_reason));
+    let parts = || candidates.iter().flat_map(Candidate::parts);
     Ok(Probe {
+        text: parts().filter(|part| !part.thought).filter_map(|part| text_of(part.text?)).collect(),
+        closes: candidates.len() > 1 || parts().any(|part| part.text.is_none()),
         content: candidates.iter().any(Candidate::has_content),
         finished: blocked || candidates.iter().any(|candidate| is_filled(candidate.finish_reason)),
         usage: event.usage_metadata,

@@ -17,12 +17,13 @@ use crate::canonical::{Finish, Signature, StreamEvent};
 const LONGEST_THOUGHT: usize = 1024 * 1024;
 
 /// The state between two steps.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct StreamEncoder {
     include_usage: bool,
     price: Option<Price>,
     /// What every chunk begins with, up to its choices: written once, since a chunk is mostly this.
     head: Vec<u8>,
+    id: String,
     /// The choice that the step belongs to, and those that wait.
     current: u32,
     state: ChoiceState,
@@ -31,7 +32,7 @@ pub(crate) struct StreamEncoder {
 }
 
 /// The state of one of several answers.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct ChoiceState {
     begun: bool,
     finished: bool,
@@ -66,6 +67,7 @@ impl StreamEncoder {
             include_usage,
             price,
             head: head("", ""),
+            id: String::new(),
             current: 0,
             state: ChoiceState::default(),
             parked: BTreeMap::new(),
@@ -73,11 +75,25 @@ impl StreamEncoder {
         }
     }
 
+    /// For an answer whose first chunk was this.
+    pub(crate) fn resumed(include_usage: bool, price: Option<Price>, first: &str) -> Option<Self> {
+        let first: Value = serde_json::from_str(first).ok()?;
+        let text = |field: &str| first.get(field).and_then(Value::as_str).unwrap_or_default();
+        let mut encoder = Self::new(include_usage, price);
+        text("id").clone_into(&mut encoder.id);
+        encoder.head = head(text("id"), text("model"));
+        encoder.state.begun = true;
+        Some(encoder)
+    }
+
     /// Spells one step behind `out`.
     pub(crate) fn encode(&mut self, event: StreamEvent, out: &mut BytesMut) {
         match event {
             StreamEvent::Start { id, model } => {
-                self.head = head(&id, &model);
+                if self.id.is_empty() {
+                    self.id = id;
+                }
+                self.head = head(&self.id, &model);
                 self.begin(0, out);
             }
             StreamEvent::Choice(index) => self.begin(index, out),

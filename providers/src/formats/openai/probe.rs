@@ -1,6 +1,7 @@
 //! Looks at an answer or event that is passed on unchanged: is it whole, has content begun, has it
 //! finished, what was used. Nothing is copied or allocated on the way.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::ops::Range;
 
@@ -12,18 +13,22 @@ use serde_json::value::RawValue;
 
 use super::UsageFields;
 use crate::ProviderError;
-use crate::formats::raw::{is_filled, offset_in};
+use crate::formats::raw::{is_filled, offset_in, text_of};
 use crate::provider_error::read_error_value;
 
 /// What one event says.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(crate) struct Probe {
+pub(crate) struct Probe<'a> {
     /// A token, a tool call or reasoning is in it.
     pub(crate) content: bool,
     /// A choice has finished.
     pub(crate) finished: bool,
     /// It has no choice.
     pub(crate) is_empty: bool,
+    /// Text of the only choice.
+    pub(crate) text: Option<Cow<'a, str>>,
+    /// A tool call, a refusal, sound or another choice is in it.
+    pub(crate) closes: bool,
     /// Cumulative usage and where its object lies in the data; a length of zero when it lies deeper.
     pub(crate) usage: Option<(Usage, Range<usize>)>,
 }
@@ -51,6 +56,8 @@ struct Extension<'a> {
 struct Choices<'a> {
     any: bool,
     content: bool,
+    text: Option<&'a RawValue>,
+    closes: bool,
     finished: bool,
     // Moonshot puts the usage into the choice.
     usage: Option<&'a RawValue>,
@@ -58,6 +65,7 @@ struct Choices<'a> {
 
 #[derive(Deserialize)]
 struct Choice<'a> {
+    index: Option<u64>,
     #[serde(borrow)]
     delta: Option<Delta<'a>>,
     #[serde(borrow)]
@@ -105,6 +113,17 @@ impl Delta<'_> {
     }
 }
 
+impl Choice<'_> {
+    /// Nobody can go on behind it.
+    fn closes(&self) -> bool {
+        let delta = self.delta.as_ref();
+        let other = delta.is_some_and(|delta| {
+            [delta.tool_calls, delta.function_call, delta.refusal, delta.audio].into_iter().any(is_filled)
+        });
+        other || self.index.unwrap_or(0) != 0 || is_filled(self.text)
+    }
+}
+
 impl<'de: 'a, 'a> Deserialize<'de> for Choices<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct List;
@@ -123,6 +142,8 @@ impl<'de: 'a, 'a> Deserialize<'de> for Choices<'a> {
                 let mut seen = Choices::default();
                 while let Some(choice) = list.next_element::<Choice<'de>>()? {
                     seen.any = true;
+                    seen.closes |= choice.closes();
+                    seen.text = choice.delta.as_ref().and_then(|delta| delta.content).or(seen.text);
                     seen.content |=
                         choice.delta.is_some_and(|delta| delta.has_content()) || is_filled(choice.text);
                     seen.finished |= is_filled(choice.finish_reason);
@@ -139,7 +160,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Choices<'a> {
 ///
 /// # Errors
 /// `Err(Ok(error))` is an error the provider reports, `Err(Err(reason))` data that is no chunk.
-pub(crate) fn probe_event(data: &str) -> Result<Probe, Result<ProviderError, String>> {
+pub(crate) fn probe_event(data: &str) -> Result<Probe<'_>, Result<ProviderError, String>> {
     require_object(data).map_err(Err)?;
     let chunk: Chunk<'_> =
         serde_json::from_str(data).map_err(|error| Err(format!("an event is not a chunk: {error}")))?;
@@ -158,6 +179,8 @@ pub(crate) fn probe_event(data: &str) -> Result<Probe, Result<ProviderError, Str
         content: chunk.choices.content,
         finished: chunk.choices.finished,
         is_empty: !chunk.choices.any,
+        text: chunk.choices.text.and_then(text_of).filter(|text| !text.is_empty()),
+        closes: chunk.choices.closes,
         usage,
     })
 }

@@ -21,7 +21,7 @@ use crate::splice::json_string;
 const MAX_HELD_BYTES: usize = 32 * 1024 * 1024;
 
 /// The state between two steps.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct StreamEncoder {
     context: AnswerContext,
     /// The repeated fields, as text.
@@ -42,7 +42,7 @@ pub(crate) struct StreamEncoder {
 }
 
 /// The item whose pieces are arriving.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Open {
     id: String,
     kind: Kind,
@@ -50,7 +50,7 @@ struct Open {
     text: String,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 enum Kind {
     Message { logprobs: Vec<Value> },
     Reasoning,
