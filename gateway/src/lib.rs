@@ -8,6 +8,7 @@ pub mod background;
 pub mod body_buffer;
 pub mod cli;
 pub mod config;
+pub mod delivery;
 pub mod demo;
 pub mod edge;
 pub mod error;
@@ -17,6 +18,7 @@ pub mod pipeline;
 pub mod request;
 pub mod snapshot;
 pub mod telemetry;
+pub mod tokens;
 pub mod upstream;
 
 /// What providers see as our user agent.

@@ -2,9 +2,10 @@
 //! runs when the [`Record`] is dropped.
 
 use crate::app::App;
+use crate::delivery::Delivered;
 use crate::edge::Downstream;
 use crate::error::GatewayError;
-use crate::phases::{admit, authenticate, count, dispatch, parse, reserve, respond, route};
+use crate::phases::{admit, authenticate, count, dispatch, parse, reserve, respond, resume, route};
 use crate::request::Record;
 
 /// Serves one request for a model.
@@ -44,6 +45,14 @@ async fn answer(app: &App, downstream: &mut Downstream<'_>, record: &mut Record)
         }
     };
 
-    // Everything the provider says from here on goes to the client as it comes.
-    respond::run(answer, downstream, record).await
+    // Everything the provider says from here on goes to the client as it comes. A stream that breaks off
+    // goes on with another attempt, or ends with an error in the stream.
+    let mut delivered = respond::run(answer, &request, downstream, record).await?;
+    while let Delivered::Broken(broken) = delivered {
+        delivered = match resume::run(app, &snapshot, &plan, &request, &broken, downstream, record).await? {
+            Some(answer) => respond::run(answer, &request, downstream, record).await?,
+            None => respond::broken_off(*broken, downstream, record).await?,
+        };
+    }
+    Ok(())
 }

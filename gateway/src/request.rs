@@ -89,7 +89,11 @@ pub struct Record {
     pub waited: Duration,
     /// To the answer's first byte.
     pub ttft: Option<Duration>,
-    /// What the provider counted.
+    /// Attempts that went on with a broken stream.
+    pub resumptions: u32,
+    /// What earlier attempts of a resumed stream used, and whose they were.
+    pub earlier: Vec<(Arc<Deployment>, Usage)>,
+    /// What the provider counted, or we when it did not.
     pub usage: Option<Usage>,
     /// The status that was sent; 0 before any was.
     pub status: u16,
@@ -118,15 +122,26 @@ impl Record {
             fallback: false,
             waited: Duration::ZERO,
             ttft: None,
+            resumptions: 0,
+            earlier: Vec::new(),
             usage: None,
             status: 0,
             outcome: "",
         }
     }
 
-    /// What the answer cost, when both the price and the usage are known.
+    /// What all attempts at the answer cost, when the price and the usage of the last one are known.
     pub fn cost(&self) -> Option<Micros> {
-        Some(self.deployment.as_ref()?.price?.cost(self.usage.as_ref()?))
+        let last = self.deployment.as_ref()?.price?.cost(self.usage.as_ref()?);
+        let earlier =
+            self.earlier.iter().filter_map(|(deployment, usage)| Some(deployment.price?.cost(usage).0));
+        Some(Micros(earlier.fold(last.0, u64::saturating_add)))
+    }
+
+    /// Tokens of all attempts at the answer.
+    pub fn tokens(&self) -> Option<u64> {
+        let earlier = self.earlier.iter().map(|(_, usage)| usage.total());
+        Some(earlier.fold(self.usage?.total(), u64::saturating_add))
     }
 
     /// Our own time so far.

@@ -9,7 +9,7 @@ use domain::{DeploymentId, ModelName, Price, ProviderName, Secret};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
-use crate::config::{Affinity, Config, DeploymentConfig, LimitConfig, ModelConfig, PriceConfig};
+use crate::config::{Affinity, Config, DeploymentConfig, LimitConfig, ModelConfig, PriceConfig, ResumeMode};
 use crate::limits::{KeyLimits, LimitBook};
 use crate::telemetry::{DeploymentLabels, Metrics};
 use crate::upstream::{Backoff, Balancer, CooldownRule, Deployment, Provider, Registry};
@@ -46,6 +46,8 @@ pub struct Model {
     pub backoff: Backoff,
     /// How long to wait for what.
     pub timeouts: Timeouts,
+    /// How a broken stream goes on.
+    pub resume: ResumeMode,
     /// When a deployment leaves the rotation.
     pub cooldown: CooldownRule,
     /// Models to try next.
@@ -67,6 +69,8 @@ pub struct Timeouts {
     pub answer: Duration,
     /// Between two reads.
     pub idle: Duration,
+    /// A stream slower than this counts as stalled, in characters per second; 0 is off.
+    pub min_chars_per_second: u32,
     /// For the request as a whole.
     pub total: Duration,
 }
@@ -142,6 +146,7 @@ impl Snapshot {
             provider: template.provider.clone(),
             upstream_model: upstream_model.to_owned(),
             weight: 1,
+            prefill: template.provider.spec.prefills(upstream_model),
             price,
             state: template.state.clone(),
             series: template.series.clone(),
@@ -174,6 +179,7 @@ impl Model {
             name,
             balancer,
             affinity: config.affinity,
+            resume: config.resume,
             attempts: config.retries.attempts.max(1),
             backoff: Backoff { initial: config.retries.backoff.initial.0, max: config.retries.backoff.max.0 },
             timeouts: Timeouts {
@@ -181,6 +187,7 @@ impl Model {
                 first_token: timeouts.first_token.0,
                 answer: timeouts.answer.map_or(timeouts.first_token.0 * 4, |answer| answer.0),
                 idle: timeouts.idle.0,
+                min_chars_per_second: config.min_chars_per_second,
                 total: timeouts.total.0,
             },
             cooldown: CooldownRule { failures: config.cooldown.failures, open: config.cooldown.open.0 },
@@ -227,6 +234,7 @@ fn deployment(
         provider: provider.clone(),
         upstream_model: target.model.clone(),
         weight: target.weight,
+        prefill: target.prefill.unwrap_or_else(|| provider.spec.prefills(&target.model)),
         price: target.price.map(price).or_else(|| catalogue_price(provider, &target.model)),
         state: registry.state(provider, &target.model, ordinal),
     }
@@ -242,6 +250,7 @@ fn direct_deployment(
         provider: provider.name.to_string(),
         model: upstream_model.to_owned(),
         weight: 1,
+        prefill: None,
         price: None,
     };
     let name = format!("{}/*", provider.name);

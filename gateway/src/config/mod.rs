@@ -17,7 +17,7 @@ pub use key::KeyConfig;
 pub use load::{Loaded, load, load_text};
 pub use model::{
     Affinity, BackoffConfig, BalanceStrategy, CooldownConfig, DeploymentConfig, ModelConfig, PriceConfig,
-    RetryConfig, RouteConfig, TimeoutConfig,
+    ResumeMode, RetryConfig, RouteConfig, TimeoutConfig,
 };
 pub use provider::ProviderConfig;
 pub use root::{AdminConfig, Config, LimitConfig, LogConfig, TlsConfig};

@@ -21,6 +21,8 @@ pub struct ModelConfig {
     pub timeouts: TimeoutConfig,
     /// A stream slower than this counts as stalled; 0 is off.
     pub min_chars_per_second: u32,
+    /// How an answer goes on that breaks off after part of it was sent.
+    pub resume: ResumeMode,
     /// When a deployment leaves the rotation.
     pub cooldown: CooldownConfig,
     /// Models to try, in this order, when every deployment failed.
@@ -30,6 +32,19 @@ pub struct ModelConfig {
     /// Makes this a virtual model.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub route: Option<RouteConfig>,
+}
+
+/// How an answer goes on that breaks off after part of it was sent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ResumeMode {
+    /// By prefill where the target model takes one, else by a new answer that begins with the same letters.
+    #[default]
+    Auto,
+    /// By prefill only: a new answer is paid for, and is often another one.
+    Prefill,
+    /// Not at all: the stream ends with an error.
+    Off,
 }
 
 /// One callable target.
@@ -43,6 +58,10 @@ pub struct DeploymentConfig {
     /// Its share of the traffic; 0 drains it.
     #[serde(default = "one")]
     pub weight: u32,
+    /// Whether the model goes on with an assistant's message at the end of a request, when the catalogue
+    /// does not know.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prefill: Option<bool>,
     /// What it charges, when not what the catalogue says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub price: Option<PriceConfig>,

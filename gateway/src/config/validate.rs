@@ -160,9 +160,6 @@ fn check_model(
             faults.add(format!("{path}.timeouts.{field}"), "must be longer than zero");
         }
     }
-    if model.min_chars_per_second > 0 {
-        notices.add(format!("{path}.min_chars_per_second"), "is not active yet");
-    }
 }
 
 fn keys(config: &Config, faults: &mut Faults, notices: &mut Faults) {

@@ -11,10 +11,9 @@ use crate::edge::Downstream;
 use crate::error::{GatewayError, Rejection};
 use crate::request::{Plan, Record, Request};
 use crate::snapshot::{Model, Snapshot};
-use crate::upstream::{Attempt, AttemptFailure, Demand, Deployment, DeploymentSet, Opened, UpstreamCall};
-
-/// A credential that the provider refuses stays refused for a while.
-const CREDENTIAL_COOLDOWN: Duration = Duration::from_secs(60);
+use crate::upstream::{
+    Attempt, AttemptFailure, Demand, Deployment, DeploymentSet, Opened, UpstreamCall, observe,
+};
 
 /// What is the same for every attempt of one request.
 struct Run<'a> {
@@ -47,6 +46,7 @@ pub async fn run(
         headers: &request.headers,
         deadline: record.started + total,
         answer_limit: usize::try_from(snapshot.limits.answer.0).unwrap_or(usize::MAX),
+        resumption: None,
     };
     let run = Run { app, plan, request, call };
     let mut last = None;
@@ -173,30 +173,6 @@ impl Run<'_> {
             record.waited += waiting.elapsed();
         }
     }
-}
-
-/// Counts a failure, and takes the deployment out of the rotation when it is to blame.
-fn observe(model: &Model, deployment: &Deployment, failure: &AttemptFailure, waited: Duration, stream: bool) {
-    deployment.series.failed(failure.failure.kind);
-    let now = Instant::now();
-    match failure.failure.kind {
-        FailureKind::Rejected
-        | FailureKind::ContextLength
-        | FailureKind::Untranslatable
-        | FailureKind::NotFound => {}
-        FailureKind::Credential => deployment.state.cooldown.open(CREDENTIAL_COOLDOWN, now),
-        _ => {
-            deployment.state.cooldown.failed(model.cooldown, now);
-            deployment.state.failed_after(waited, stream, now);
-        }
-    }
-    tracing::warn!(
-        model = model.name.as_str(),
-        deployment = deployment.id.as_str(),
-        kind = failure.failure.kind.as_str(),
-        status = failure.failure.status,
-        "attempt failed"
-    );
 }
 
 /// What the client is told when nobody answered.

@@ -8,4 +8,5 @@ pub mod parse;
 pub mod record;
 pub mod reserve;
 pub mod respond;
+pub mod resume;
 pub mod route;

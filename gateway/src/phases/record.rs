@@ -2,8 +2,11 @@
 
 use std::time::{Instant, SystemTime};
 
+use domain::{Micros, Usage};
+
 use crate::request::Record;
 use crate::telemetry::AccessLine;
+use crate::upstream::Deployment;
 
 /// Records a request. Called once, from the record's drop.
 pub fn run(record: &mut Record) {
@@ -28,11 +31,18 @@ pub fn run(record: &mut Record) {
         }
     }
     if let (Some(deployment), Some(usage)) = (&record.deployment, &record.usage) {
-        deployment.series.used(usage, record.cost().unwrap_or_default());
+        deployment.series.used(usage, cost(deployment, usage));
+    }
+    for (deployment, usage) in &record.earlier {
+        deployment.series.used(usage, cost(deployment, usage));
     }
     if !record.app.access_log.is_off() {
         log(record);
     }
+}
+
+fn cost(deployment: &Deployment, usage: &Usage) -> Micros {
+    deployment.price.map(|price| price.cost(usage)).unwrap_or_default()
 }
 
 /// What was reserved becomes what was used. Without a count from the provider the estimate stands.
@@ -40,8 +50,8 @@ fn settle(record: &Record) {
     let limits = record.principal.as_ref().and_then(|principal| principal.limits.as_ref());
     if let (Some(limits), Some((reserved_at, reserved))) = (limits, record.reserved) {
         let answered = record.outcome == "ok" || record.status == 200;
-        let used = match record.usage {
-            Some(usage) => usage.total(),
+        let used = match record.tokens() {
+            Some(tokens) => tokens,
             None if answered => reserved,
             None => 0,
         };
@@ -65,6 +75,7 @@ fn log(record: &Record) {
         stream: record.stream,
         attempts: record.attempts,
         fallback: record.fallback,
+        resumptions: record.resumptions,
         prompt_tokens: usage.prompt,
         completion_tokens: usage.completion,
         cost_micros: record.cost().unwrap_or_default().0,

@@ -1,31 +1,38 @@
 //! The answer, or the error, to the client.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use domain::FailureKind;
+use domain::{FailureKind, Usage};
 use pingora::http::ResponseHeader;
 use providers::Answer;
 
+use crate::delivery::{Broken, Delivered};
 use crate::edge::Downstream;
 use crate::error::{GatewayError, seconds};
-use crate::request::Record;
-use crate::upstream::{AttemptFailure, Opened, OpenedStream};
+use crate::request::{Record, Request};
+use crate::tokens;
+use crate::upstream::{AttemptFailure, Opened, OpenedStream, observe};
 
-/// Sends an answer that has begun.
+/// Sends an answer that has begun, or the rest of one.
 ///
 /// # Errors
-/// [`GatewayError::ClientGone`]; everything else is told in-band.
+/// [`GatewayError::ClientGone`].
 pub async fn run(
     answer: Opened,
+    request: &Request,
     downstream: &mut Downstream<'_>,
     record: &mut Record,
-) -> Result<(), GatewayError> {
-    record.ttft = Some(record.started.elapsed());
+) -> Result<Delivered, GatewayError> {
+    if record.ttft.is_none() {
+        record.ttft = Some(record.started.elapsed());
+    }
     record.status = 200;
     match answer {
-        Opened::Whole(answer, content_type) => whole(answer, content_type, downstream, record).await,
-        Opened::Stream(stream) => streamed(*stream, downstream, record).await,
+        Opened::Whole(answer, content_type) => {
+            whole(answer, content_type, downstream, record).await.map(|()| Delivered::Ended)
+        }
+        Opened::Stream(stream) => streamed(*stream, request, downstream, record).await,
     }
 }
 
@@ -52,25 +59,30 @@ async fn whole(
 
 async fn streamed(
     mut stream: OpenedStream,
+    request: &Request,
     downstream: &mut Downstream<'_>,
     record: &mut Record,
-) -> Result<(), GatewayError> {
-    let mut head = header(record, 200, "text/event-stream; charset=utf-8")?;
-    put(&mut head, "cache-control", "no-cache")?;
-    // nginx, and everything that copies it, would buffer the stream otherwise.
-    put(&mut head, "x-accel-buffering", "no")?;
-    if !downstream.is_http2() {
-        put(&mut head, "transfer-encoding", "chunked")?;
+) -> Result<Delivered, GatewayError> {
+    if !downstream.has_answered() {
+        downstream.write_head(stream_header(downstream, record)?).await?;
     }
-    downstream.write_head(head).await?;
     let result = pump(&mut stream, downstream, record).await;
-    record.usage = stream.usage();
+    let model = record.deployment.as_ref().map(|deployment| deployment.upstream_model.clone());
+    let tokens = match (stream.usage(), &result) {
+        // The provider's count is the one that is billed.
+        (Some(_), Ok(None)) => 0,
+        _ => tokens::count(model.unwrap_or_default(), stream.text().to_owned()).await,
+    };
+    record.usage = match stream.usage() {
+        Some(usage) => Some(Usage { completion: usage.completion.max(tokens), ..usage }),
+        None => Some(Usage { prompt: request.prompt_tokens(), completion: tokens, ..Usage::default() }),
+    };
     match result {
         Ok(None) => {
             downstream.write(Bytes::new(), true).await?;
             stream.release().await;
             record.outcome = "ok";
-            Ok(())
+            Ok(Delivered::Ended)
         }
         Ok(Some(failure)) => {
             tracing::warn!(
@@ -78,12 +90,40 @@ async fn streamed(
                 request_id = record.request_id,
                 "stream broke off"
             );
-            let error = broken_off(failure);
-            record.outcome = error.face().label;
-            downstream.write(error.event(record.client, &record.request_id), true).await
+            if let (Some(model), Some(deployment)) = (&record.model, &record.deployment) {
+                observe(model, deployment, &failure, Duration::ZERO, true);
+            }
+            let resume = stream.resume(request.operation, &request.head, &request.body);
+            Ok(Delivered::Broken(Box::new(Broken { failure, resume, tokens })))
         }
         Err(gone) => Err(gone),
     }
+}
+
+fn stream_header(downstream: &Downstream<'_>, record: &Record) -> Result<Box<ResponseHeader>, GatewayError> {
+    let mut head = header(record, 200, "text/event-stream; charset=utf-8")?;
+    put(&mut head, "cache-control", "no-cache")?;
+    // nginx, and everything that copies it, would buffer the stream otherwise.
+    put(&mut head, "x-accel-buffering", "no")?;
+    if !downstream.is_http2() {
+        put(&mut head, "transfer-encoding", "chunked")?;
+    }
+    Ok(head)
+}
+
+/// Ends a stream with which nobody could go on: an error in the client's own form, and no end marker.
+///
+/// # Errors
+/// [`GatewayError::ClientGone`].
+pub async fn broken_off(
+    broken: Broken,
+    downstream: &mut Downstream<'_>,
+    record: &mut Record,
+) -> Result<Delivered, GatewayError> {
+    let error = as_error(broken.failure);
+    record.outcome = error.face().label;
+    downstream.write(error.event(record.client, &record.request_id), true).await?;
+    Ok(Delivered::Ended)
 }
 
 /// Moves pieces until the end (None) or until the upstream fails (Some).
@@ -111,7 +151,7 @@ async fn pump(
     }
 }
 
-fn broken_off(failure: AttemptFailure) -> GatewayError {
+fn as_error(failure: AttemptFailure) -> GatewayError {
     let reason = failure.failure.reason;
     match failure.failure.kind {
         FailureKind::Idle | FailureKind::Total | FailureKind::FirstToken => {

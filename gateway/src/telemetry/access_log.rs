@@ -44,6 +44,8 @@ pub struct AccessLine<'a> {
     pub attempts: u32,
     /// Whether another deployment than the first answered.
     pub fallback: bool,
+    /// Attempts that went on with a broken stream.
+    pub resumptions: u32,
     /// Prompt tokens.
     pub prompt_tokens: u64,
     /// Completion tokens.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
-use domain::{FailureKind, Usage};
+use domain::FailureKind;
 use http::{HeaderName, HeaderValue, Method, header};
 use pingora::connectors::http::Connector;
 use pingora::http::RequestHeader;
@@ -14,19 +14,20 @@ use pingora::protocols::http::client::HttpSession;
 use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, ErrorType};
 use providers::{
-    Answer, AnswerContext, AnswerStream, Operation, RequestHead, StreamFault, UpstreamRequest, WireFormat,
+    Answer, AnswerContext, AnswerStream, Operation, RequestHead, Resume, UpstreamRequest, Way, WireFormat,
 };
 
 use super::content_coding::ContentCoding;
 use super::resolve::IDLE_CONNECTION;
 use super::{
-    AttemptFailure, Deployment, InFlight, ProviderReply, Unsigned, classify, connect_failure, retry_after,
+    AttemptFailure, Deployment, InFlight, OpenedStream, ProviderReply, Throughput, Unsigned, classify,
+    connect_failure, retry_after,
 };
 use crate::body_buffer::{BodyBuffer, TooLong};
 use crate::snapshot::Timeouts;
 
 /// Error bodies are read up to this size; what lies behind it explains nothing.
-const ERROR_BODY_LIMIT: usize = 256 << 10;
+pub(super) const ERROR_BODY_LIMIT: usize = 256 << 10;
 /// The binary events of Amazon.
 const EVENT_STREAM: &str = "application/vnd.amazon.eventstream";
 /// How often a pooled connection that turns out to be dead is replaced within one attempt.
@@ -53,6 +54,19 @@ pub struct UpstreamCall<'a> {
     pub deadline: Instant,
     /// The largest unstreamed answer, in bytes.
     pub answer_limit: usize,
+    /// The answer that this one goes on with.
+    pub resumption: Option<Resumption<'a>>,
+}
+
+/// How a call goes on with an answer that broke off.
+#[derive(Clone, Copy)]
+pub struct Resumption<'a> {
+    /// The answer.
+    pub resume: &'a Resume,
+    /// Whether the request ends with it.
+    pub way: Way,
+    /// What happened, for a comment in the stream.
+    pub note: &'a str,
 }
 
 /// One attempt.
@@ -81,21 +95,6 @@ pub enum Opened {
     Whole(Answer, Option<HeaderValue>),
     /// A stream whose first token is here.
     Stream(Box<OpenedStream>),
-}
-
-/// A running stream.
-pub struct OpenedStream {
-    session: HttpSession,
-    peer: Arc<HttpPeer>,
-    connector: Arc<Connector>,
-    coding: ContentCoding,
-    decoder: AnswerStream,
-    idle: Duration,
-    deadline: Instant,
-    ended: bool,
-    /// Pieces that were held back until the first token came, each of them one upstream chunk.
-    pub held: Vec<Bytes>,
-    _in_flight: InFlight,
 }
 
 impl Attempt<'_> {
@@ -271,19 +270,15 @@ impl Attempt<'_> {
             let text = "the provider answered a streamed request with something that is no event stream";
             return Err(connect_failure(FailureKind::Malformed, text).into());
         }
+        let decoder = self.decoder(context);
         let mut stream = OpenedStream {
             session,
             peer,
             connector: self.call.connector.clone(),
             coding,
-            decoder: AnswerStream::new(
-                self.call.operation,
-                self.format(),
-                self.call.head.include_usage,
-                self.deployment.price,
-            )
-            .with_context(context),
+            decoder,
             idle: self.timeouts.idle,
+            throughput: Throughput::new(self.timeouts.min_chars_per_second),
             deadline: self.call.deadline,
             ended: false,
             held: Vec::new(),
@@ -291,6 +286,17 @@ impl Attempt<'_> {
         };
         stream.first_token(until).await?;
         Ok(Opened::Stream(Box::new(stream)))
+    }
+
+    fn decoder(&self, context: &AnswerContext) -> AnswerStream {
+        match self.call.resumption {
+            Some(Resumption { resume, way, note }) => resume.stream(self.format(), way, context, note),
+            None => {
+                let usage = self.call.head.include_usage;
+                AnswerStream::new(self.call.operation, self.format(), usage, self.deployment.price)
+                    .with_context(context)
+            }
+        }
     }
 
     async fn refused(
@@ -367,90 +373,7 @@ impl Attempt<'_> {
     }
 }
 
-impl OpenedStream {
-    /// The next piece for the client; None at the proper end.
-    ///
-    /// # Errors
-    /// When the stream broke, stalled, or ended before it was complete.
-    pub async fn next(&mut self) -> Result<Option<Bytes>, AttemptFailure> {
-        loop {
-            let remaining = self.deadline.saturating_duration_since(Instant::now());
-            if let Some(piece) = self.read(self.idle.min(remaining), FailureKind::Idle).await? {
-                return Ok(Some(piece));
-            }
-            if self.ended {
-                return Ok(None);
-            }
-        }
-    }
-
-    /// What the provider has counted so far.
-    pub fn usage(&self) -> Option<Usage> {
-        self.decoder.usage()
-    }
-
-    /// Gives the connection back when the stream was read to its end.
-    pub async fn release(mut self) {
-        if self.ended && self.session.response_done() {
-            self.connector.release_http_session(self.session, &*self.peer, Some(IDLE_CONNECTION)).await;
-        }
-    }
-
-    async fn first_token(&mut self, until: Instant) -> Result<(), AttemptFailure> {
-        while !self.decoder.content_started() && !self.ended {
-            let remaining = until.min(self.deadline).saturating_duration_since(Instant::now());
-            if let Some(piece) = self.read(remaining, FailureKind::FirstToken).await? {
-                self.held.push(piece);
-            }
-        }
-        Ok(())
-    }
-
-    /// One read. Nothing may have come of it: half an event, or the end.
-    async fn read(&mut self, limit: Duration, silent: FailureKind) -> Result<Option<Bytes>, AttemptFailure> {
-        if self.ended {
-            return Ok(None);
-        }
-        if self.decoder.has_fault() {
-            // What came before the fault has been given on; the fault itself is told now.
-            return self.decoder.feed(Bytes::new()).map_err(broken_off);
-        }
-        self.session.set_read_timeout(Some(limit));
-        match self.session.read_response_body().await {
-            Ok(Some(chunk)) => {
-                let chunk = self
-                    .coding
-                    .decode(chunk, ERROR_BODY_LIMIT << 6)
-                    .map_err(|reason| connect_failure(FailureKind::Malformed, reason))?;
-                self.decoder.feed(chunk).map_err(broken_off)
-            }
-            Ok(None) => {
-                self.ended = true;
-                self.decoder.finish().map_err(broken_off)
-            }
-            // Some providers close without the last chunk; a complete answer is complete all the same.
-            Err(error) if is_broken(&error) && self.decoder.is_complete() => {
-                self.ended = true;
-                Ok(None)
-            }
-            Err(error) => Err(broken(&error, silent, self.deadline <= Instant::now()).into()),
-        }
-    }
-}
-
-fn broken_off(fault: StreamFault) -> AttemptFailure {
-    match fault {
-        StreamFault::Provider(error) => {
-            let status = error.implied_status();
-            let failure = classify(status, &error, error.retry_after);
-            let reply = ProviderReply { status, body: Bytes::new(), error, retry_after_ms: None };
-            AttemptFailure { failure, reply: Some(reply), param: None }
-        }
-        other => connect_failure(FailureKind::Malformed, other.to_string()).into(),
-    }
-}
-
-fn broken(error: &Error, silent: FailureKind, total_is_over: bool) -> domain::Failure {
+pub(super) fn broken(error: &Error, silent: FailureKind, total_is_over: bool) -> domain::Failure {
     let timed_out = matches!(error.etype(), ErrorType::ReadTimedout | ErrorType::WriteTimedout);
     match (timed_out, total_is_over) {
         (true, true) => connect_failure(FailureKind::Total, "the request's total time ran out"),

@@ -23,6 +23,8 @@ pub struct Deployment {
     pub upstream_model: String,
     /// Its share; 0 is drained.
     pub weight: u32,
+    /// Its model goes on with an answer that the request has begun.
+    pub prefill: bool,
     /// What it charges, when known.
     pub price: Option<Price>,
     /// What outlives a reload.

@@ -15,5 +15,6 @@ mod faults;
 mod formats;
 mod gateway;
 mod hand_over;
+mod resume;
 mod streams;
 mod tls;

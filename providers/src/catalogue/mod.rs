@@ -30,6 +30,8 @@ pub struct ProviderSpec {
     pub credential_required: bool,
     /// Where it differs from others of its format.
     pub quirks: Quirks,
+    /// Parts of the names of models that go on with an answer the request has begun; `*` is every model.
+    pub prefill: Vec<String>,
     /// The provider's own documentation.
     pub docs: String,
     /// The table of `models.toml` that lists its models.
@@ -37,6 +39,11 @@ pub struct ProviderSpec {
 }
 
 impl ProviderSpec {
+    /// Whether the model goes on with an answer that the request has begun (prefill).
+    pub fn prefills(&self, upstream_model: &str) -> bool {
+        self.prefill.iter().any(|part| part == "*" || upstream_model.contains(part.as_str()))
+    }
+
     /// The format of its bodies for what a client asks for.
     pub fn format_for(&self, operation: Operation) -> WireFormat {
         if operation == Operation::Responses && self.quirks.responses {

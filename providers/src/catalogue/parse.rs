@@ -46,6 +46,8 @@ struct ProviderEntry {
     reasoning: Reasoning,
     #[serde(default)]
     responses: bool,
+    #[serde(default)]
+    prefill: Vec<String>,
     models: Option<String>,
     docs: String,
 }
@@ -125,6 +127,7 @@ fn provider(kind: String, entry: ProviderEntry) -> ProviderSpec {
         base_url: entry.base_url,
         auth: AuthHeader { name: entry.auth_header, prefix: entry.auth_prefix, sigv4: entry.sigv4 },
         headers: entry.headers.into_iter().collect(),
+        prefill: entry.prefill,
         credential_required: entry.credential_required,
         quirks: Quirks {
             stream_options: entry.stream_options,

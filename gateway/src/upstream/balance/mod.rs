@@ -131,6 +131,7 @@ pub(super) mod tests {
                 provider: provider.clone(),
                 upstream_model: format!("m{index}"),
                 weight: *weight,
+                prefill: false,
                 price: None,
                 state: Arc::new(DeploymentState::default()),
             })

@@ -229,7 +229,7 @@ fn read_error(raw: &RawValue) -> ProviderError {
 mod tests {
     use super::*;
 
-    fn probe(data: &str) -> Probe {
+    fn probe(data: &str) -> Probe<'_> {
         probe_event(data).unwrap()
     }
 

@@ -1,0 +1,139 @@
+//! A stream whose first token is here: read, decoded, and watched until its end.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use domain::{FailureKind, Usage};
+use pingora::connectors::http::Connector;
+use pingora::protocols::http::client::HttpSession;
+use pingora::upstreams::peer::HttpPeer;
+use providers::{AnswerStream, Operation, RequestHead, Resume, StreamFault};
+
+use super::attempt::{ERROR_BODY_LIMIT, broken};
+use super::content_coding::ContentCoding;
+use super::resolve::IDLE_CONNECTION;
+use super::{AttemptFailure, InFlight, ProviderReply, Throughput, classify, connect_failure};
+
+/// After the reason for stopping, so long is waited for usage and end marker.
+const END_MARKER_WAIT: Duration = Duration::from_secs(2);
+
+/// A running stream.
+pub struct OpenedStream {
+    pub(super) session: HttpSession,
+    pub(super) peer: Arc<HttpPeer>,
+    pub(super) connector: Arc<Connector>,
+    pub(super) coding: ContentCoding,
+    pub(super) decoder: AnswerStream,
+    pub(super) idle: Duration,
+    pub(super) throughput: Throughput,
+    pub(super) deadline: Instant,
+    pub(super) ended: bool,
+    /// Pieces that were held back until the first token came, each of them one upstream chunk.
+    pub held: Vec<Bytes>,
+    pub(super) _in_flight: InFlight,
+}
+
+impl OpenedStream {
+    /// The next piece for the client; None at the proper end.
+    ///
+    /// # Errors
+    /// When the stream broke, stalled, or ended before it was complete.
+    pub async fn next(&mut self) -> Result<Option<Bytes>, AttemptFailure> {
+        loop {
+            let remaining = self.deadline.saturating_duration_since(Instant::now());
+            let idle = if self.decoder.has_finished() { self.idle.min(END_MARKER_WAIT) } else { self.idle };
+            if let Some(piece) = self.read(idle.min(remaining), FailureKind::Idle).await? {
+                self.throughput.passed(self.decoder.text().len(), Instant::now())?;
+                return Ok(Some(piece));
+            }
+            if self.ended {
+                return Ok(None);
+            }
+        }
+    }
+
+    /// What another attempt needs to go on, when this one broke off.
+    pub fn resume(&self, operation: Operation, head: &RequestHead, body: &[u8]) -> Option<Resume> {
+        self.decoder.resume(operation, head, body)
+    }
+
+    /// The text that was sent.
+    pub fn text(&self) -> &str {
+        self.decoder.text()
+    }
+
+    /// What the provider has counted so far.
+    pub fn usage(&self) -> Option<Usage> {
+        self.decoder.usage()
+    }
+
+    /// Gives the connection back when the stream was read to its end.
+    pub async fn release(mut self) {
+        if self.ended && self.session.response_done() {
+            self.connector.release_http_session(self.session, &*self.peer, Some(IDLE_CONNECTION)).await;
+        }
+    }
+
+    /// Reads until the first token is here.
+    ///
+    /// # Errors
+    /// When it does not come.
+    pub(super) async fn first_token(&mut self, until: Instant) -> Result<(), AttemptFailure> {
+        while !self.decoder.content_started() && !self.ended {
+            let remaining = until.min(self.deadline).saturating_duration_since(Instant::now());
+            if let Some(piece) = self.read(remaining, FailureKind::FirstToken).await? {
+                self.held.push(piece);
+            }
+        }
+        Ok(())
+    }
+
+    /// One read. Nothing may have come of it: half an event, or the end.
+    async fn read(&mut self, limit: Duration, silent: FailureKind) -> Result<Option<Bytes>, AttemptFailure> {
+        if self.ended {
+            return Ok(None);
+        }
+        if self.decoder.has_fault() {
+            // What came before the fault has been given on; the fault itself is told now.
+            return self.decoder.feed(Bytes::new()).map_err(broken_off);
+        }
+        self.session.set_read_timeout(Some(limit));
+        match self.session.read_response_body().await {
+            Ok(Some(chunk)) => {
+                let chunk = self
+                    .coding
+                    .decode(chunk, ERROR_BODY_LIMIT << 6)
+                    .map_err(|reason| connect_failure(FailureKind::Malformed, reason))?;
+                self.decoder.feed(chunk).map_err(broken_off)
+            }
+            Ok(None) => {
+                self.ended = true;
+                self.decoder.finish().map_err(broken_off)
+            }
+            // Some providers close without the last chunk, or never send the end marker: an answer that has
+            // given its reason for stopping is complete all the same.
+            Err(_) if self.decoder.is_complete() => {
+                self.ended = true;
+                Ok(None)
+            }
+            Err(_) if self.decoder.has_finished() => {
+                self.ended = true;
+                self.decoder.finish().map_err(broken_off)
+            }
+            Err(error) => Err(broken(&error, silent, self.deadline <= Instant::now()).into()),
+        }
+    }
+}
+
+fn broken_off(fault: StreamFault) -> AttemptFailure {
+    match fault {
+        StreamFault::Provider(error) => {
+            let status = error.implied_status();
+            let failure = classify(status, &error, error.retry_after);
+            let reply = ProviderReply { status, body: Bytes::new(), error, retry_after_ms: None };
+            AttemptFailure { failure, reply: Some(reply), param: None }
+        }
+        other => connect_failure(FailureKind::Malformed, other.to_string()).into(),
+    }
+}
