@@ -12,7 +12,7 @@ use subtle::ConstantTimeEq;
 use crate::config::{Affinity, Config, DeploymentConfig, LimitConfig, ModelConfig, PriceConfig};
 use crate::limits::{KeyLimits, LimitBook};
 use crate::telemetry::{DeploymentLabels, Metrics};
-use crate::upstream::{Backoff, Balancer, CooldownRule, Deployment, Provider, Registry};
+use crate::upstream::{Backoff, Balancer, CooldownRule, Deployment, Provider, RateLimit, Registry};
 
 /// Everything a request needs to know.
 #[derive(Debug)]
@@ -143,6 +143,7 @@ impl Snapshot {
             upstream_model: upstream_model.to_owned(),
             weight: 1,
             price,
+            limit: template.limit,
             state: template.state.clone(),
             series: template.series.clone(),
         };
@@ -221,6 +222,11 @@ fn deployment(
     let pair = format!("{}/{}", target.provider, target.model);
     let id = if ordinal == 0 { pair } else { format!("{pair}#{}", ordinal + 1) };
     let labels = DeploymentLabels { model, provider: &target.provider, deployment: &id };
+    let limit = RateLimit { rpm: target.rpm.map_or(0, u64::from), tpm: target.tpm.unwrap_or(0) };
+    let state = registry.state(provider, &target.model, ordinal);
+    if limit.rpm > 0 || limit.tpm > 0 {
+        state.rates.count();
+    }
     Deployment {
         series: metrics.deployment(&labels),
         id: DeploymentId::from(id),
@@ -228,7 +234,8 @@ fn deployment(
         upstream_model: target.model.clone(),
         weight: target.weight,
         price: target.price.map(price).or_else(|| catalogue_price(provider, &target.model)),
-        state: registry.state(provider, &target.model, ordinal),
+        limit,
+        state,
     }
 }
 
@@ -243,6 +250,8 @@ fn direct_deployment(
         model: upstream_model.to_owned(),
         weight: 1,
         price: None,
+        rpm: None,
+        tpm: None,
     };
     let name = format!("{}/*", provider.name);
     deployment(&name, &target, provider, 0, registry, metrics)

@@ -11,10 +11,10 @@ use crate::edge::Downstream;
 use crate::error::{GatewayError, Rejection};
 use crate::request::{Plan, Record, Request};
 use crate::snapshot::{Model, Snapshot};
-use crate::upstream::{Attempt, AttemptFailure, Demand, Deployment, DeploymentSet, Opened, UpstreamCall};
-
-/// A credential that the provider refuses stays refused for a while.
-const CREDENTIAL_COOLDOWN: Duration = Duration::from_secs(60);
+use crate::upstream::{
+    Attempt, AttemptFailure, Demand, Deployment, DeploymentSet, Leniency, Opened, Permit, Selection,
+    UpstreamCall, connect_failure,
+};
 
 /// What is the same for every attempt of one request.
 struct Run<'a> {
@@ -50,49 +50,53 @@ pub async fn run(
     };
     let run = Run { app, plan, request, call };
     let mut last = None;
-    for model in &plan.models {
-        if let Some(opened) = run.model(model, false, downstream, record, &mut last).await? {
-            return Ok(opened);
+    let mut tried = vec![DeploymentSet::default(); plan.models.len()];
+    for leniency in [Leniency::None, Leniency::Quota, Leniency::Cooldown] {
+        // A cooldown is overlooked only when nobody could be asked, and for the first model.
+        let models = if leniency == Leniency::Cooldown { 1 } else { plan.models.len() };
+        if leniency == Leniency::Cooldown && record.attempts > 0 {
+            break;
+        }
+        for (model, tried) in plan.models.iter().zip(&mut tried).take(models) {
+            if let Some(opened) = run.model(model, leniency, tried, downstream, record, &mut last).await? {
+                return Ok(opened);
+            }
         }
     }
-    // Everything is cooling down: a try that may fail beats a refusal that has.
-    if let Some(model) = plan.models.first().filter(|_| record.attempts == 0)
-        && let Some(opened) = run.model(model, true, downstream, record, &mut last).await?
+    let limited_for = |model: &Arc<Model>| run.selection(model).limited_for(Instant::now());
+    if record.attempts == 0
+        && let Some(retry_after) = plan.models.iter().filter_map(limited_for).min()
     {
-        return Ok(opened);
+        return Err(GatewayError::DeploymentsExhausted { retry_after });
     }
     Err(give_up(last, request, record))
 }
 
 impl Run<'_> {
-    /// All deployments of one model, each at most once. None: the next model's turn.
-    async fn model(
-        &self,
-        model: &Arc<Model>,
-        ignore_cooldown: bool,
-        downstream: &mut Downstream<'_>,
-        record: &mut Record,
-        last: &mut Option<AttemptFailure>,
-    ) -> Result<Option<Opened>, GatewayError> {
-        let mut tried = DeploymentSet::default();
+    fn selection<'m>(&self, model: &'m Model) -> Selection<'m> {
         let demand = Demand {
             stream: self.request.head.stream,
             prompt: self.request.prompt_tokens(),
             completion: self.request.completion_tokens(),
             affinity: affinity::key(model.affinity, self.request),
         };
+        Selection { deployments: &model.deployments, operation: self.request.operation, demand }
+    }
+
+    /// All deployments of one model, each at most once. None: the next model's turn.
+    async fn model(
+        &self,
+        model: &Arc<Model>,
+        leniency: Leniency,
+        tried: &mut DeploymentSet,
+        downstream: &mut Downstream<'_>,
+        record: &mut Record,
+        last: &mut Option<AttemptFailure>,
+    ) -> Result<Option<Opened>, GatewayError> {
+        let selection = self.selection(model);
         loop {
             let now = Instant::now();
-            let may_be_called = |index: &usize| {
-                !tried.contains(*index)
-                    && model.deployments.get(*index).is_some_and(|deployment| {
-                        deployment.weight > 0
-                            && (ignore_cooldown || !deployment.state.cooldown.is_open(now))
-                            && providers::supports(self.request.operation, &deployment.provider.spec)
-                    })
-            };
-            let eligible = (0..model.deployments.len()).filter(may_be_called).collect();
-            let picked = model.balancer.pick(&model.deployments, eligible, &demand, now);
+            let picked = selection.pick(&model.balancer, tried, leniency, now);
             let Some((index, deployment)) =
                 picked.and_then(|index| Some((index, model.deployments.get(index)?)))
             else {
@@ -100,10 +104,12 @@ impl Run<'_> {
             };
             tried.insert(index);
             // While half open only one request may probe; the others go on to the next deployment.
-            if !ignore_cooldown && !deployment.state.cooldown.admit(now) {
+            let permit = deployment.state.cooldown.admit(now);
+            if permit.is_none() && leniency != Leniency::Cooldown {
                 continue;
             }
-            match self.deployment(model, deployment, downstream, record).await? {
+            let probe = permit.as_ref().is_some_and(Permit::is_probe);
+            match self.deployment(model, deployment, probe, downstream, record).await? {
                 Ok(opened) => return Ok(Some(opened)),
                 Err(failure) => {
                     let is_over = matches!(failure.failure.retry, Retry::Never)
@@ -122,6 +128,7 @@ impl Run<'_> {
         &self,
         model: &Arc<Model>,
         deployment: &Arc<Deployment>,
+        probe: bool,
         downstream: &mut Downstream<'_>,
         record: &mut Record,
     ) -> Result<Result<Opened, AttemptFailure>, GatewayError> {
@@ -131,6 +138,13 @@ impl Run<'_> {
         record.deployment = Some(deployment.clone());
         let mut failed = 0;
         loop {
+            let tokens = self.request.prompt_tokens().saturating_add(self.request.completion_tokens());
+            let Ok(taken) = deployment.state.take(deployment.limit, tokens, Instant::now()) else {
+                let failure =
+                    connect_failure(FailureKind::RateLimited, "its configured rpm or tpm is used up");
+                return Ok(Err(failure.into()));
+            };
+            deployment.state.quota.spend(tokens);
             record.attempts += 1;
             let attempt = Attempt {
                 call: self.call,
@@ -146,6 +160,7 @@ impl Run<'_> {
             record.waited += outcome.waited;
             let failure = match outcome.result {
                 Ok(opened) => {
+                    record.taken = taken;
                     deployment.state.cooldown.succeeded();
                     let latency = deployment.state.latency(self.request.head.stream);
                     latency.observe(outcome.waited, Instant::now());
@@ -155,14 +170,19 @@ impl Run<'_> {
                 Err(failure) => failure,
             };
             failed += 1;
-            observe(model, deployment, &failure, outcome.waited, self.request.head.stream);
+            if let Some(taken) = taken {
+                taken.settle(0, Instant::now());
+            }
+            let seen = Seen { probe, waited: outcome.waited, stream: self.request.head.stream };
+            observe(model, deployment, &failure, seen);
             let wait = match failure.failure.retry {
                 Retry::Here => model.backoff.wait(failed, fastrand::f64()),
                 Retry::After(wait) => wait,
                 Retry::Elsewhere | Retry::Never => return Ok(Err(failure)),
             };
             let time_left = self.call.deadline.saturating_duration_since(Instant::now());
-            if failed >= model.attempts || wait >= time_left || self.app.is_draining() {
+            // A probe has its verdict; the next one comes when its time has come.
+            if probe || failed >= model.attempts || wait >= time_left || self.app.is_draining() {
                 return Ok(Err(failure));
             }
             let waiting = Instant::now();
@@ -175,19 +195,31 @@ impl Run<'_> {
     }
 }
 
+/// How a failed attempt was made.
+#[derive(Clone, Copy)]
+struct Seen {
+    probe: bool,
+    waited: Duration,
+    stream: bool,
+}
+
 /// Counts a failure, and takes the deployment out of the rotation when it is to blame.
-fn observe(model: &Model, deployment: &Deployment, failure: &AttemptFailure, waited: Duration, stream: bool) {
+fn observe(model: &Model, deployment: &Deployment, failure: &AttemptFailure, seen: Seen) {
     deployment.series.failed(failure.failure.kind);
     let now = Instant::now();
     match failure.failure.kind {
+        // The request's fault; who finds it is alive.
+        FailureKind::Rejected | FailureKind::ContextLength if seen.probe => {
+            deployment.state.cooldown.succeeded();
+        }
         FailureKind::Rejected
         | FailureKind::ContextLength
         | FailureKind::Untranslatable
         | FailureKind::NotFound => {}
-        FailureKind::Credential => deployment.state.cooldown.open(CREDENTIAL_COOLDOWN, now),
+        FailureKind::Credential => deployment.credential_refused(now),
         _ => {
-            deployment.state.cooldown.failed(model.cooldown, now);
-            deployment.state.failed_after(waited, stream, now);
+            deployment.state.cooldown.failed(model.cooldown, now, seen.probe);
+            deployment.state.failed_after(seen.waited, seen.stream, now);
         }
     }
     tracing::warn!(

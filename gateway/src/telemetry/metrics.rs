@@ -28,6 +28,8 @@ pub struct Metrics {
     pub overhead: Histogram,
     /// Requests running now.
     pub in_flight: IntGauge,
+    /// What an operator has to mend, by kind.
+    pub alerts: IntCounterVec,
     /// Configuration reloads by outcome.
     pub reloads: IntCounterVec,
     /// Access log lines that did not fit into the buffer.
@@ -114,6 +116,7 @@ impl Metrics {
             .unwrap_or_else(|error| broken(&error)),
             in_flight: IntGauge::new("signalbox_requests_in_flight", "Requests running now.")
                 .unwrap_or_else(|error| broken(&error)),
+            alerts: counter("signalbox_alerts_total", "What an operator has to mend, by kind.", &["kind"]),
             reloads: counter(
                 "signalbox_config_reloads_total",
                 "Configuration reloads by outcome.",
@@ -126,7 +129,7 @@ impl Metrics {
             .unwrap_or_else(|error| broken(&error)),
             registry,
         };
-        let all: [Box<dyn prometheus::core::Collector>; 10] = [
+        let all: [Box<dyn prometheus::core::Collector>; 11] = [
             Box::new(metrics.requests.clone()),
             Box::new(metrics.duration.clone()),
             Box::new(metrics.ttft.clone()),
@@ -135,6 +138,7 @@ impl Metrics {
             Box::new(metrics.cost.clone()),
             Box::new(metrics.overhead.clone()),
             Box::new(metrics.in_flight.clone()),
+            Box::new(metrics.alerts.clone()),
             Box::new(metrics.reloads.clone()),
             Box::new(metrics.log_dropped.clone()),
         ];

@@ -10,6 +10,7 @@
 mod balance;
 mod bodies;
 mod configuration;
+mod cooldown;
 mod errors;
 mod faults;
 mod formats;
