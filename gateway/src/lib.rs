@@ -11,6 +11,7 @@ pub mod config;
 pub mod demo;
 pub mod edge;
 pub mod error;
+pub mod health;
 pub mod limits;
 pub mod phases;
 pub mod pipeline;

@@ -23,6 +23,8 @@ pub struct Snapshot {
     pub providers: HashMap<ProviderName, Arc<Provider>>,
     /// Virtual keys by hash.
     pub keys: KeyTable,
+    /// What the admin API asks for; None: nothing.
+    admin_token: Option<Secret>,
     /// Bounds on one request.
     pub limits: LimitConfig,
     /// Targets asked for as `provider/model`, one per provider: their metrics and state.
@@ -126,7 +128,9 @@ impl Snapshot {
             })
             .collect();
         let keys = KeyTable::new(config, limits)?;
-        Ok(Self { models, providers, keys, limits: config.limits, direct })
+        let admin_token = config.admin.token.as_ref().map(|token| token.resolve()).transpose();
+        let admin_token = admin_token.map_err(|problem| format!("admin.token: {problem}"))?;
+        Ok(Self { models, providers, keys, admin_token, limits: config.limits, direct })
     }
 
     /// The model a client asks for: a public name, or `provider/model`.
@@ -150,6 +154,27 @@ impl Snapshot {
         // The label is `provider/*`: a name that the client chose must not become one.
         let label = ModelName::from(template.id.as_str());
         Some(Arc::new(Model::new(label, &ModelConfig::default(), vec![Arc::new(deployment)])))
+    }
+
+    /// All deployments of a provider, in every model.
+    pub fn deployments_of(&self, provider: &Arc<Provider>) -> Vec<Arc<Deployment>> {
+        let all = self.models.values().flat_map(|model| &model.deployments).chain(self.direct.values());
+        let mut found: Vec<Arc<Deployment>> = Vec::new();
+        for deployment in all.filter(|deployment| Arc::ptr_eq(&deployment.provider, provider)) {
+            // Two models may name the same one.
+            if !found.iter().any(|known| Arc::ptr_eq(&known.state, &deployment.state)) {
+                found.push(deployment.clone());
+            }
+        }
+        found
+    }
+
+    /// May whoever sent this `authorization` header use the admin API? Compared in constant time.
+    pub fn admits_admin(&self, authorization: Option<&[u8]>) -> bool {
+        let Some(token) = &self.admin_token else { return true };
+        let given = authorization.and_then(|header| header.strip_prefix(b"Bearer ")).unwrap_or_default();
+        let given: [u8; 32] = Sha256::digest(given).into();
+        bool::from(hash(token).ct_eq(&given))
     }
 
     /// Public names a principal may ask for, sorted.

@@ -51,7 +51,7 @@ async fn a_half_open_deployment_gets_one_request_at_a_time() {
     let models = models(primary, "50ms").replace("retries:", "timeouts: {answer: 400ms}\n    retries:");
     let gateway = Gateway::start(&models, "").await;
     gateway.chat("m").await;
-    tokio::time::sleep(Duration::from_millis(100)).await;
+    gateway.until_state(&format!("mock/{primary}"), "half_open").await;
     let answers = join_all((0..20).map(|_| gateway.chat("m"))).await;
     assert!(answers.iter().all(|answer| answer.status() == 200));
     assert_eq!(seen(&gateway, primary), 2, "the failure and one probe");
@@ -76,7 +76,7 @@ async fn a_client_that_leaves_its_probe_does_not_block_the_next() {
     let models = models(primary, "50ms").replace("retries:", "timeouts: {answer: 1s}\n    retries:");
     let gateway = Gateway::start(&models, "").await;
     gateway.chat("m").await;
-    tokio::time::sleep(Duration::from_millis(100)).await;
+    gateway.until_state(&format!("mock/{primary}"), "half_open").await;
     let request = gateway.client.post(gateway.url("/v1/chat/completions")).bearer_auth(crate::gateway::KEY);
     let request = request.timeout(Duration::from_millis(100)).body(chat("m", false).to_string());
     assert!(request.send().await.is_err());

@@ -16,5 +16,6 @@ mod faults;
 mod formats;
 mod gateway;
 mod hand_over;
+mod health;
 mod streams;
 mod tls;

@@ -127,6 +127,7 @@ pub(super) mod tests {
             base_url: Some("http://127.0.0.1:9/v1".to_owned()),
             api_key: None,
             headers: std::collections::BTreeMap::new(),
+            health: None,
         };
         let provider = Provider::new("p", &config).unwrap();
         let deployment = |(index, weight): (usize, &u32)| {
