@@ -106,9 +106,11 @@ pub enum Affinity {
     #[default]
     Off,
     /// The same beginning of the prompt: tools, system text and the user's first message.
-    Prefix,
+    #[serde(rename = "prefix")]
+    ByPrefix,
     /// The same session: the header `x-signalbox-session`, else the field `user` (Anthropic: `metadata.user_id`).
-    Session,
+    #[serde(rename = "session")]
+    BySession,
 }
 
 /// Attempts at one deployment.

@@ -138,13 +138,14 @@ impl Run<'_> {
         record.deployment = Some(deployment.clone());
         let mut failed = 0;
         loop {
-            let tokens = self.request.prompt_tokens().saturating_add(self.request.completion_tokens());
+            let (prompt, completion) = (self.request.prompt_tokens(), self.request.completion_tokens());
+            let tokens = prompt.saturating_add(completion);
             let Ok(taken) = deployment.state.take(deployment.limit, tokens, Instant::now()) else {
                 let failure =
                     connect_failure(FailureKind::RateLimited, "its configured rpm or tpm is used up");
                 return Ok(Err(failure.into()));
             };
-            deployment.state.quota.spend(tokens);
+            deployment.state.quota.spend(deployment.quota_tokens(prompt, completion));
             record.attempts += 1;
             let attempt = Attempt {
                 call: self.call,

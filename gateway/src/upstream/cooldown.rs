@@ -114,9 +114,10 @@ impl Cooldown {
     fn failed_with(&self, rule: CooldownRule, now: Instant, probe: bool, random: f64) {
         if rule.failures == 0 {
             // Only a refused credential can have opened it, and this was another failure.
-            return if probe {
-                self.succeeded()
-            };
+            if probe {
+                self.succeeded();
+            }
+            return;
         }
         let failures = self.failures.fetch_add(1, Ordering::AcqRel).saturating_add(1);
         let doublings = if probe {

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use domain::{DeploymentId, Price};
+use providers::WireFormat;
 
 use super::{Cooldown, PeakEwma, Provider, Quota, RateLimit, Rates};
 use crate::telemetry::{DeploymentSeries, Metrics};
@@ -54,6 +55,15 @@ pub struct DeploymentState {
 pub struct InFlight(Arc<DeploymentState>);
 
 impl Deployment {
+    /// What a request takes from the provider's quota when it is sent. Anthropic counts an answer's tokens
+    /// when they are there, OpenAI the most there may be.
+    pub fn quota_tokens(&self, prompt: u64, completion: u64) -> u64 {
+        match self.provider.spec.format {
+            WireFormat::Anthropic => prompt,
+            _ => prompt.saturating_add(completion),
+        }
+    }
+
     /// Its provider refused the credential: out at once, and somebody has to mend it.
     pub fn credential_refused(&self, now: Instant) {
         self.state.cooldown.open(CREDENTIAL_COOLDOWN, now);

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use providers::{Operation, WireFormat};
+use providers::Operation;
 
 use super::{Balancer, Demand, Deployment, DeploymentSet};
 
@@ -77,9 +77,7 @@ impl Selection<'_> {
     }
 
     fn quota_wait(&self, deployment: &Deployment, now: Instant) -> Option<Duration> {
-        // Anthropic counts an answer's tokens when they are there, OpenAI the most there may be.
-        let is_anthropic = deployment.provider.spec.format == WireFormat::Anthropic;
-        let tokens = if is_anthropic { self.demand.prompt } else { self.demand.tokens() };
+        let tokens = deployment.quota_tokens(self.demand.prompt, self.demand.completion);
         deployment.state.quota.wait(tokens, now)
     }
 }
@@ -87,6 +85,7 @@ impl Selection<'_> {
 #[cfg(test)]
 mod tests {
     use http::{HeaderMap, HeaderValue};
+    use providers::WireFormat;
 
     use super::super::balance::tests::{demand, deployments};
     use super::super::{CooldownRule, RateLimit};
