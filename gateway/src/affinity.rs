@@ -35,7 +35,7 @@ struct Prompt<'a> {
 
 /// What names the end user: OpenAI's `user`, Anthropic's `metadata.user_id`.
 #[derive(Deserialize)]
-struct Session<'a> {
+struct EndUser<'a> {
     #[serde(borrow)]
     user: Option<Cow<'a, str>>,
     #[serde(borrow)]
@@ -58,8 +58,8 @@ struct Message<'a> {
 pub fn key(affinity: Affinity, request: &Request) -> Option<u64> {
     match affinity {
         Affinity::Off => None,
-        Affinity::Prefix => prefix(&request.head.model, &request.body),
-        Affinity::Session => request.session.or_else(|| user(&request.body)),
+        Affinity::ByPrefix => prefix(&request.head.model, &request.body),
+        Affinity::BySession => request.session.or_else(|| user(&request.body)),
     }
 }
 
@@ -69,7 +69,7 @@ pub fn session(name: &[u8]) -> u64 {
 }
 
 fn user(body: &[u8]) -> Option<u64> {
-    let fields: Session<'_> = serde_json::from_slice(body).ok()?;
+    let fields: EndUser<'_> = serde_json::from_slice(body).ok()?;
     let user = fields.user.or_else(|| fields.metadata.and_then(|metadata| metadata.user_id))?;
     Some(session(user.as_bytes()))
 }

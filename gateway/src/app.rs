@@ -23,6 +23,7 @@ use crate::admin::Admin;
 use crate::background::{ConfigWatch, Drain, NameRefresh};
 use crate::config::Config;
 use crate::edge::{Edge, GuessLimiter};
+use crate::health::HealthChecks;
 use crate::limits::LimitBook;
 use crate::snapshot::Snapshot;
 use crate::telemetry::{AccessLog, Metrics};
@@ -154,6 +155,7 @@ pub fn serve(
     server.add_service(admin);
 
     server.add_service(background_service("names", NameRefresh::new(app.clone())));
+    server.add_service(background_service("health", HealthChecks::new(app.clone())));
     server.add_service(background_service("drain", Drain::new(app.clone())));
     if let Some(path) = path {
         server.add_service(background_service("configuration", ConfigWatch::new(app, path)));

@@ -92,6 +92,12 @@ pub enum GatewayError {
         /// What it asked for, in milliseconds.
         retry_after_ms: Option<u64>,
     },
+    /// Every deployment is at a limit that the configuration sets.
+    #[error("Every deployment of the model is at its configured rpm or tpm: retry in {} s.", seconds(*.retry_after))]
+    DeploymentsExhausted {
+        /// When to come back.
+        retry_after: Duration,
+    },
     /// Every deployment failed.
     #[error("Every deployment of the model failed. The last failure: {reason}")]
     UpstreamFailed {
@@ -160,6 +166,9 @@ impl GatewayError {
             Self::UpstreamRateLimited { .. } => {
                 (429, "rate_limit_error", Some("upstream_rate_limited"), "upstream_rate_limited")
             }
+            Self::DeploymentsExhausted { .. } => {
+                (429, "rate_limit_error", Some("deployments_exhausted"), "deployments_exhausted")
+            }
             Self::UpstreamFailed { .. } => (502, "api_error", Some("upstream_failed"), "upstream_failed"),
             Self::UpstreamTimeout { .. } => {
                 (504, "timeout_error", Some("upstream_timeout"), "upstream_timeout")
@@ -191,6 +200,7 @@ impl GatewayError {
             Self::UpstreamRateLimited { retry_after_ms, .. } => {
                 Some(Duration::from_millis(retry_after_ms.unwrap_or(1_000)))
             }
+            Self::DeploymentsExhausted { retry_after } => Some(*retry_after),
             Self::TooManyFailures => Some(Duration::from_secs(10)),
             Self::Overloaded => Some(Duration::from_secs(1)),
             _ => None,

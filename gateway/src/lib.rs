@@ -12,6 +12,7 @@ pub mod delivery;
 pub mod demo;
 pub mod edge;
 pub mod error;
+pub mod health;
 pub mod limits;
 pub mod phases;
 pub mod pipeline;

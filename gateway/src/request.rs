@@ -13,7 +13,7 @@ use crate::limits::Parallel;
 use crate::phases;
 use crate::snapshot::{Model, Principal};
 use crate::telemetry::TraceContext;
-use crate::upstream::Deployment;
+use crate::upstream::{Deployment, Taken};
 
 /// A parsed request.
 #[derive(Debug)]
@@ -75,6 +75,8 @@ pub struct Record {
     pub parallel: Option<Parallel>,
     /// Tokens reserved, and when.
     pub reserved: Option<(Instant, u64)>,
+    /// What was counted against the deployment's own limits.
+    pub taken: Option<Taken>,
     /// The model that was asked for.
     pub model: Option<Arc<Model>>,
     /// Who answered, or was asked last.
@@ -115,6 +117,7 @@ impl Record {
             principal: None,
             parallel: None,
             reserved: None,
+            taken: None,
             model: None,
             deployment: None,
             stream: false,

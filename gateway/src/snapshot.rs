@@ -12,7 +12,7 @@ use subtle::ConstantTimeEq;
 use crate::config::{Affinity, Config, DeploymentConfig, LimitConfig, ModelConfig, PriceConfig, ResumeMode};
 use crate::limits::{KeyLimits, LimitBook};
 use crate::telemetry::{DeploymentLabels, Metrics};
-use crate::upstream::{Backoff, Balancer, CooldownRule, Deployment, Provider, Registry};
+use crate::upstream::{Backoff, Balancer, CooldownRule, Deployment, Provider, RateLimit, Registry};
 
 /// Everything a request needs to know.
 #[derive(Debug)]
@@ -23,6 +23,8 @@ pub struct Snapshot {
     pub providers: HashMap<ProviderName, Arc<Provider>>,
     /// Virtual keys by hash.
     pub keys: KeyTable,
+    /// What the admin API asks for; None: nothing.
+    admin_token: Option<Secret>,
     /// Bounds on one request.
     pub limits: LimitConfig,
     /// Targets asked for as `provider/model`, one per provider: their metrics and state.
@@ -130,7 +132,9 @@ impl Snapshot {
             })
             .collect();
         let keys = KeyTable::new(config, limits)?;
-        Ok(Self { models, providers, keys, limits: config.limits, direct })
+        let admin_token = config.admin.token.as_ref().map(|token| token.resolve()).transpose();
+        let admin_token = admin_token.map_err(|problem| format!("admin.token: {problem}"))?;
+        Ok(Self { models, providers, keys, admin_token, limits: config.limits, direct })
     }
 
     /// The model a client asks for: a public name, or `provider/model`.
@@ -148,12 +152,34 @@ impl Snapshot {
             weight: 1,
             prefill: template.provider.spec.prefills(upstream_model),
             price,
+            limit: template.limit,
             state: template.state.clone(),
             series: template.series.clone(),
         };
         // The label is `provider/*`: a name that the client chose must not become one.
         let label = ModelName::from(template.id.as_str());
         Some(Arc::new(Model::new(label, &ModelConfig::default(), vec![Arc::new(deployment)])))
+    }
+
+    /// All deployments of a provider, in every model.
+    pub fn deployments_of(&self, provider: &Arc<Provider>) -> Vec<Arc<Deployment>> {
+        let all = self.models.values().flat_map(|model| &model.deployments).chain(self.direct.values());
+        let mut found: Vec<Arc<Deployment>> = Vec::new();
+        for deployment in all.filter(|deployment| Arc::ptr_eq(&deployment.provider, provider)) {
+            // Two models may name the same one.
+            if !found.iter().any(|known| Arc::ptr_eq(&known.state, &deployment.state)) {
+                found.push(deployment.clone());
+            }
+        }
+        found
+    }
+
+    /// May whoever sent this `authorization` header use the admin API? Compared in constant time.
+    pub fn admits_admin(&self, authorization: Option<&[u8]>) -> bool {
+        let Some(token) = &self.admin_token else { return true };
+        let given = authorization.and_then(|header| header.strip_prefix(b"Bearer ")).unwrap_or_default();
+        let given: [u8; 32] = Sha256::digest(given).into();
+        bool::from(hash(token).ct_eq(&given))
     }
 
     /// Public names a principal may ask for, sorted.
@@ -228,6 +254,11 @@ fn deployment(
     let pair = format!("{}/{}", target.provider, target.model);
     let id = if ordinal == 0 { pair } else { format!("{pair}#{}", ordinal + 1) };
     let labels = DeploymentLabels { model, provider: &target.provider, deployment: &id };
+    let limit = RateLimit { rpm: target.rpm.map_or(0, u64::from), tpm: target.tpm.unwrap_or(0) };
+    let state = registry.state(provider, &target.model, ordinal);
+    if limit.rpm > 0 || limit.tpm > 0 {
+        state.rates.count();
+    }
     Deployment {
         series: metrics.deployment(&labels),
         id: DeploymentId::from(id),
@@ -236,7 +267,8 @@ fn deployment(
         weight: target.weight,
         prefill: target.prefill.unwrap_or_else(|| provider.spec.prefills(&target.model)),
         price: target.price.map(price).or_else(|| catalogue_price(provider, &target.model)),
-        state: registry.state(provider, &target.model, ordinal),
+        limit,
+        state,
     }
 }
 
@@ -252,6 +284,8 @@ fn direct_deployment(
         weight: 1,
         prefill: None,
         price: None,
+        rpm: None,
+        tpm: None,
     };
     let name = format!("{}/*", provider.name);
     deployment(&name, &target, provider, 0, registry, metrics)

@@ -1,6 +1,9 @@
 //! The admin listener: metrics and health, for operators and their machines, never for clients.
 
+mod deployments;
+
 use std::sync::Arc;
+use std::time::Instant;
 
 use async_trait::async_trait;
 use http::{HeaderValue, Response, StatusCode, header};
@@ -9,7 +12,7 @@ use pingora::protocols::http::ServerSession;
 
 use crate::app::App;
 
-/// Serves `/metrics`, `/healthz`, `/readyz`.
+/// Serves `/metrics`, `/healthz`, `/readyz` and the admin API below `/api`, which may ask for a token.
 pub struct Admin {
     app: Arc<App>,
 }
@@ -20,13 +23,27 @@ impl Admin {
         Self { app }
     }
 
-    fn answer(&self, method: &str, path: &str) -> (StatusCode, &'static str, Vec<u8>) {
+    fn answer(
+        &self,
+        method: &str,
+        path: &str,
+        authorization: Option<&[u8]>,
+    ) -> (StatusCode, &'static str, Vec<u8>) {
         let plain = "text/plain; charset=utf-8";
         if method != "GET" && method != "HEAD" {
             return (StatusCode::METHOD_NOT_ALLOWED, plain, b"GET only\n".to_vec());
         }
+        let snapshot = self.app.snapshot.load();
+        if path.starts_with("/api/") && !snapshot.admits_admin(authorization) {
+            let text = b"send admin.token as `Authorization: Bearer TOKEN`\n";
+            return (StatusCode::UNAUTHORIZED, plain, text.to_vec());
+        }
         match path {
+            "/api/v1/deployments" => {
+                (StatusCode::OK, "application/json", deployments::list(&snapshot, Instant::now()))
+            }
             "/metrics" => {
+                deployments::measure(&snapshot, self.app.metrics, Instant::now());
                 let dropped = i64::try_from(self.app.access_log.dropped()).unwrap_or(i64::MAX);
                 self.app.metrics.log_dropped.set(dropped);
                 (StatusCode::OK, "text/plain; version=0.0.4; charset=utf-8", self.app.metrics.expose())
@@ -36,7 +53,11 @@ impl Admin {
                 (StatusCode::SERVICE_UNAVAILABLE, plain, b"draining\n".to_vec())
             }
             "/readyz" => (StatusCode::OK, plain, b"ready\n".to_vec()),
-            _ => (StatusCode::NOT_FOUND, plain, b"known: /metrics /healthz /readyz\n".to_vec()),
+            _ => (
+                StatusCode::NOT_FOUND,
+                plain,
+                b"known: /metrics /healthz /readyz /api/v1/deployments\n".to_vec(),
+            ),
         }
     }
 }
@@ -45,7 +66,10 @@ impl Admin {
 impl ServeHttp for Admin {
     async fn response(&self, session: &mut ServerSession) -> Response<Vec<u8>> {
         let head = session.req_header();
-        let (status, content_type, body) = self.answer(head.method.as_str(), head.uri.path());
+        let (status, content_type, body) = {
+            let authorization = head.headers.get(header::AUTHORIZATION).map(HeaderValue::as_bytes);
+            self.answer(head.method.as_str(), head.uri.path(), authorization)
+        };
         let length = body.len();
         let mut response = Response::new(body);
         *response.status_mut() = status;

@@ -2,6 +2,7 @@
 //! and a [`Config`] that is known to be sound; resolving it into deployments is the snapshot's work.
 
 mod fault;
+mod health;
 mod key;
 mod load;
 mod model;
@@ -13,6 +14,7 @@ mod unit;
 mod validate;
 
 pub use fault::{Fault, Faults};
+pub use health::{HealthCheckKind, HealthConfig};
 pub use key::KeyConfig;
 pub use load::{Loaded, load, load_text};
 pub use model::{

@@ -65,6 +65,14 @@ pub struct DeploymentConfig {
     /// What it charges, when not what the catalogue says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub price: Option<PriceConfig>,
+    /// Requests in any 60 seconds; more go elsewhere, or are refused with 429.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
+    pub rpm: Option<u32>,
+    /// Tokens in any 60 seconds, prompt and answer, estimated before a request and settled after it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
+    pub tpm: Option<u64>,
 }
 
 fn one() -> u32 {
@@ -117,9 +125,11 @@ pub enum Affinity {
     #[default]
     Off,
     /// The same beginning of the prompt: tools, system text and the user's first message.
-    Prefix,
+    #[serde(rename = "prefix")]
+    ByPrefix,
     /// The same session: the header `x-signalbox-session`, else the field `user` (Anthropic: `metadata.user_id`).
-    Session,
+    #[serde(rename = "session")]
+    BySession,
 }
 
 /// Attempts at one deployment.
@@ -166,7 +176,8 @@ pub struct TimeoutConfig {
 pub struct CooldownConfig {
     /// Failures in a row that open it; 0 is never.
     pub failures: u32,
-    /// How long it stays out before one request probes it.
+    /// How long it stays out before one request probes it. Each probe that fails doubles it, up to a minute; the
+    /// actual time varies by a fifth.
     pub open: Span,
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::SecretSource;
+use super::{HealthConfig, SecretSource};
 
 /// A vendor or server. Its `kind` brings URL, credential header and quirks from the catalogue.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
@@ -22,4 +22,7 @@ pub struct ProviderConfig {
     /// Headers that every request to it carries besides; a value may be `env:NAME` or `file:PATH`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub headers: BTreeMap<String, SecretSource>,
+    /// Active health checks; none when left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub health: Option<HealthConfig>,
 }

@@ -59,7 +59,7 @@ pub struct TlsConfig {
 pub struct AdminConfig {
     /// Its address and port.
     pub listen: String,
-    /// The token that the admin API asks for. Not active yet.
+    /// The token that `/api` of the admin listener asks for, as `Authorization: Bearer TOKEN`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub token: Option<SecretSource>,
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::net::SocketAddr;
 
 use super::load::closest;
-use super::{Config, Fault, Faults, ModelConfig, ProviderConfig};
+use super::{Config, Fault, Faults, HealthCheckKind, HealthConfig, ModelConfig, ProviderConfig};
 use crate::upstream::DeploymentSet;
 
 /// Adds the faults it finds and returns the notices.
@@ -93,6 +93,9 @@ fn check_provider(
         }
         None => {}
     }
+    if let Some(health) = &provider.health {
+        check_health(&format!("{path}.health"), health, faults);
+    }
     for (header, value) in &provider.headers {
         let place = format!("{path}.headers.{header}");
         let fits = |text: &str| {
@@ -102,6 +105,28 @@ fn check_provider(
             Ok(secret) if fits(secret.expose()) => {}
             Ok(_) => faults.add(place, "is no valid header: mend its name or value"),
             Err(problem) => faults.add(place, problem),
+        }
+    }
+}
+
+fn check_health(path: &str, health: &HealthConfig, faults: &mut Faults) {
+    match (health.check, &health.path) {
+        (HealthCheckKind::Http, None) => {
+            faults.add(format!("{path}.path"), "is missing: say what to ask, as in /healthz");
+        }
+        (HealthCheckKind::Http, Some(asked))
+            if !asked.starts_with('/') || asked.parse::<http::Uri>().is_err() =>
+        {
+            faults.add(format!("{path}.path"), format!("`{asked}` is no path: begin it with /"));
+        }
+        (HealthCheckKind::Tcp | HealthCheckKind::Completion, Some(_)) => {
+            faults.add(format!("{path}.path"), "is for `check: http` only: leave it out");
+        }
+        _ => {}
+    }
+    for (field, span) in [("every", health.every), ("timeout", health.timeout)] {
+        if span.0.is_zero() {
+            faults.add(format!("{path}.{field}"), "must be longer than zero");
         }
     }
 }
@@ -196,7 +221,6 @@ fn inactive(config: &Config, notices: &mut Faults) {
         ("store", config.store.is_some()),
         ("cluster", config.cluster.is_some()),
         ("cache", config.cache.is_some()),
-        ("admin.token", config.admin.token.is_some()),
     ] {
         if present {
             notices.add(path, "is not active yet: it is read and otherwise ignored");

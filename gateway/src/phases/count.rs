@@ -23,6 +23,7 @@ pub fn can_replace(request: &Request, error: &GatewayError) -> bool {
         GatewayError::UpstreamFailed { .. }
             | GatewayError::UpstreamTimeout { .. }
             | GatewayError::UpstreamRateLimited { .. }
+            | GatewayError::DeploymentsExhausted { .. }
     );
     request.operation.is_count() && is_upstreams
 }

@@ -12,7 +12,8 @@ use crate::error::{GatewayError, Rejection};
 use crate::request::{Plan, Record, Request};
 use crate::snapshot::{Model, Snapshot};
 use crate::upstream::{
-    Attempt, AttemptFailure, Demand, Deployment, DeploymentSet, Opened, UpstreamCall, observe,
+    Attempt, AttemptFailure, Demand, Deployment, DeploymentSet, Leniency, Opened, Permit, Seen, Selection,
+    UpstreamCall, connect_failure, observe,
 };
 
 /// What is the same for every attempt of one request.
@@ -50,49 +51,61 @@ pub async fn run(
     };
     let run = Run { app, plan, request, call };
     let mut last = None;
-    for model in &plan.models {
-        if let Some(opened) = run.model(model, false, downstream, record, &mut last).await? {
-            return Ok(opened);
+    // The window, in tokens, that the prompt did not fit into.
+    let mut outgrown: Option<Option<u32>> = None;
+    let mut tried = vec![DeploymentSet::default(); plan.models.len()];
+    for leniency in [Leniency::None, Leniency::Quota, Leniency::Cooldown] {
+        // A cooldown is overlooked only when nobody could be asked, and for the first model.
+        let models = if leniency == Leniency::Cooldown { 1 } else { plan.models.len() };
+        if leniency == Leniency::Cooldown && record.attempts > 0 {
+            break;
+        }
+        for (model, tried) in plan.models.iter().zip(&mut tried).take(models) {
+            if outgrown.is_some_and(|outgrown| !is_larger(model, outgrown)) {
+                continue;
+            }
+            if let Some(opened) = run.model(model, leniency, tried, downstream, record, &mut last).await? {
+                return Ok(opened);
+            }
+            if last.as_ref().is_some_and(AttemptFailure::is_context_length) {
+                outgrown = Some(window(model));
+            }
         }
     }
-    // Everything is cooling down: a try that may fail beats a refusal that has.
-    if let Some(model) = plan.models.first().filter(|_| record.attempts == 0)
-        && let Some(opened) = run.model(model, true, downstream, record, &mut last).await?
+    let limited_for = |model: &Arc<Model>| run.selection(model).limited_for(Instant::now());
+    if record.attempts == 0
+        && let Some(retry_after) = plan.models.iter().filter_map(limited_for).min()
     {
-        return Ok(opened);
+        return Err(GatewayError::DeploymentsExhausted { retry_after });
     }
     Err(give_up(last, request, record))
 }
 
 impl Run<'_> {
-    /// All deployments of one model, each at most once. None: the next model's turn.
-    async fn model(
-        &self,
-        model: &Arc<Model>,
-        ignore_cooldown: bool,
-        downstream: &mut Downstream<'_>,
-        record: &mut Record,
-        last: &mut Option<AttemptFailure>,
-    ) -> Result<Option<Opened>, GatewayError> {
-        let mut tried = DeploymentSet::default();
+    fn selection<'m>(&self, model: &'m Model) -> Selection<'m> {
         let demand = Demand {
             stream: self.request.head.stream,
             prompt: self.request.prompt_tokens(),
             completion: self.request.completion_tokens(),
             affinity: affinity::key(model.affinity, self.request),
         };
+        Selection { deployments: &model.deployments, operation: self.request.operation, demand }
+    }
+
+    /// All deployments of one model, each at most once. None: the next model's turn.
+    async fn model(
+        &self,
+        model: &Arc<Model>,
+        leniency: Leniency,
+        tried: &mut DeploymentSet,
+        downstream: &mut Downstream<'_>,
+        record: &mut Record,
+        last: &mut Option<AttemptFailure>,
+    ) -> Result<Option<Opened>, GatewayError> {
+        let selection = self.selection(model);
         loop {
             let now = Instant::now();
-            let may_be_called = |index: &usize| {
-                !tried.contains(*index)
-                    && model.deployments.get(*index).is_some_and(|deployment| {
-                        deployment.weight > 0
-                            && (ignore_cooldown || !deployment.state.cooldown.is_open(now))
-                            && providers::supports(self.request.operation, &deployment.provider.spec)
-                    })
-            };
-            let eligible = (0..model.deployments.len()).filter(may_be_called).collect();
-            let picked = model.balancer.pick(&model.deployments, eligible, &demand, now);
+            let picked = selection.pick(&model.balancer, tried, leniency, now);
             let Some((index, deployment)) =
                 picked.and_then(|index| Some((index, model.deployments.get(index)?)))
             else {
@@ -100,12 +113,18 @@ impl Run<'_> {
             };
             tried.insert(index);
             // While half open only one request may probe; the others go on to the next deployment.
-            if !ignore_cooldown && !deployment.state.cooldown.admit(now) {
+            let permit = deployment.state.cooldown.admit(now);
+            if permit.is_none() && leniency != Leniency::Cooldown {
                 continue;
             }
-            match self.deployment(model, deployment, downstream, record).await? {
+            let probe = permit.as_ref().is_some_and(Permit::is_probe);
+            match self.deployment(model, deployment, probe, downstream, record).await? {
                 Ok(opened) => return Ok(Some(opened)),
                 Err(failure) => {
+                    if failure.is_context_length() && self.has_larger(model) {
+                        *last = Some(failure);
+                        return Ok(None);
+                    }
                     let is_over = matches!(failure.failure.retry, Retry::Never)
                         || failure.failure.kind == FailureKind::Total;
                     *last = Some(failure);
@@ -117,11 +136,18 @@ impl Run<'_> {
         }
     }
 
+    /// A later model of the plan may take a prompt that is too long for this one.
+    fn has_larger(&self, model: &Arc<Model>) -> bool {
+        let later = self.plan.models.iter().skip_while(|other| !Arc::ptr_eq(other, model)).skip(1);
+        later.into_iter().any(|other| is_larger(other, window(model)))
+    }
+
     /// Attempts at one deployment.
     async fn deployment(
         &self,
         model: &Arc<Model>,
         deployment: &Arc<Deployment>,
+        probe: bool,
         downstream: &mut Downstream<'_>,
         record: &mut Record,
     ) -> Result<Result<Opened, AttemptFailure>, GatewayError> {
@@ -131,6 +157,14 @@ impl Run<'_> {
         record.deployment = Some(deployment.clone());
         let mut failed = 0;
         loop {
+            let (prompt, completion) = (self.request.prompt_tokens(), self.request.completion_tokens());
+            let tokens = prompt.saturating_add(completion);
+            let Ok(taken) = deployment.state.take(deployment.limit, tokens, Instant::now()) else {
+                let failure =
+                    connect_failure(FailureKind::RateLimited, "its configured rpm or tpm is used up");
+                return Ok(Err(failure.into()));
+            };
+            deployment.state.quota.spend(deployment.quota_tokens(prompt, completion));
             record.attempts += 1;
             let attempt = Attempt {
                 call: self.call,
@@ -146,6 +180,7 @@ impl Run<'_> {
             record.waited += outcome.waited;
             let failure = match outcome.result {
                 Ok(opened) => {
+                    record.taken = taken;
                     deployment.state.cooldown.succeeded();
                     let latency = deployment.state.latency(self.request.head.stream);
                     latency.observe(outcome.waited, Instant::now());
@@ -155,14 +190,19 @@ impl Run<'_> {
                 Err(failure) => failure,
             };
             failed += 1;
-            observe(model, deployment, &failure, outcome.waited, self.request.head.stream);
+            if let Some(taken) = taken {
+                taken.settle(0, Instant::now());
+            }
+            let seen = Seen { probe, waited: outcome.waited, stream: self.request.head.stream };
+            observe(model, deployment, &failure, seen);
             let wait = match failure.failure.retry {
                 Retry::Here => model.backoff.wait(failed, fastrand::f64()),
                 Retry::After(wait) => wait,
                 Retry::Elsewhere | Retry::Never => return Ok(Err(failure)),
             };
             let time_left = self.call.deadline.saturating_duration_since(Instant::now());
-            if failed >= model.attempts || wait >= time_left || self.app.is_draining() {
+            // A probe has its verdict; the next one comes when its time has come.
+            if probe || failed >= model.attempts || wait >= time_left || self.app.is_draining() {
                 return Ok(Err(failure));
             }
             let waiting = Instant::now();
@@ -172,6 +212,23 @@ impl Run<'_> {
             }
             record.waited += waiting.elapsed();
         }
+    }
+}
+
+/// The longest prompt a model takes, in tokens, where the catalogue knows.
+fn window(model: &Model) -> Option<u32> {
+    let windows = model.deployments.iter().map(|deployment| {
+        let kind = &deployment.provider.spec.kind;
+        providers::catalogue().model(kind, &deployment.upstream_model)?.context_tokens
+    });
+    windows.collect::<Option<Vec<u32>>>()?.into_iter().max()
+}
+
+/// An unknown window is worth a try.
+fn is_larger(model: &Model, outgrown: Option<u32>) -> bool {
+    match (window(model), outgrown) {
+        (Some(window), Some(outgrown)) => window > outgrown,
+        _ => true,
     }
 }
 

@@ -46,7 +46,10 @@ fn cost(deployment: &Deployment, usage: &Usage) -> Micros {
 }
 
 /// What was reserved becomes what was used. Without a count from the provider the estimate stands.
-fn settle(record: &Record) {
+fn settle(record: &mut Record) {
+    if let (Some(taken), Some(usage)) = (record.taken.take(), record.usage) {
+        taken.settle(usage.total(), Instant::now());
+    }
     let limits = record.principal.as_ref().and_then(|principal| principal.limits.as_ref());
     if let (Some(limits), Some((reserved_at, reserved))) = (limits, record.reserved) {
         let answered = record.outcome == "ok" || record.status == 200;

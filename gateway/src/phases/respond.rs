@@ -12,7 +12,7 @@ use crate::edge::Downstream;
 use crate::error::{GatewayError, seconds};
 use crate::request::{Record, Request};
 use crate::tokens;
-use crate::upstream::{AttemptFailure, Opened, OpenedStream, observe};
+use crate::upstream::{AttemptFailure, Opened, OpenedStream, Seen, observe};
 
 /// Sends an answer that has begun, or the rest of one.
 ///
@@ -91,7 +91,8 @@ async fn streamed(
                 "stream broke off"
             );
             if let (Some(model), Some(deployment)) = (&record.model, &record.deployment) {
-                observe(model, deployment, &failure, Duration::ZERO, true);
+                let seen = Seen { probe: false, waited: Duration::ZERO, stream: true };
+                observe(model, deployment, &failure, seen);
             }
             let resume = stream.resume(request.operation, &request.head, &request.body);
             Ok(Delivered::Broken(Box::new(Broken { failure, resume, tokens })))

@@ -13,7 +13,7 @@ use crate::edge::Downstream;
 use crate::error::GatewayError;
 use crate::request::{Plan, Record, Request};
 use crate::snapshot::{Model, Snapshot};
-use crate::upstream::{Attempt, Deployment, Opened, Resumption, UpstreamCall, observe};
+use crate::upstream::{Attempt, Deployment, Opened, Resumption, Seen, UpstreamCall, observe};
 
 /// So many attempts may go on with one answer.
 const MOST_RESUMPTIONS: u32 = 4;
@@ -65,6 +65,10 @@ pub async fn run(
             }
             _ => continue,
         };
+        let tokens = request.prompt_tokens().saturating_add(request.completion_tokens());
+        let Ok(taken) = deployment.state.take(deployment.limit, tokens, Instant::now()) else { continue };
+        let Some(permit) = deployment.state.cooldown.admit(Instant::now()) else { continue };
+        let probe = permit.is_probe();
         record.attempts += 1;
         record.resumptions += 1;
         let attempt = Attempt { call, deployment, timeouts: &model.timeouts, drop_params: model.drop_params };
@@ -78,11 +82,15 @@ pub async fn run(
             Ok(opened) => {
                 deployment.state.cooldown.succeeded();
                 let last = record.deployment.replace(deployment.clone());
+                record.taken = taken;
                 record.earlier.extend(last.zip(record.usage.take()));
                 record.fallback = true;
                 return Ok(Some(opened));
             }
-            Err(failure) => observe(model, deployment, &failure, outcome.waited, true),
+            Err(failure) => {
+                let seen = Seen { probe, waited: outcome.waited, stream: true };
+                observe(model, deployment, &failure, seen);
+            }
         }
     }
     Ok(None)
@@ -110,7 +118,7 @@ fn targets<'a>(
         .filter(|(_, _, deployment)| {
             deployment.weight > 0
                 && breaks(deployment) < 2
-                && !deployment.state.cooldown.is_open(now)
+                && deployment.state.cooldown.may_admit(now)
                 && providers::supports(request.operation, &deployment.provider.spec)
         })
         .collect();

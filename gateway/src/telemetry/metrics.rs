@@ -4,8 +4,8 @@
 use std::sync::{Arc, LazyLock};
 
 use prometheus::{
-    Encoder, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry,
-    TextEncoder,
+    Encoder, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
+    Registry, TextEncoder,
 };
 
 /// Seconds, as OpenTelemetry advises for GenAI durations.
@@ -28,6 +28,10 @@ pub struct Metrics {
     pub overhead: Histogram,
     /// Requests running now.
     pub in_flight: IntGauge,
+    /// Cooldown by deployment: 0 closed, 1 half open, 2 open. Set when it is read.
+    pub deployment_state: IntGaugeVec,
+    /// What an operator has to mend, by kind.
+    pub alerts: IntCounterVec,
     /// Configuration reloads by outcome.
     pub reloads: IntCounterVec,
     /// Access log lines that did not fit into the buffer.
@@ -114,6 +118,12 @@ impl Metrics {
             .unwrap_or_else(|error| broken(&error)),
             in_flight: IntGauge::new("signalbox_requests_in_flight", "Requests running now.")
                 .unwrap_or_else(|error| broken(&error)),
+            deployment_state: IntGaugeVec::new(
+                Opts::new("signalbox_deployment_state", "Cooldown: 0 closed, 1 half open, 2 open."),
+                &["deployment"],
+            )
+            .unwrap_or_else(|error| broken(&error)),
+            alerts: counter("signalbox_alerts_total", "What an operator has to mend, by kind.", &["kind"]),
             reloads: counter(
                 "signalbox_config_reloads_total",
                 "Configuration reloads by outcome.",
@@ -126,7 +136,7 @@ impl Metrics {
             .unwrap_or_else(|error| broken(&error)),
             registry,
         };
-        let all: [Box<dyn prometheus::core::Collector>; 10] = [
+        let all: [Box<dyn prometheus::core::Collector>; 12] = [
             Box::new(metrics.requests.clone()),
             Box::new(metrics.duration.clone()),
             Box::new(metrics.ttft.clone()),
@@ -135,6 +145,8 @@ impl Metrics {
             Box::new(metrics.cost.clone()),
             Box::new(metrics.overhead.clone()),
             Box::new(metrics.in_flight.clone()),
+            Box::new(metrics.deployment_state.clone()),
+            Box::new(metrics.alerts.clone()),
             Box::new(metrics.reloads.clone()),
             Box::new(metrics.log_dropped.clone()),
         ];

@@ -250,6 +250,8 @@ impl Attempt<'_> {
             return Err(connect_failure(FailureKind::Malformed, "no response header").into());
         };
         let status = answer.status.as_u16();
+        let quota = &self.deployment.state.quota;
+        quota.read(self.format(), &answer.headers, Instant::now(), SystemTime::now());
         let find = |name: &str| answer.headers.get(name).map(HeaderValue::as_bytes);
         let coding = ContentCoding::new(find("content-encoding")).map_err(|coding| {
             connect_failure(FailureKind::Malformed, format!("the provider used content-encoding {coding}"))

@@ -5,10 +5,13 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use domain::{DeploymentId, Price};
+use providers::WireFormat;
 
-use super::{Cooldown, PeakEwma, Provider};
-use crate::telemetry::DeploymentSeries;
+use super::{Cooldown, PeakEwma, Provider, Quota, RateLimit, Rates};
+use crate::telemetry::{DeploymentSeries, Metrics};
 
+/// A credential that the provider refuses stays refused for a while.
+const CREDENTIAL_COOLDOWN: Duration = Duration::from_secs(60);
 /// A failure counts as an answer this slow, or one that fails at once would look like the fastest.
 const FAILURE_LATENCY: Duration = Duration::from_secs(1);
 
@@ -27,6 +30,8 @@ pub struct Deployment {
     pub prefill: bool,
     /// What it charges, when known.
     pub price: Option<Price>,
+    /// What is configured of its requests and tokens per minute.
+    pub limit: RateLimit,
     /// What outlives a reload.
     pub state: Arc<DeploymentState>,
     /// Its metrics.
@@ -39,6 +44,10 @@ pub struct DeploymentState {
     in_flight: AtomicU32,
     /// Its breaker.
     pub cooldown: Cooldown,
+    /// What its provider says is left.
+    pub quota: Quota,
+    /// What was sent to it in the last minute.
+    pub rates: Rates,
     stream_latency: PeakEwma,
     whole_latency: PeakEwma,
 }
@@ -46,6 +55,24 @@ pub struct DeploymentState {
 /// Counts one running attempt until it is dropped.
 #[derive(Debug)]
 pub struct InFlight(Arc<DeploymentState>);
+
+impl Deployment {
+    /// What a request takes from the provider's quota when it is sent. Anthropic counts an answer's tokens
+    /// when they are there, OpenAI the most there may be.
+    pub fn quota_tokens(&self, prompt: u64, completion: u64) -> u64 {
+        match self.provider.spec.format {
+            WireFormat::Anthropic => prompt,
+            _ => prompt.saturating_add(completion),
+        }
+    }
+
+    /// Its provider refused the credential: out at once, and somebody has to mend it.
+    pub fn credential_refused(&self, now: Instant) {
+        self.state.cooldown.open(CREDENTIAL_COOLDOWN, now);
+        Metrics::global().alerts.with_label_values(&["credential_refused"]).inc();
+        tracing::error!(deployment = self.id.as_str(), "the provider refuses the credential");
+    }
+}
 
 impl DeploymentState {
     /// Attempts running now.
@@ -73,7 +100,5 @@ impl DeploymentState {
 impl Drop for InFlight {
     fn drop(&mut self) {
         self.0.in_flight.fetch_sub(1, Ordering::Relaxed);
-        // A client that left while its request probed must not block the next probe.
-        self.0.cooldown.release_probe();
     }
 }

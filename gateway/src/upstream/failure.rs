@@ -1,7 +1,7 @@
 //! What an attempt leaves behind when it gives no answer.
 
 use bytes::Bytes;
-use domain::Failure;
+use domain::{Failure, FailureKind};
 use providers::ProviderError;
 
 /// A failed attempt, with what the provider itself said.
@@ -26,6 +26,13 @@ pub struct ProviderReply {
     pub error: ProviderError,
     /// `retry-after`, in milliseconds.
     pub retry_after_ms: Option<u64>,
+}
+
+impl AttemptFailure {
+    /// The prompt is too long for the model.
+    pub fn is_context_length(&self) -> bool {
+        self.failure.kind == FailureKind::ContextLength
+    }
 }
 
 impl From<Failure> for AttemptFailure {

@@ -7,7 +7,7 @@ use http::{HeaderName, HeaderValue};
 use providers::ProviderSpec;
 
 use super::{Origin, Resolver, Signer};
-use crate::config::ProviderConfig;
+use crate::config::{HealthConfig, ProviderConfig};
 
 /// A provider with its credential and the headers that every request to it carries.
 #[derive(Debug)]
@@ -24,6 +24,8 @@ pub struct Provider {
     secrets: Vec<Secret>,
     /// Host, credential, fixed headers.
     pub headers: Vec<(HeaderName, HeaderValue)>,
+    /// How it is checked beside the requests.
+    pub health: Option<HealthConfig>,
     /// Signs each request, when the credential is for that and is not sent itself.
     pub signer: Option<Signer>,
 }
@@ -65,7 +67,16 @@ impl Provider {
         }
         let resolver = Resolver::new(&origin);
         let name = ProviderName::from(name);
-        Ok(Arc::new(Self { name, spec, origin, resolver, secrets, headers, signer }))
+        Ok(Arc::new(Self {
+            name,
+            spec,
+            origin,
+            resolver,
+            secrets,
+            headers,
+            health: config.health.clone(),
+            signer,
+        }))
     }
 
     /// The path of an operation at this provider.

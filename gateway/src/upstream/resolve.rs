@@ -42,6 +42,14 @@ impl Resolver {
         }
     }
 
+    /// The address alone.
+    ///
+    /// # Errors
+    /// When the name has never resolved.
+    pub async fn address(&self) -> Result<SocketAddr, String> {
+        self.peer().await.map(|peer| current_address(&peer))
+    }
+
     /// Looks the name up again; a failure keeps the last good answer.
     ///
     /// # Errors

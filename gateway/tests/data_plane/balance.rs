@@ -148,3 +148,50 @@ async fn affinity_keeps_a_session_on_one_deployment() {
         assert_eq!(*home.get_or_insert_with(|| deployment.clone()), deployment);
     }
 }
+
+#[tokio::test]
+async fn a_provider_that_says_nothing_is_left_gets_no_more_traffic() {
+    let models = "
+  m:
+    deployments: [{provider: claude, model: m;remaining=0, weight: 100}, {provider: mock, model: spare}]
+";
+    let gateway = Gateway::start(models, "").await;
+    let shares = shares(&gateway, "m", 10).await;
+    assert_eq!(shares.get("claude/m;remaining=0"), Some(&1), "its first answer tells: {shares:?}");
+}
+
+#[tokio::test]
+async fn the_least_bad_is_asked_when_nobody_has_anything_left() {
+    let models = "  m: {deployments: [{provider: claude, model: m;remaining=0}]}";
+    let gateway = Gateway::start(models, "").await;
+    assert_eq!(shares(&gateway, "m", 3).await.len(), 1);
+}
+
+#[tokio::test]
+async fn a_configured_limit_moves_traffic_and_then_refuses_it_with_the_right_wait() {
+    let models = "
+  m:
+    deployments: [{provider: mock, model: a, rpm: 2, weight: 100}, {provider: claude, model: b, rpm: 3}]
+";
+    let gateway = Gateway::start(models, "").await;
+    let shares = shares(&gateway, "m", 5).await;
+    assert_eq!((shares["mock/a"], shares["claude/b"]), (2, 3));
+    let answer = gateway.chat("m").await;
+    assert_eq!(answer.status(), 429);
+    let wait: u64 = answer.headers()["retry-after"].to_str().unwrap().parse().unwrap();
+    assert!((30..=60).contains(&wait), "{wait}");
+    assert!(answer.text().await.unwrap().contains("deployments_exhausted"));
+    assert_eq!(gateway.mock.requests().len(), 5);
+}
+
+#[tokio::test]
+async fn tokens_are_settled_by_what_the_answer_used() {
+    // Estimated with max_tokens, five would not fit; what they use does.
+    let models = "  m: {deployments: [{provider: mock, model: a, tpm: 3000}]}";
+    let gateway = Gateway::start(models, "").await;
+    let mut body = crate::gateway::chat("m", false);
+    body["max_tokens"] = 2_000.into();
+    for _ in 0..5 {
+        assert_eq!(gateway.post("/v1/chat/completions", body.to_string()).await.status(), 200);
+    }
+}

@@ -73,6 +73,23 @@ fn three_planted_faults_are_all_named_with_their_paths() {
     }
 }
 
+#[test]
+fn a_health_check_that_cannot_work_is_named_with_its_path() {
+    let sound = "{check: http, path: /v1/models, every: 10s";
+    for (health, path) in [
+        ("{check: http, every: 10s", "providers.local.health.path"),
+        ("{check: http, path: models, every: 10s", "providers.local.health.path"),
+        ("{check: tcp, path: /v1/models, every: 10s", "providers.local.health.path"),
+        ("{check: tcp, every: 0s", "providers.local.health.every"),
+        ("{check: ping, every: 10s", "providers.local.health.check"),
+    ] {
+        assert!(EXAMPLE.contains(sound));
+        let (code, text) = check(&EXAMPLE.replace(sound, health));
+        assert_eq!(code, Some(64), "{health}: {text}");
+        assert!(text.contains(path), "{health}: {text}");
+    }
+}
+
 #[tokio::test]
 async fn reloads_under_load_lose_nothing_and_a_broken_file_changes_nothing() {
     let before = "  m: {deployments: [{provider: mock, model: before}]}";

@@ -17,13 +17,20 @@ pub(crate) struct Gateway {
     pub(crate) admin: SocketAddr,
     pub(crate) mock: Mock,
     pub(crate) client: reqwest::Client,
+    providers: String,
 }
 
 impl Gateway {
     /// `models` and `extra` are YAML; the model `plain` is always there.
     pub(crate) async fn start(models: &str, extra: &str) -> Self {
         choose_cryptography();
-        Self::until_ready(models, extra, "http", &reqwest::Client::new()).await
+        Self::until_ready("", models, extra, "http", &reqwest::Client::new()).await
+    }
+
+    /// With more providers, also in YAML.
+    pub(crate) async fn start_with_providers(providers: &str, models: &str, extra: &str) -> Self {
+        choose_cryptography();
+        Self::until_ready(providers, models, extra, "http", &reqwest::Client::new()).await
     }
 
     /// With TLS; `root` is the certificate to trust, in PEM.
@@ -31,15 +38,21 @@ impl Gateway {
         choose_cryptography();
         let root = reqwest::Certificate::from_pem(root).unwrap();
         let client = reqwest::Client::builder().tls_certs_only([root]).build().unwrap();
-        Self::until_ready(models, extra, "https", &client).await
+        Self::until_ready("", models, extra, "https", &client).await
     }
 
-    async fn until_ready(models: &str, extra: &str, scheme: &str, client: &reqwest::Client) -> Self {
+    async fn until_ready(
+        providers: &str,
+        models: &str,
+        extra: &str,
+        scheme: &str,
+        client: &reqwest::Client,
+    ) -> Self {
         let options = Options { record: 256, ..Options::default() };
         let mock = Mock::start(SocketAddr::from(([127, 0, 0, 1], 0)), options).await.unwrap();
         // A port that was free a moment ago may be taken by the time it is listened on.
         for _ in 0..5 {
-            let mut gateway = Self::spawn(mock.clone(), models, extra);
+            let mut gateway = Self::spawn(mock.clone(), providers, models, extra);
             let url = format!("{scheme}://{}/healthz", gateway.address);
             if gateway.becomes_ready(client, &url).await {
                 return gateway;
@@ -48,25 +61,35 @@ impl Gateway {
         panic!("the gateway did not start: is the test's configuration sound?");
     }
 
-    fn spawn(mock: Mock, models: &str, extra: &str) -> Self {
+    fn spawn(mock: Mock, providers: &str, models: &str, extra: &str) -> Self {
         let (address, admin) = (free_address(), free_address());
         let folder =
             std::env::temp_dir().join(format!("signalbox-{}-{}", std::process::id(), address.port()));
         std::fs::create_dir_all(&folder).unwrap();
         let config = folder.join("signalbox.yaml");
-        std::fs::write(&config, configuration(address, admin, mock.address(), models, extra)).unwrap();
+        std::fs::write(&config, configuration(address, admin, mock.address(), [providers, models, extra]))
+            .unwrap();
         let process = Command::new(env!("CARGO_BIN_EXE_signalbox"))
             .args(["serve", "--config"])
             .arg(&config)
             .stdout(Stdio::null())
             .spawn()
             .unwrap();
-        Self { process, folder, address, admin, mock, client: reqwest::Client::new() }
+        Self {
+            process,
+            folder,
+            address,
+            admin,
+            mock,
+            client: reqwest::Client::new(),
+            providers: providers.to_owned(),
+        }
     }
 
     /// Writes another configuration; the gateway notices by itself.
     pub(crate) fn reconfigure(&self, models: &str, extra: &str) {
-        let text = configuration(self.address, self.admin, self.mock.address(), models, extra);
+        let text =
+            configuration(self.address, self.admin, self.mock.address(), [&self.providers, models, extra]);
         std::fs::write(self.folder.join("signalbox.yaml"), text).unwrap();
     }
 
@@ -94,6 +117,23 @@ impl Gateway {
 
     pub(crate) async fn metrics(&self) -> String {
         self.client.get(format!("http://{}/metrics", self.admin)).send().await.unwrap().text().await.unwrap()
+    }
+
+    /// Its line in `/api/v1/deployments`.
+    pub(crate) async fn deployment(&self, id: &str) -> Value {
+        let url = format!("http://{}/api/v1/deployments", self.admin);
+        let list: Value = self.client.get(url).send().await.unwrap().json().await.unwrap();
+        let rows = list["deployments"].as_array().unwrap();
+        rows.iter().find(|row| row["id"] == id).unwrap_or_else(|| panic!("no {id} in {list}")).clone()
+    }
+
+    /// Waits until the deployment's cooldown is in this state.
+    pub(crate) async fn until_state(&self, id: &str, state: &str) {
+        let deadline = Instant::now() + Duration::from_secs(30);
+        while self.deployment(id).await["state"] != state {
+            assert!(Instant::now() < deadline, "{id} is never {state}");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
     }
 
     pub(crate) fn pid(&self) -> u32 {
@@ -152,8 +192,7 @@ fn configuration(
     address: SocketAddr,
     admin: SocketAddr,
     mock: SocketAddr,
-    models: &str,
-    extra: &str,
+    [providers, models, extra]: [&str; 3],
 ) -> String {
     format!(
         "
@@ -164,6 +203,7 @@ providers:
   mock: {{kind: openai, base_url: 'http://{mock}/v1', api_key: upstream-credential-1}}
   claude: {{kind: anthropic, base_url: 'http://{mock}', api_key: upstream-credential-2}}
   dead: {{kind: openai, base_url: 'http://127.0.0.1:9/v1', api_key: upstream-credential-3}}
+{providers}
 models:
   plain: {{deployments: [{{provider: mock, model: plain}}]}}
 {models}

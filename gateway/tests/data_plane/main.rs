@@ -10,11 +10,13 @@
 mod balance;
 mod bodies;
 mod configuration;
+mod cooldown;
 mod errors;
 mod faults;
 mod formats;
 mod gateway;
 mod hand_over;
+mod health;
 mod resume;
 mod streams;
 mod tls;

@@ -35,6 +35,13 @@ pub struct Demand {
     pub affinity: Option<u64>,
 }
 
+impl Demand {
+    /// All tokens that count against a limit.
+    pub fn tokens(&self) -> u64 {
+        self.prompt.saturating_add(self.completion)
+    }
+}
+
 /// The balancing state of one model.
 #[derive(Debug)]
 pub struct Balancer {
@@ -111,7 +118,7 @@ pub(super) mod tests {
     use super::*;
     use crate::config::ProviderConfig;
     use crate::telemetry::{DeploymentLabels, Metrics};
-    use crate::upstream::{DeploymentState, Provider};
+    use crate::upstream::{DeploymentState, Provider, RateLimit};
 
     /// One for each weight, on one provider.
     pub(in crate::upstream) fn deployments(weights: &[u32]) -> Vec<Arc<Deployment>> {
@@ -120,6 +127,7 @@ pub(super) mod tests {
             base_url: Some("http://127.0.0.1:9/v1".to_owned()),
             api_key: None,
             headers: std::collections::BTreeMap::new(),
+            health: None,
         };
         let provider = Provider::new("p", &config).unwrap();
         let deployment = |(index, weight): (usize, &u32)| {
@@ -133,13 +141,14 @@ pub(super) mod tests {
                 weight: *weight,
                 prefill: false,
                 price: None,
+                limit: RateLimit::default(),
                 state: Arc::new(DeploymentState::default()),
             })
         };
         weights.iter().enumerate().map(deployment).collect()
     }
 
-    pub(super) fn demand() -> Demand {
+    pub(in crate::upstream) fn demand() -> Demand {
         Demand { stream: true, prompt: 100, completion: 100, affinity: None }
     }
 

@@ -1,0 +1,84 @@
+//! `GET /api/v1/deployments`: what each deployment is doing now. Names and numbers only, nothing of a
+//! provider's headers.
+
+use std::time::Instant;
+
+use serde::Serialize;
+
+use crate::snapshot::Snapshot;
+use crate::telemetry::Metrics;
+use crate::upstream::{CooldownState, Deployment};
+
+#[derive(Serialize)]
+struct List<'a> {
+    deployments: Vec<Row<'a>>,
+}
+
+/// One deployment of one model. Public API.
+#[derive(Serialize)]
+struct Row<'a> {
+    id: &'a str,
+    model: &'a str,
+    provider: &'a str,
+    upstream_model: &'a str,
+    weight: u32,
+    /// `closed`, `half_open` or `open`.
+    state: &'static str,
+    in_flight: u32,
+    /// Of streams; null before the first.
+    ttft_ms: Option<f64>,
+    /// Of answers that are not streamed; null before the first.
+    answer_ms: Option<f64>,
+    /// As the provider last said; null when it is unknown or has been reset.
+    remaining_requests: Option<u64>,
+    remaining_tokens: Option<u64>,
+}
+
+/// The body, sorted by model.
+pub(super) fn list(snapshot: &Snapshot, now: Instant) -> Vec<u8> {
+    let mut deployments: Vec<Row<'_>> = snapshot
+        .models
+        .values()
+        .flat_map(|model| model.deployments.iter().map(|it| row(model.name.as_str(), it, now)))
+        .collect();
+    deployments.sort_by_key(|row| (row.model, row.id));
+    // Strings and numbers always serialise.
+    serde_json::to_vec(&List { deployments }).unwrap_or_default()
+}
+
+fn row<'a>(model: &'a str, deployment: &'a Deployment, now: Instant) -> Row<'a> {
+    let state = &deployment.state;
+    let (remaining_requests, remaining_tokens) = state.quota.remaining(now);
+    let millis = |stream| state.latency(stream).last().map(|it| it.as_secs_f64() * 1_000.0);
+    Row {
+        id: deployment.id.as_str(),
+        model,
+        provider: deployment.provider.name.as_str(),
+        upstream_model: &deployment.upstream_model,
+        weight: deployment.weight,
+        state: match state.cooldown.state(now) {
+            CooldownState::Closed => "closed",
+            CooldownState::HalfOpen => "half_open",
+            CooldownState::Open => "open",
+        },
+        in_flight: state.in_flight(),
+        ttft_ms: millis(true),
+        answer_ms: millis(false),
+        remaining_requests,
+        remaining_tokens,
+    }
+}
+
+/// Brings the gauge up to date. Done when it is read, so that requests need not keep it.
+pub(super) fn measure(snapshot: &Snapshot, metrics: &Metrics, now: Instant) {
+    // A deployment that a reload has removed must not stay.
+    metrics.deployment_state.reset();
+    for deployment in snapshot.models.values().flat_map(|model| &model.deployments) {
+        let state = match deployment.state.cooldown.state(now) {
+            CooldownState::Closed => 0,
+            CooldownState::HalfOpen => 1,
+            CooldownState::Open => 2,
+        };
+        metrics.deployment_state.with_label_values(&[deployment.id.as_str()]).set(state);
+    }
+}

@@ -1,0 +1,149 @@
+//! Which deployments of a model may be called now, and which of them is. Whatever keeps one away is
+//! asked here: weight, cooldown, configured limits, the provider's own.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use providers::Operation;
+
+use super::{Balancer, Demand, Deployment, DeploymentSet};
+
+/// What is overlooked when nobody else is left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Leniency {
+    /// Nothing.
+    None,
+    /// That the provider has said that its quota is used up: it may have been reset early.
+    Quota,
+    /// That it is cooling down: a try that may fail beats a refusal that has.
+    Cooldown,
+}
+
+/// One request, looking for a deployment of one model.
+#[derive(Clone, Copy, Debug)]
+pub struct Selection<'a> {
+    /// The model's.
+    pub deployments: &'a [Arc<Deployment>],
+    /// What is asked for.
+    pub operation: Operation,
+    /// What of the request matters.
+    pub demand: Demand,
+}
+
+impl Selection<'_> {
+    /// The position of the next deployment; None when all have been tried or are kept away.
+    pub fn pick(
+        &self,
+        balancer: &Balancer,
+        tried: &DeploymentSet,
+        leniency: Leniency,
+        now: Instant,
+    ) -> Option<usize> {
+        let may_be_called = |index: &usize| {
+            !tried.contains(*index)
+                && self
+                    .deployments
+                    .get(*index)
+                    .is_some_and(|deployment| self.admits(deployment, leniency, now))
+        };
+        let eligible = (0..self.deployments.len()).filter(may_be_called).collect::<DeploymentSet>();
+        if leniency != Leniency::Quota {
+            return balancer.pick(self.deployments, eligible, &self.demand, now);
+        }
+        // The least bad is the one that has its quota back first.
+        let reset = |index: &usize| self.deployments.get(*index).and_then(|it| self.quota_wait(it, now));
+        eligible.iter().min_by_key(reset)
+    }
+
+    /// The shortest wait for a configured limit; None when no limit keeps anyone away.
+    pub fn limited_for(&self, now: Instant) -> Option<Duration> {
+        let usable = self.deployments.iter().filter(|deployment| self.serves(deployment));
+        usable.filter_map(|deployment| self.limit_wait(deployment, now)).min()
+    }
+
+    fn admits(&self, deployment: &Deployment, leniency: Leniency, now: Instant) -> bool {
+        self.serves(deployment)
+            && (leniency == Leniency::Cooldown || deployment.state.cooldown.may_admit(now))
+            && (leniency != Leniency::None || self.quota_wait(deployment, now).is_none())
+            && self.limit_wait(deployment, now).is_none()
+    }
+
+    fn serves(&self, deployment: &Deployment) -> bool {
+        deployment.weight > 0 && providers::supports(self.operation, &deployment.provider.spec)
+    }
+
+    fn limit_wait(&self, deployment: &Deployment, now: Instant) -> Option<Duration> {
+        deployment.state.rates.wait(deployment.limit, self.demand.tokens(), now)
+    }
+
+    fn quota_wait(&self, deployment: &Deployment, now: Instant) -> Option<Duration> {
+        let tokens = deployment.quota_tokens(self.demand.prompt, self.demand.completion);
+        deployment.state.quota.wait(tokens, now)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::{HeaderMap, HeaderValue};
+    use providers::WireFormat;
+
+    use super::super::balance::tests::{demand, deployments};
+    use super::super::{CooldownRule, RateLimit};
+    use super::*;
+    use crate::config::BalanceStrategy;
+
+    fn use_up(deployment: &Deployment, reset: &'static str, now: Instant) {
+        let mut headers = HeaderMap::new();
+        headers.insert("x-ratelimit-remaining-requests", HeaderValue::from_static("0"));
+        headers.insert("x-ratelimit-reset-requests", HeaderValue::from_static(reset));
+        deployment.state.quota.read(WireFormat::OpenAi, &headers, now, std::time::SystemTime::now());
+    }
+
+    fn pick(deployments: &[Arc<Deployment>], leniency: Leniency, now: Instant) -> Option<usize> {
+        let balancer = Balancer::new(BalanceStrategy::Weighted, deployments);
+        let selection = Selection { deployments, operation: Operation::ChatCompletions, demand: demand() };
+        selection.pick(&balancer, &DeploymentSet::default(), leniency, now)
+    }
+
+    #[test]
+    fn a_used_up_quota_keeps_away_until_its_reset() {
+        let both = deployments(&[9, 1]);
+        let now = Instant::now();
+        use_up(&both[0], "30s", now);
+        assert_eq!(pick(&both, Leniency::None, now), Some(1));
+        assert_eq!(pick(&both, Leniency::None, now + Duration::from_secs(31)), Some(0));
+    }
+
+    #[test]
+    fn when_all_are_used_up_the_earliest_reset_is_the_least_bad() {
+        let both = deployments(&[9, 1]);
+        let now = Instant::now();
+        use_up(&both[0], "30s", now);
+        use_up(&both[1], "20s", now);
+        assert_eq!(pick(&both, Leniency::None, now), None);
+        assert_eq!(pick(&both, Leniency::Quota, now), Some(1));
+    }
+
+    #[test]
+    fn a_configured_limit_is_never_overlooked() {
+        let mut one = deployments(&[1]);
+        Arc::get_mut(&mut one[0]).unwrap().limit = RateLimit { rpm: 1, tpm: 0 };
+        let now = Instant::now();
+        one[0].state.rates.count();
+        one[0].state.take(one[0].limit, 1, now).unwrap();
+        for leniency in [Leniency::None, Leniency::Quota, Leniency::Cooldown] {
+            assert_eq!(pick(&one, leniency, now), None, "{leniency:?}");
+        }
+    }
+
+    #[test]
+    fn cooling_down_is_overlooked_last_and_drained_never() {
+        let both = deployments(&[1, 0]);
+        let now = Instant::now();
+        let rule = CooldownRule { failures: 1, open: Duration::from_secs(5) };
+        both[0].state.cooldown.failed(rule, now, false);
+        assert_eq!(pick(&both, Leniency::None, now), None);
+        assert_eq!(pick(&both, Leniency::Quota, now), None);
+        assert_eq!(pick(&both, Leniency::Cooldown, now), Some(0));
+    }
+}
