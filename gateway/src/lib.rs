@@ -11,6 +11,7 @@ pub mod demo;
 pub mod edge;
 pub mod error;
 pub mod limits;
+pub mod notify;
 pub mod phases;
 pub mod pipeline;
 pub mod request;

@@ -1,6 +1,7 @@
 //! A running gateway and the mock behind it.
 
 use std::net::{SocketAddr, TcpListener};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -12,7 +13,7 @@ pub(crate) const KEY: &str = "sk-test-key-0001";
 /// Ends with the test.
 pub(crate) struct Gateway {
     process: Child,
-    pub(crate) folder: std::path::PathBuf,
+    pub(crate) folder: PathBuf,
     pub(crate) address: SocketAddr,
     pub(crate) admin: SocketAddr,
     pub(crate) mock: Mock,
@@ -23,7 +24,13 @@ impl Gateway {
     /// `models` and `extra` are YAML; the model `plain` is always there.
     pub(crate) async fn start(models: &str, extra: &str) -> Self {
         choose_cryptography();
-        Self::until_ready(models, extra, "http", &reqwest::Client::new()).await
+        Self::until_ready(models, extra, "http", &reqwest::Client::new(), &[]).await
+    }
+
+    /// With these variables in its environment.
+    pub(crate) async fn start_with_environment(models: &str, environment: &[(&str, PathBuf)]) -> Self {
+        choose_cryptography();
+        Self::until_ready(models, "", "http", &reqwest::Client::new(), environment).await
     }
 
     /// With TLS; `root` is the certificate to trust, in PEM.
@@ -31,15 +38,21 @@ impl Gateway {
         choose_cryptography();
         let root = reqwest::Certificate::from_pem(root).unwrap();
         let client = reqwest::Client::builder().tls_certs_only([root]).build().unwrap();
-        Self::until_ready(models, extra, "https", &client).await
+        Self::until_ready(models, extra, "https", &client, &[]).await
     }
 
-    async fn until_ready(models: &str, extra: &str, scheme: &str, client: &reqwest::Client) -> Self {
+    async fn until_ready(
+        models: &str,
+        extra: &str,
+        scheme: &str,
+        client: &reqwest::Client,
+        environment: &[(&str, PathBuf)],
+    ) -> Self {
         let options = Options { record: 256, ..Options::default() };
         let mock = Mock::start(SocketAddr::from(([127, 0, 0, 1], 0)), options).await.unwrap();
         // A port that was free a moment ago may be taken by the time it is listened on.
         for _ in 0..5 {
-            let mut gateway = Self::spawn(mock.clone(), models, extra);
+            let mut gateway = Self::spawn(mock.clone(), models, extra, environment);
             let url = format!("{scheme}://{}/healthz", gateway.address);
             if gateway.becomes_ready(client, &url).await {
                 return gateway;
@@ -48,7 +61,7 @@ impl Gateway {
         panic!("the gateway did not start: is the test's configuration sound?");
     }
 
-    fn spawn(mock: Mock, models: &str, extra: &str) -> Self {
+    fn spawn(mock: Mock, models: &str, extra: &str, environment: &[(&str, PathBuf)]) -> Self {
         let (address, admin) = (free_address(), free_address());
         let folder =
             std::env::temp_dir().join(format!("signalbox-{}-{}", std::process::id(), address.port()));
@@ -58,6 +71,7 @@ impl Gateway {
         let process = Command::new(env!("CARGO_BIN_EXE_signalbox"))
             .args(["serve", "--config"])
             .arg(&config)
+            .envs(environment.iter().cloned())
             .stdout(Stdio::null())
             .spawn()
             .unwrap();
