@@ -216,8 +216,10 @@ fn http_options() -> HttpServerOptions {
 
 fn start_tracing(level: &str) {
     // Pingora's own messages name addresses and header bytes; only its errors are of use.
-    let filter =
-        tracing_subscriber::EnvFilter::new(format!("{level},pingora_core=error,pingora_proxy=error"));
+    // Waiting for sockets that are handed over is an error to it; when they do not come, another message says so.
+    let filter = tracing_subscriber::EnvFilter::new(format!(
+        "{level},pingora_core=error,pingora_core::server::transfer_fd=off,pingora_proxy=error"
+    ));
     let started =
         tracing_subscriber::fmt().json().with_env_filter(filter).with_writer(std::io::stderr).try_init();
     if started.is_err() {
