@@ -21,6 +21,7 @@ lint:
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 	cargo xtask check-layers
 	cargo xtask check-files
+	scripts/check-systemd
 
 unit:
 	cargo test --workspace --locked

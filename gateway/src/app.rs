@@ -21,10 +21,11 @@ use pingora::services::listening::Service;
 
 use crate::admin::Admin;
 use crate::background::{ConfigWatch, Drain, NameRefresh};
-use crate::config::Config;
+use crate::config::{Config, TlsConfig};
 use crate::edge::{Edge, GuessLimiter};
 use crate::health::HealthChecks;
 use crate::limits::LimitBook;
+use crate::notify::Readiness;
 use crate::snapshot::Snapshot;
 use crate::telemetry::{AccessLog, Metrics};
 use crate::upstream::Registry;
@@ -102,6 +103,8 @@ pub struct HandOver {
     pub upgrade: bool,
     /// Where the two meet; by default a file named after the address, so that several gateways do not meet.
     pub socket: Option<PathBuf>,
+    /// Where the service manager hears which process serves now.
+    pub notify_socket: Option<PathBuf>,
 }
 
 impl HandOver {
@@ -129,6 +132,8 @@ pub fn serve(
         }
     }
     let app = App::new(config)?;
+    // Read before the sockets are taken over: what cannot serve must leave them with the running gateway.
+    let tls = config.tls.as_ref().map(tls_settings).transpose()?;
     let options = Opt { upgrade: hand_over.upgrade, ..Opt::default() };
     let mut server =
         Server::new_with_opt_and_conf(Some(options), server_conf(config, hand_over.socket(&config.listen)));
@@ -138,14 +143,9 @@ pub fn serve(
         .name("public")
         .server_options(http_options())
         .build();
-    match &config.tls {
+    match tls {
         None => public.add_tcp(&config.listen),
-        Some(tls) => {
-            let mut settings = TlsSettings::intermediate(&tls.cert, &tls.key)
-                .map_err(|error| anyhow::anyhow!("tls: the certificate or key cannot be used: {error}"))?;
-            settings.enable_h2();
-            public.add_tls_with_settings(&config.listen, None, settings);
-        }
+        Some(settings) => public.add_tls_with_settings(&config.listen, None, settings),
     }
     server.add_service(public);
 
@@ -160,9 +160,25 @@ pub fn serve(
     if let Some(path) = path {
         server.add_service(background_service("configuration", ConfigWatch::new(app, path)));
     }
+    if let Some(socket) = &hand_over.notify_socket {
+        server.add_service(background_service("readiness", Readiness::new(socket.clone(), probed(config))));
+    }
     ready();
     tracing::info!(listen = config.listen, admin = config.admin.listen, "serving");
     server.run_forever()
+}
+
+fn tls_settings(tls: &TlsConfig) -> anyhow::Result<TlsSettings> {
+    let mut settings = TlsSettings::intermediate(&tls.cert, &tls.key)
+        .map_err(|error| anyhow::anyhow!("tls: the certificate or key cannot be used: {error}"))?;
+    settings.enable_h2();
+    Ok(settings)
+}
+
+/// The listeners that are tried for readiness. With TLS not the public one, which would log a failed handshake.
+fn probed(config: &Config) -> Vec<String> {
+    let public = config.tls.is_none().then(|| config.listen.clone());
+    public.into_iter().chain([config.admin.listen.clone()]).collect()
 }
 
 /// Binds an address and lets it go again. Pingora repeats a failed bind for half a minute and then panics.
@@ -202,8 +218,10 @@ fn http_options() -> HttpServerOptions {
 
 fn start_tracing(level: &str) {
     // Pingora's own messages name addresses and header bytes; only its errors are of use.
-    let filter =
-        tracing_subscriber::EnvFilter::new(format!("{level},pingora_core=error,pingora_proxy=error"));
+    // Waiting for sockets that are handed over is an error to it; when they do not come, another message says so.
+    let filter = tracing_subscriber::EnvFilter::new(format!(
+        "{level},pingora_core=error,pingora_core::server::transfer_fd=off,pingora_proxy=error"
+    ));
     let started =
         tracing_subscriber::fmt().json().with_env_filter(filter).with_writer(std::io::stderr).try_init();
     if started.is_err() {

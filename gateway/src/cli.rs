@@ -35,6 +35,9 @@ enum Command {
         /// Default: a file in the folder for temporary files, named after the address.
         #[arg(long, value_name = "PATH", env = "SIGNALBOX_HAND_OVER_SOCKET")]
         hand_over_socket: Option<PathBuf>,
+        /// Where systemd is told that this process serves; systemd sets the variable.
+        #[arg(long, value_name = "PATH", env = "NOTIFY_SOCKET")]
+        notify_socket: Option<PathBuf>,
     },
     /// Name every fault of a configuration file; exit 64 when there are any.
     Check {
@@ -58,8 +61,8 @@ enum Command {
 /// Runs the program.
 pub fn run() -> ExitCode {
     let result = match Arguments::parse().command {
-        Command::Serve { config, upgrade, hand_over_socket } => {
-            serve(config, &HandOver { upgrade, socket: hand_over_socket })
+        Command::Serve { config, upgrade, hand_over_socket, notify_socket } => {
+            serve(config, &HandOver { upgrade, socket: hand_over_socket, notify_socket })
         }
         Command::Check { config } => check(&config),
         Command::Demo { listen, admin } => demo::run(&listen, &admin),

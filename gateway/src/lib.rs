@@ -14,6 +14,7 @@ pub mod edge;
 pub mod error;
 pub mod health;
 pub mod limits;
+pub mod notify;
 pub mod phases;
 pub mod pipeline;
 pub mod request;

@@ -1,6 +1,7 @@
 //! A running gateway and the mock behind it.
 
 use std::net::{SocketAddr, TcpListener};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -9,10 +10,19 @@ use serde_json::{Value, json};
 
 pub(crate) const KEY: &str = "sk-test-key-0001";
 
+/// What a test's gateway is started with.
+#[derive(Clone, Copy, Default)]
+struct Setup<'a> {
+    providers: &'a str,
+    models: &'a str,
+    extra: &'a str,
+    environment: &'a [(&'a str, PathBuf)],
+}
+
 /// Ends with the test.
 pub(crate) struct Gateway {
     process: Child,
-    pub(crate) folder: std::path::PathBuf,
+    pub(crate) folder: PathBuf,
     pub(crate) address: SocketAddr,
     pub(crate) admin: SocketAddr,
     pub(crate) mock: Mock,
@@ -23,14 +33,22 @@ pub(crate) struct Gateway {
 impl Gateway {
     /// `models` and `extra` are YAML; the model `plain` is always there.
     pub(crate) async fn start(models: &str, extra: &str) -> Self {
-        choose_cryptography();
-        Self::until_ready("", models, extra, "http", &reqwest::Client::new()).await
+        Self::start_with(Setup { models, extra, ..Setup::default() }).await
     }
 
     /// With more providers, also in YAML.
     pub(crate) async fn start_with_providers(providers: &str, models: &str, extra: &str) -> Self {
+        Self::start_with(Setup { providers, models, extra, ..Setup::default() }).await
+    }
+
+    /// With these variables in its environment.
+    pub(crate) async fn start_with_environment(models: &str, environment: &[(&str, PathBuf)]) -> Self {
+        Self::start_with(Setup { models, environment, ..Setup::default() }).await
+    }
+
+    async fn start_with(setup: Setup<'_>) -> Self {
         choose_cryptography();
-        Self::until_ready(providers, models, extra, "http", &reqwest::Client::new()).await
+        Self::until_ready(setup, "http", &reqwest::Client::new()).await
     }
 
     /// With TLS; `root` is the certificate to trust, in PEM.
@@ -38,21 +56,15 @@ impl Gateway {
         choose_cryptography();
         let root = reqwest::Certificate::from_pem(root).unwrap();
         let client = reqwest::Client::builder().tls_certs_only([root]).build().unwrap();
-        Self::until_ready("", models, extra, "https", &client).await
+        Self::until_ready(Setup { models, extra, ..Setup::default() }, "https", &client).await
     }
 
-    async fn until_ready(
-        providers: &str,
-        models: &str,
-        extra: &str,
-        scheme: &str,
-        client: &reqwest::Client,
-    ) -> Self {
+    async fn until_ready(setup: Setup<'_>, scheme: &str, client: &reqwest::Client) -> Self {
         let options = Options { record: 256, ..Options::default() };
         let mock = Mock::start(SocketAddr::from(([127, 0, 0, 1], 0)), options).await.unwrap();
         // A port that was free a moment ago may be taken by the time it is listened on.
         for _ in 0..5 {
-            let mut gateway = Self::spawn(mock.clone(), providers, models, extra);
+            let mut gateway = Self::spawn(mock.clone(), setup);
             let url = format!("{scheme}://{}/healthz", gateway.address);
             if gateway.becomes_ready(client, &url).await {
                 return gateway;
@@ -61,7 +73,8 @@ impl Gateway {
         panic!("the gateway did not start: is the test's configuration sound?");
     }
 
-    fn spawn(mock: Mock, providers: &str, models: &str, extra: &str) -> Self {
+    fn spawn(mock: Mock, setup: Setup<'_>) -> Self {
+        let Setup { providers, models, extra, environment } = setup;
         let (address, admin) = (free_address(), free_address());
         let folder =
             std::env::temp_dir().join(format!("signalbox-{}-{}", std::process::id(), address.port()));
@@ -72,6 +85,7 @@ impl Gateway {
         let process = Command::new(env!("CARGO_BIN_EXE_signalbox"))
             .args(["serve", "--config"])
             .arg(&config)
+            .envs(environment.iter().cloned())
             .stdout(Stdio::null())
             .spawn()
             .unwrap();

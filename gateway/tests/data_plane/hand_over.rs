@@ -1,7 +1,8 @@
 //! A new process takes over from a running one without a refused connection or a cut stream.
 
+use std::net::SocketAddr;
 use std::process::Command;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use crate::gateway::{Gateway, KEY, chat, eventually};
@@ -15,18 +16,8 @@ async fn sigquit_hands_the_sockets_to_a_process_that_upgrades() {
     let mut stream = request.send().await.unwrap();
     stream.chunk().await.unwrap();
 
-    let (stop, served, failed) = (AtomicBool::new(false), AtomicU32::new(0), AtomicU32::new(0));
+    let stop = AtomicBool::new(false);
     let (address, folder) = (gateway.address, gateway.folder.clone());
-    let load = async {
-        while !stop.load(Ordering::Relaxed) {
-            // A connection of its own: kept-alive ones would stay with the old process.
-            let client = reqwest::Client::builder().pool_max_idle_per_host(0).build().unwrap();
-            let url = format!("http://{address}/v1/chat/completions");
-            let sent = client.post(url).bearer_auth(KEY).body(chat("plain", false).to_string()).send().await;
-            let ok = sent.is_ok_and(|answer| answer.status() == 200);
-            if ok { &served } else { &failed }.fetch_add(1, Ordering::Relaxed);
-        }
-    };
     let hand_over = async {
         tokio::time::sleep(Duration::from_millis(200)).await;
         let mut successor = Command::new(env!("CARGO_BIN_EXE_signalbox"))
@@ -45,9 +36,29 @@ async fn sigquit_hands_the_sockets_to_a_process_that_upgrades() {
         assert!(successor.try_wait().unwrap().is_none(), "the new process ended");
         successor
     };
-    let ((), mut successor) = tokio::join!(load, hand_over);
+    let (load, mut successor) = tokio::join!(requests_until(&stop, address), hand_over);
     successor.kill().unwrap();
     successor.wait().unwrap();
-    assert_eq!(failed.load(Ordering::Relaxed), 0);
-    assert!(served.load(Ordering::Relaxed) > 100);
+    assert_eq!(load.failed, 0);
+    assert!(load.served > 100);
+}
+
+/// How requests went.
+#[derive(Default)]
+pub(crate) struct Load {
+    pub(crate) served: u32,
+    pub(crate) failed: u32,
+}
+
+/// One request after the other, each over a connection of its own: kept ones would stay with the old process.
+pub(crate) async fn requests_until(stop: &AtomicBool, address: SocketAddr) -> Load {
+    let mut load = Load::default();
+    while !stop.load(Ordering::Relaxed) {
+        let client = reqwest::Client::builder().pool_max_idle_per_host(0).build().unwrap();
+        let url = format!("http://{address}/v1/chat/completions");
+        let sent = client.post(url).bearer_auth(KEY).body(chat("plain", false).to_string()).send().await;
+        let ok = sent.is_ok_and(|answer| answer.status() == 200);
+        *if ok { &mut load.served } else { &mut load.failed } += 1;
+    }
+    load
 }

@@ -18,5 +18,6 @@ mod gateway;
 mod hand_over;
 mod health;
 mod resume;
+mod service;
 mod streams;
 mod tls;
