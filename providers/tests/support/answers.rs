@@ -1,11 +1,15 @@
 //! Answers: each feature in each provider's words, whole and streamed, looked for in what the client gets.
 
+mod bedrock;
+mod cohere;
+mod gemini;
+
 use bytes::Bytes;
 use domain::Usage;
 use providers::{AnswerStream, Operation, catalogue, decode_answer};
 use serde_json::{Value, json};
 
-use crate::{ANSWERING, CLIENTS, Cell, Row};
+use crate::{CLIENTS, Cell, KINDS, Row};
 
 /// A feature as each provider says it: the whole answer, and the events of the streamed one. Null: it cannot.
 struct Feature {
@@ -143,21 +147,22 @@ fn features() -> Vec<Feature> {
             openai: [Value::Null, Value::Null],
             anthropic: anthropic(&think_block, &think_start, &think_deltas, "end_turn"),
             responses: responses(&think_item, &[think_piece], "completed", None),
-            marks: &["MARKsign"],
+            // In base64 for Gemini's clients, with the maker in front.
+            marks: &["MARKsign|NQVJLc2lnbg=="],
         },
         Feature {
             name: "ended by the output limit",
             openai: text("length", "x"),
             anthropic: block("max_tokens", "x"),
             responses: message("x", "incomplete", Some("max_output_tokens")),
-            marks: &["length|max_tokens|max_output_tokens"],
+            marks: &["length|max_tokens|max_output_tokens|MAX_TOKENS"],
         },
         Feature {
             name: "ended by the content filter",
             openai: text("content_filter", "x"),
             anthropic: block("refusal", "x"),
             responses: message("x", "incomplete", Some("content_filter")),
-            marks: &["content_filter|refusal"],
+            marks: &["content_filter|refusal|SAFETY"],
         },
         Feature {
             name: "usage with cached and reasoning tokens",
@@ -176,10 +181,15 @@ pub(crate) fn rows() -> Vec<Row> {
 fn row(feature: &Feature) -> Row {
     let mut cells = Vec::new();
     for (client, operation) in CLIENTS {
-        for kind in ANSWERING {
+        for kind in KINDS {
+            let (gemini, bedrock, cohere) =
+                (gemini::words(feature.name), bedrock::words(feature.name), cohere::words(feature.name));
             let [whole, events] = match kind {
                 "openai" => &feature.openai,
                 "anthropic" => &feature.anthropic,
+                "gemini" => &gemini,
+                "bedrock" => &bedrock,
+                "cohere" => &cohere,
                 _ => &feature.responses,
             };
             cells.push(cell(
@@ -206,21 +216,32 @@ fn cell(
     if whole.is_null() {
         return Cell::Unsaid;
     }
+    let (usage, uncounted) = match kind {
+        // It counts no reasoning.
+        "bedrock" => (Usage { reasoning: 0, ..USAGE }, "33"),
+        // What it has cached is not what it bills.
+        "cohere" => (Usage { cached: 0, ..USAGE }, "300"),
+        _ => (USAGE, ""),
+    };
+    let marks: Vec<&str> = marks.iter().copied().filter(|mark| *mark != uncounted).collect();
     let format = catalogue().provider(kind).unwrap().format;
     let answer = decode_answer(operation, format, Bytes::from(whole.to_string()))
         .unwrap_or_else(|error| panic!("{whose}: {error}"));
-    assert_eq!(answer.usage, Some(USAGE), "{whose}");
+    assert_eq!(answer.usage, Some(usage), "{whose}");
     let mut stream = AnswerStream::new(operation, format, true, None);
     let mut out = Vec::new();
     for event in events.as_array().unwrap() {
         let name = event["type"].as_str().map_or(String::new(), |name| format!("event: {name}\n"));
-        let bytes = Bytes::from(format!("{name}data: {event}\n\n"));
+        let bytes = match kind {
+            "bedrock" => bedrock::frame(event),
+            _ => Bytes::from(format!("{name}data: {event}\n\n")),
+        };
         out.extend(stream.feed(bytes).unwrap_or_else(|error| panic!("{whose}: {error}")).unwrap_or_default());
     }
     out.extend(stream.finish().unwrap_or_else(|error| panic!("{whose}: {error}")).unwrap_or_default());
-    assert_eq!(stream.usage(), Some(USAGE), "{whose}, streamed");
+    assert_eq!(stream.usage(), Some(usage), "{whose}, streamed");
     for text in [answer.body.to_vec(), out].map(|bytes| String::from_utf8(bytes).unwrap()) {
-        for mark in marks {
+        for mark in &marks {
             assert!(mark.split('|').any(|mark| text.contains(mark)), "{whose}: {mark} is lost in {text}");
         }
     }

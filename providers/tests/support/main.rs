@@ -11,6 +11,7 @@
 )]
 
 mod answers;
+mod gemini;
 mod requests;
 
 use std::fmt::Write;
@@ -19,18 +20,15 @@ use std::path::PathBuf;
 use providers::Operation;
 
 /// The client formats: the name in the table, and how a request of it is asked.
-const CLIENTS: [(&str, Operation); 3] = [
+const CLIENTS: [(&str, Operation); 4] = [
     ("chat", Operation::ChatCompletions),
     ("messages", Operation::Messages),
     ("responses", Operation::Responses),
+    ("gemini", Operation::GenerateContent),
 ];
 
 /// One provider kind for each wire format; those that clients speak too come first.
 const KINDS: [&str; 6] = ["openai", "anthropic", "openai-responses", "gemini", "bedrock", "cohere"];
-
-/// The kinds whose answers are written out in `answers.rs`. For the others tests/recordings compares recorded
-/// answers.
-const ANSWERING: [&str; 3] = ["openai", "anthropic", "openai-responses"];
 
 /// What came of one feature between one client and one provider.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,7 +76,7 @@ fn page(requests: &[Row], answers: &[Row]) -> String {
     let mut out = String::from(
         "# What each client can ask of each provider\n\n\
          Found by `cargo test -p providers --test support`, which sends each feature from each client format to each\n\
-         provider format and looks for it in what arrives. Columns are `client → provider format`.\n\n\
+         provider format and looks for it in what arrives. Each client has a table; the columns are provider formats.\n\n\
          - **yes**: it arrives, in the provider's words.\n\
          - **400**: the provider's format has no word for it; the error names the field. `drop_params: true` on the\n  \
            model leaves out what is a parameter.\n\
@@ -86,21 +84,22 @@ fn page(requests: &[Row], answers: &[Row]) -> String {
          - empty: the client's format cannot say it.\n\n\
          The same format in and out is forwarded byte for byte, so everything arrives.\n\n## Requests\n\n",
     );
-    table(&mut out, requests, &KINDS, |client, kind| format!("{client} → {kind}"));
-    out.push_str("\n## Answers, whole and streamed\n\nColumns are `provider → client format`.\n\n");
-    table(&mut out, answers, &ANSWERING, |client, kind| format!("{kind} → {client}"));
+    tables(&mut out, requests, "asks");
+    out.push_str("\n## Answers, whole and streamed\n\n");
+    tables(&mut out, answers, "gets");
     out
 }
 
-fn table(out: &mut String, rows: &[Row], kinds: &[&str], heading: impl Fn(&str, &str) -> String) {
-    let columns: Vec<String> = CLIENTS
-        .iter()
-        .flat_map(|(client, _)| kinds.iter().map(|kind| heading(client, kind)).collect::<Vec<_>>())
-        .collect();
-    writeln!(out, "| | {} |", columns.join(" | ")).unwrap();
-    writeln!(out, "|---{}|", "|---".repeat(columns.len())).unwrap();
-    for row in rows {
-        let cells: Vec<&str> = row.cells.iter().map(|cell| cell.sign()).collect();
-        writeln!(out, "| {} | {} |", row.feature, cells.join(" | ")).unwrap();
+/// One table for each client, since one for all would be too wide to read.
+fn tables(out: &mut String, rows: &[Row], verb: &str) {
+    for (place, (client, _)) in CLIENTS.iter().enumerate() {
+        let blank = if place == 0 { "" } else { "\n" };
+        writeln!(out, "{blank}### What a {client} client {verb}\n\n| | {} |", KINDS.join(" | ")).unwrap();
+        writeln!(out, "|---{}|", "|---".repeat(KINDS.len())).unwrap();
+        for row in rows {
+            let cells = row.cells.iter().skip(place * KINDS.len()).take(KINDS.len());
+            let cells: Vec<&str> = cells.map(|cell| cell.sign()).collect();
+            writeln!(out, "| {} | {} |", row.feature, cells.join(" | ")).unwrap();
+        }
     }
 }

@@ -293,10 +293,17 @@ pub(crate) fn rows() -> Vec<Row> {
 fn row(feature: &Feature) -> Row {
     let mut cells = Vec::new();
     for (client, operation) in CLIENTS {
+        let gemini = crate::gemini::words(feature.name);
         let over = match client {
             "chat" => &feature.chat,
             "messages" => &feature.messages,
+            "gemini" => &gemini,
             _ => &feature.responses,
+        };
+        // Gemini's clients ask for a stream by the path.
+        let operation = match feature.seen {
+            Seen::Stream if client == "gemini" => Operation::StreamGenerateContent,
+            _ => operation,
         };
         cells.extend(KINDS.iter().map(|kind| cell(feature, client, operation, over, kind)));
     }
@@ -308,11 +315,17 @@ fn cell(feature: &Feature, client: &str, operation: Operation, over: &Value, kin
     let mut body = match client {
         "chat" => json!({"model": "m", "messages": [{"role": "user", "content": "x"}]}),
         "messages" => json!({"model": "m", "max_tokens": 64, "messages": [{"role": "user", "content": "x"}]}),
+        "gemini" => json!({"contents": [{"role": "user", "parts": [{"text": "x"}]}]}),
         _ => json!({"model": "m", "input": "x"}),
+    };
+    let target = match operation {
+        Operation::StreamGenerateContent => "/v1beta/models/m:streamGenerateContent?alt=sse",
+        Operation::GenerateContent => "/v1beta/models/m:generateContent",
+        _ => "",
     };
     body.as_object_mut().unwrap().extend(over.clone());
     let body = Bytes::from(body.to_string());
-    let head = read_request_head(operation, "", &body).unwrap();
+    let head = read_request_head(operation, target, &body).unwrap();
     let spec = catalogue().provider(kind).unwrap();
     let whose = format!("{}: {client} to {kind}", feature.name);
     // What Bedrock takes depends on whose model it is.
