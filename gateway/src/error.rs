@@ -75,6 +75,12 @@ pub enum GatewayError {
     /// Too many requests in flight in this process.
     #[error("The gateway is at its limit of requests in flight: retry shortly.")]
     Overloaded,
+    /// Too many requests in flight for one model.
+    #[error("The model `{model}` is at its limit of requests in flight (max_in_flight): retry shortly.")]
+    Busy {
+        /// What was asked for.
+        model: String,
+    },
     /// None of the model's deployments can do this.
     #[error("No deployment of the model `{model}` supports this operation: ask for another model.")]
     Unsupported {
@@ -154,7 +160,9 @@ impl GatewayError {
             Self::BodyTooLarge { .. } => (413, invalid, Some("request_too_large"), "too_large"),
             Self::BodyTimeout => (408, "timeout_error", Some("request_timeout"), "body_timeout"),
             Self::RateLimited(_) => (429, "rate_limit_error", Some("rate_limit_exceeded"), "rate_limited"),
-            Self::Overloaded => (503, "overloaded_error", Some("overloaded"), "overloaded"),
+            Self::Overloaded | Self::Busy { .. } => {
+                (503, "overloaded_error", Some("overloaded"), "overloaded")
+            }
             Self::Unsupported { .. } => (400, invalid, Some("unsupported_operation"), "unsupported"),
             Self::Rejected(rejection) => (rejection.status, invalid, None, "rejected"),
             Self::UpstreamRateLimited { .. } => {
@@ -192,7 +200,7 @@ impl GatewayError {
                 Some(Duration::from_millis(retry_after_ms.unwrap_or(1_000)))
             }
             Self::TooManyFailures => Some(Duration::from_secs(10)),
-            Self::Overloaded => Some(Duration::from_secs(1)),
+            Self::Overloaded | Self::Busy { .. } => Some(Duration::from_secs(1)),
             _ => None,
         }
     }

@@ -9,7 +9,7 @@ use http::{HeaderName, HeaderValue};
 use providers::{Operation, RequestHead, WireFormat};
 
 use crate::app::App;
-use crate::limits::Parallel;
+use crate::limits::{Parallel, Places};
 use crate::phases;
 use crate::snapshot::{Model, Principal};
 use crate::telemetry::TraceContext;
@@ -56,6 +56,10 @@ pub struct Record {
     pub principal: Option<Arc<Principal>>,
     /// The slot among the key's parallel requests.
     pub parallel: Option<Parallel>,
+    /// The places among the model's and the deployment's requests in flight.
+    pub places: Places,
+    /// A model or deployment was passed over because it was full.
+    pub passed_over: bool,
     /// Tokens reserved, and when.
     pub reserved: Option<(Instant, u64)>,
     /// The model that was asked for.
@@ -93,6 +97,8 @@ impl Record {
             operation: None,
             principal: None,
             parallel: None,
+            places: Places::default(),
+            passed_over: false,
             reserved: None,
             model: None,
             deployment: None,

@@ -9,8 +9,8 @@ use domain::{DeploymentId, ModelName, Price, ProviderName, Secret};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
-use crate::config::{Config, DeploymentConfig, LimitConfig, ModelConfig, PriceConfig};
-use crate::limits::{KeyLimits, LimitBook};
+use crate::config::{Config, DeploymentConfig, LimitConfig, MaxInFlight, ModelConfig, PriceConfig, Priority};
+use crate::limits::{InFlightBook, InFlightLimit, InFlightRule, KeyLimits, LimitBook};
 use crate::telemetry::{DeploymentLabels, Metrics};
 use crate::upstream::{Backoff, Balancer, CooldownRule, Deployment, Provider, Registry};
 
@@ -46,6 +46,10 @@ pub struct Model {
     pub timeouts: Timeouts,
     /// When a deployment leaves the rotation.
     pub cooldown: CooldownRule,
+    /// How many requests may be in flight; None without a limit.
+    pub limit: Option<Arc<InFlightLimit>>,
+    /// How long a request may wait for one of those places.
+    pub queue_wait: Duration,
     /// Models to try next.
     pub fallbacks: Vec<ModelName>,
     /// Whether fields that a target cannot express are dropped.
@@ -75,6 +79,8 @@ pub struct Principal {
     /// The key's name.
     pub name: Arc<str>,
     allowed: Allowed,
+    /// Who goes first in overload.
+    pub priority: Priority,
     /// The key's counters; None without limits.
     pub limits: Option<Arc<KeyLimits>>,
 }
@@ -113,9 +119,13 @@ impl Snapshot {
         }
         let mut models = HashMap::new();
         for (name, model) in &config.models {
-            let deployments = deployments(name, model, &providers, registry, metrics);
+            let deployments = deployments(name, model, &providers, registry, limits.in_flight(), metrics);
+            let limit = model.max_in_flight.map(|max| {
+                let rule = InFlightRule { max, length: model.queue.length as usize };
+                limits.in_flight().of(name.clone(), rule, || Some(metrics.in_flight_limit(name)))
+            });
             let name = ModelName::from(name.as_str());
-            models.insert(name.clone(), Arc::new(Model::new(name, model, deployments)));
+            models.insert(name.clone(), Arc::new(Model::new(name, model, limit, deployments)));
         }
         let direct = providers
             .iter()
@@ -141,12 +151,13 @@ impl Snapshot {
             upstream_model: upstream_model.to_owned(),
             weight: 1,
             price,
+            limit: None,
             state: template.state.clone(),
             series: template.series.clone(),
         };
         // The label is `provider/*`: a name that the client chose must not become one.
         let label = ModelName::from(template.id.as_str());
-        Some(Arc::new(Model::new(label, &ModelConfig::default(), vec![Arc::new(deployment)])))
+        Some(Arc::new(Model::new(label, &ModelConfig::default(), None, vec![Arc::new(deployment)])))
     }
 
     /// Public names a principal may ask for, sorted.
@@ -165,7 +176,12 @@ impl Snapshot {
 }
 
 impl Model {
-    fn new(name: ModelName, config: &ModelConfig, deployments: Vec<Arc<Deployment>>) -> Self {
+    fn new(
+        name: ModelName,
+        config: &ModelConfig,
+        limit: Option<Arc<InFlightLimit>>,
+        deployments: Vec<Arc<Deployment>>,
+    ) -> Self {
         let balancer = Balancer::new(config.balance, deployments.len());
         let timeouts = &config.timeouts;
         Self {
@@ -181,6 +197,8 @@ impl Model {
                 total: timeouts.total.0,
             },
             cooldown: CooldownRule { failures: config.cooldown.failures, open: config.cooldown.open.0 },
+            limit,
+            queue_wait: config.queue.wait.0,
             fallbacks: config.fallbacks.iter().map(|name| ModelName::from(name.as_str())).collect(),
             drop_params: config.drop_params,
             strong: config.route.as_ref().map(|route| ModelName::from(route.strong.as_str())),
@@ -194,6 +212,7 @@ fn deployments(
     config: &ModelConfig,
     providers: &HashMap<ProviderName, Arc<Provider>>,
     registry: &Registry,
+    limits: &InFlightBook,
     metrics: &Metrics,
 ) -> Vec<Arc<Deployment>> {
     let mut deployments: Vec<Arc<Deployment>> = Vec::with_capacity(config.deployments.len());
@@ -202,9 +221,19 @@ fn deployments(
         let pair = format!("{}/{}", target.provider, target.model);
         let same =
             deployments.iter().filter(|known| known.id.as_str().split('#').next() == Some(&pair)).count();
-        deployments.push(Arc::new(deployment(model, target, provider, same, registry, metrics)));
+        let mut deployment = deployment(model, target, provider, same, registry, metrics);
+        deployment.limit = target.max_in_flight.map(|max| deployment_limit(&deployment, max, limits));
+        deployments.push(Arc::new(deployment));
     }
     deployments
+}
+
+/// By address and not by model: two models that share a deployment share its places.
+fn deployment_limit(deployment: &Deployment, max: MaxInFlight, limits: &InFlightBook) -> Arc<InFlightLimit> {
+    let origin = &deployment.provider.origin;
+    // No model's name begins with a space.
+    let name = format!(" {} {} {}", origin.host_header(), origin.path, deployment.id);
+    limits.of(name, InFlightRule { max, length: 0 }, || None)
 }
 
 fn deployment(
@@ -225,6 +254,7 @@ fn deployment(
         upstream_model: target.model.clone(),
         weight: target.weight,
         price: target.price.map(price).or_else(|| catalogue_price(provider, &target.model)),
+        limit: None,
         state: registry.state(provider, &target.model, ordinal),
     }
 }
@@ -240,6 +270,7 @@ fn direct_deployment(
         model: upstream_model.to_owned(),
         weight: 1,
         price: None,
+        max_in_flight: None,
     };
     let name = format!("{}/*", provider.name);
     deployment(&name, &target, provider, 0, registry, metrics)
@@ -296,13 +327,22 @@ impl KeyTable {
             let limits = limits.of(&key.name, key.rpm, key.tpm, key.max_parallel);
             table.by_hash.insert(
                 hash(&secret),
-                Arc::new(Principal { name: Arc::from(key.name.as_str()), allowed, limits }),
+                Arc::new(Principal {
+                    name: Arc::from(key.name.as_str()),
+                    allowed,
+                    priority: key.priority,
+                    limits,
+                }),
             );
         }
         if config.keys.is_empty() {
             let everything = Allowed::Listed(vec!["*".to_owned()]);
-            table.open =
-                Some(Arc::new(Principal { name: Arc::from("anonymous"), allowed: everything, limits: None }));
+            table.open = Some(Arc::new(Principal {
+                name: Arc::from("anonymous"),
+                allowed: everything,
+                priority: Priority::default(),
+                limits: None,
+            }));
         }
         Ok(table)
     }

@@ -13,11 +13,11 @@ mod unit;
 mod validate;
 
 pub use fault::{Fault, Faults};
-pub use key::KeyConfig;
+pub use key::{KeyConfig, Priority};
 pub use load::{Loaded, load, load_text};
 pub use model::{
-    BackoffConfig, BalanceStrategy, CooldownConfig, DeploymentConfig, ModelConfig, PriceConfig, RetryConfig,
-    RouteConfig, TimeoutConfig,
+    Adaptive, BackoffConfig, BalanceStrategy, CooldownConfig, DeploymentConfig, MaxInFlight, ModelConfig,
+    PriceConfig, QueueConfig, RetryConfig, RouteConfig, TimeoutConfig,
 };
 pub use provider::ProviderConfig;
 pub use root::{AdminConfig, Config, LimitConfig, LogConfig, TlsConfig};

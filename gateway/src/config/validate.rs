@@ -158,6 +158,9 @@ fn check_model(
     if matches!(model.balance, BalanceStrategy::Latency | BalanceStrategy::Cost) {
         notices.add(format!("{path}.balance"), "is not active yet: balances like `weighted`");
     }
+    if model.route.is_some() && model.max_in_flight.is_some() {
+        faults.add(format!("{path}.max_in_flight"), "belongs to the models that the route leads to: move it");
+    }
     if model.min_chars_per_second > 0 {
         notices.add(format!("{path}.min_chars_per_second"), "is not active yet");
     }

@@ -6,8 +6,10 @@ use std::time::{Duration, Instant};
 use domain::{FailureKind, Retry};
 
 use crate::app::App;
+use crate::config::Priority;
 use crate::edge::Downstream;
 use crate::error::{GatewayError, Rejection};
+use crate::limits::{InFlightLimit, Places};
 use crate::request::{Plan, Record, Request};
 use crate::snapshot::{Model, Snapshot};
 use crate::upstream::{Attempt, AttemptFailure, Deployment, Opened, UpstreamCall};
@@ -50,17 +52,58 @@ pub async fn run(
     let run = Run { app, plan, request, call };
     let mut last = None;
     for model in &plan.models {
+        if !enter(app, model, downstream, record).await? {
+            continue;
+        }
         if let Some(opened) = run.model(model, false, downstream, record, &mut last).await? {
             return Ok(opened);
         }
     }
     // Everything is cooling down: a try that may fail beats a refusal that has.
-    if let Some(model) = plan.models.first().filter(|_| record.attempts == 0)
+    if let Some(model) = plan.models.first().filter(|_| record.attempts == 0 && !record.passed_over)
         && let Some(opened) = run.model(model, true, downstream, record, &mut last).await?
     {
         return Ok(opened);
     }
+    if last.is_none() && record.passed_over {
+        return Err(GatewayError::Busy { model: request.head.model.clone() });
+    }
     Err(give_up(last, request, record))
+}
+
+/// Takes a place among the model's requests in flight, after a wait in its queue if need be. False: the
+/// next model's turn.
+async fn enter(
+    app: &App,
+    model: &Model,
+    downstream: &mut Downstream<'_>,
+    record: &mut Record,
+) -> Result<bool, GatewayError> {
+    record.places = Places::default();
+    let Some(limit) = &model.limit else { return Ok(true) };
+    record.places.model = limit.try_enter();
+    if record.places.model.is_some() {
+        return Ok(true);
+    }
+    let priority = record.principal.as_ref().map_or_else(Priority::default, |principal| principal.priority);
+    let since = Instant::now();
+    let entered = match limit.line_up(priority) {
+        Ok(mut waiting) => tokio::select! {
+            biased;
+            place = waiting.place(model.queue_wait) => place,
+            () = downstream.gone() => return Err(GatewayError::ClientGone),
+        },
+        Err(shed) => Err(shed),
+    };
+    record.waited += since.elapsed();
+    match entered {
+        Ok(place) => record.places.model = Some(place),
+        Err(shed) => {
+            app.metrics.shed(shed.as_str());
+            record.passed_over = true;
+        }
+    }
+    Ok(record.places.model.is_some())
 }
 
 impl Run<'_> {
@@ -91,6 +134,11 @@ impl Run<'_> {
             };
             if let Some(tried) = tried.get_mut(index) {
                 *tried = true;
+            }
+            record.places.deployment = deployment.limit.as_ref().and_then(InFlightLimit::try_enter);
+            if deployment.limit.is_some() && record.places.deployment.is_none() {
+                record.passed_over = true;
+                continue;
             }
             // While half open only one request may probe; the others go on to the next deployment.
             if !ignore_cooldown && !deployment.state.cooldown.admit(now) {
@@ -141,12 +189,16 @@ impl Run<'_> {
                 Ok(opened) => {
                     deployment.state.cooldown.succeeded();
                     deployment.series.answered(outcome.waited.as_secs_f64());
+                    record.places.answered(outcome.waited, Instant::now());
                     return Ok(Ok(opened));
                 }
                 Err(failure) => failure,
             };
             failed += 1;
             observe(model, deployment, &failure);
+            if failure.is_overload() {
+                record.places.overloaded(Instant::now());
+            }
             let wait = match failure.failure.retry {
                 Retry::Here => model.backoff.wait(failed, fastrand::f64()),
                 Retry::After(wait) => wait,

@@ -4,8 +4,8 @@
 use std::sync::{Arc, LazyLock};
 
 use prometheus::{
-    Encoder, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry,
-    TextEncoder,
+    Encoder, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
+    Registry, TextEncoder,
 };
 
 /// Seconds, as OpenTelemetry advises for GenAI durations.
@@ -32,6 +32,18 @@ pub struct Metrics {
     pub reloads: IntCounterVec,
     /// Access log lines that did not fit into the buffer.
     pub log_dropped: IntGauge,
+    shed: IntCounterVec,
+    in_flight_limit: IntGaugeVec,
+    queue_depth: IntGaugeVec,
+}
+
+/// The series of one limit on requests in flight.
+#[derive(Clone, Debug)]
+pub struct LimitSeries {
+    /// The limit in force.
+    pub limit: IntGauge,
+    /// Requests that wait for a place.
+    pub queue_depth: IntGauge,
 }
 
 /// The label values of one deployment.
@@ -124,9 +136,16 @@ impl Metrics {
                 "Access log lines that did not fit into the buffer.",
             )
             .unwrap_or_else(|error| broken(&error)),
+            shed: counter("signalbox_shed_total", "Requests refused in overload, by reason.", &["reason"]),
+            in_flight_limit: gauge(
+                "signalbox_in_flight_limit",
+                "The limit on requests in flight; without a model the process's.",
+                &["model"],
+            ),
+            queue_depth: gauge("signalbox_queue_depth", "Requests that wait for a place.", &["model"]),
             registry,
         };
-        let all: [Box<dyn prometheus::core::Collector>; 10] = [
+        let all: [Box<dyn prometheus::core::Collector>; 13] = [
             Box::new(metrics.requests.clone()),
             Box::new(metrics.duration.clone()),
             Box::new(metrics.ttft.clone()),
@@ -137,6 +156,9 @@ impl Metrics {
             Box::new(metrics.in_flight.clone()),
             Box::new(metrics.reloads.clone()),
             Box::new(metrics.log_dropped.clone()),
+            Box::new(metrics.shed.clone()),
+            Box::new(metrics.in_flight_limit.clone()),
+            Box::new(metrics.queue_depth.clone()),
         ];
         for collector in all {
             metrics.registry.register(collector).unwrap_or_else(|error| broken(&error));
@@ -162,6 +184,19 @@ impl Metrics {
                 duration: self.duration.with_label_values(&[model, "ok"]),
             },
         })
+    }
+
+    /// The series of one model's limit on requests in flight; of the process's without a model.
+    pub fn in_flight_limit(&self, model: &str) -> LimitSeries {
+        LimitSeries {
+            limit: self.in_flight_limit.with_label_values(&[model]),
+            queue_depth: self.queue_depth.with_label_values(&[model]),
+        }
+    }
+
+    /// A request was refused in overload.
+    pub fn shed(&self, reason: &str) {
+        self.shed.with_label_values(&[reason]).inc();
     }
 
     /// A request that ended otherwise than well. `model` is empty before it is known.
@@ -213,6 +248,10 @@ impl ModelSeries {
 
 fn counter(name: &str, help: &str, labels: &[&str]) -> IntCounterVec {
     IntCounterVec::new(Opts::new(name, help), labels).unwrap_or_else(|error| broken(&error))
+}
+
+fn gauge(name: &str, help: &str, labels: &[&str]) -> IntGaugeVec {
+    IntGaugeVec::new(Opts::new(name, help), labels).unwrap_or_else(|error| broken(&error))
 }
 
 fn histogram(name: &str, help: &str, buckets: &[f64], labels: &[&str]) -> HistogramVec {

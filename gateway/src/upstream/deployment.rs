@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use domain::{DeploymentId, Price};
 
 use super::{Cooldown, Provider};
+use crate::limits::InFlightLimit;
 use crate::telemetry::DeploymentSeries;
 
 /// Provider + upstream model + weight, as one model of one snapshot sees it.
@@ -21,6 +22,8 @@ pub struct Deployment {
     pub weight: u32,
     /// What it charges, when known.
     pub price: Option<Price>,
+    /// How many attempts may be in flight; None without a limit.
+    pub limit: Option<Arc<InFlightLimit>>,
     /// What outlives a reload.
     pub state: Arc<DeploymentState>,
     /// Its metrics.

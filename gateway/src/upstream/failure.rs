@@ -1,7 +1,7 @@
 //! What an attempt leaves behind when it gives no answer.
 
 use bytes::Bytes;
-use domain::Failure;
+use domain::{Failure, FailureKind};
 use providers::ProviderError;
 
 /// A failed attempt, with what the provider itself said.
@@ -26,6 +26,17 @@ pub struct ProviderReply {
     pub error: ProviderError,
     /// `retry-after`, in milliseconds.
     pub retry_after_ms: Option<u64>,
+}
+
+impl AttemptFailure {
+    /// True when the provider had more to do than it can.
+    pub fn is_overload(&self) -> bool {
+        match self.failure.kind {
+            FailureKind::RateLimited | FailureKind::FirstToken => true,
+            FailureKind::Provider => matches!(self.failure.status, Some(503 | 529)),
+            _ => false,
+        }
+    }
 }
 
 impl From<Failure> for AttemptFailure {

@@ -14,5 +14,6 @@ mod faults;
 mod formats;
 mod gateway;
 mod hand_over;
+mod overload;
 mod streams;
 mod tls;
