@@ -5,7 +5,7 @@ use std::net::TcpListener;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use arc_swap::ArcSwap;
@@ -23,7 +23,7 @@ use crate::admin::Admin;
 use crate::background::{ConfigWatch, Drain, NameRefresh};
 use crate::config::Config;
 use crate::edge::{Edge, GuessLimiter};
-use crate::limits::LimitBook;
+use crate::limits::{Gate, LimitBook, RetryBudget};
 use crate::snapshot::Snapshot;
 use crate::telemetry::{AccessLog, Metrics};
 use crate::upstream::Registry;
@@ -45,6 +45,10 @@ pub struct App {
     pub access_log: AccessLog,
     /// Against guessing keys.
     pub guess_limiter: GuessLimiter,
+    /// How many requests run at once.
+    pub gate: Arc<Gate>,
+    /// What share of the traffic may be repeated attempts.
+    pub retry_budget: RetryBudget,
     registry: Registry,
     limits: LimitBook,
     draining: AtomicBool,
@@ -61,12 +65,16 @@ impl App {
         let snapshot = Snapshot::new(config, &registry, &limits, metrics).map_err(anyhow::Error::msg)?;
         let access_log = AccessLog::open(&config.log.access)
             .with_context(|| format!("log.access: {} cannot be opened", config.log.access))?;
+        let gate = Gate::new(metrics.in_flight_limit(""));
+        gate.show(snapshot.limits.in_flight);
         Ok(Arc::new(Self {
             snapshot: ArcSwap::from_pointee(snapshot),
             connector: Arc::new(Connector::new(Some(ConnectorOptions::new(POOL_SIZE)))),
             metrics,
             access_log,
             guess_limiter: GuessLimiter::default(),
+            gate,
+            retry_budget: RetryBudget::new(Instant::now()),
             registry,
             limits,
             draining: AtomicBool::new(false),
@@ -79,6 +87,7 @@ impl App {
     /// When a secret has gone; the old configuration stays.
     pub fn reload(&self, config: &Config) -> Result<(), String> {
         let snapshot = Snapshot::new(config, &self.registry, &self.limits, self.metrics)?;
+        self.gate.show(snapshot.limits.in_flight);
         self.snapshot.store(Arc::new(snapshot));
         Ok(())
     }

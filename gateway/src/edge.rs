@@ -88,7 +88,7 @@ impl ProxyHttp for Edge {
         if local::run(&self.app, &mut downstream, record).await {
             return Ok(true);
         }
-        match pass_through::admit(&self.app, &downstream, record) {
+        match pass_through::enter(&self.app, &downstream, record) {
             Ok(provider) => {
                 ctx.provider = Some(provider);
                 Ok(false)

@@ -9,7 +9,7 @@ use http::{HeaderName, HeaderValue};
 use providers::{Operation, RequestHead, WireFormat};
 
 use crate::app::App;
-use crate::limits::{Parallel, Places};
+use crate::limits::{Admitted, Parallel, Places};
 use crate::phases;
 use crate::snapshot::{Model, Principal};
 use crate::telemetry::TraceContext;
@@ -54,6 +54,8 @@ pub struct Record {
     pub operation: Option<Operation>,
     /// Who asks.
     pub principal: Option<Arc<Principal>>,
+    /// The slot among the process's requests.
+    pub admitted: Option<Admitted>,
     /// The slot among the key's parallel requests.
     pub parallel: Option<Parallel>,
     /// The places among the model's and the deployment's requests in flight.
@@ -96,6 +98,7 @@ impl Record {
             client: WireFormat::OpenAi,
             operation: None,
             principal: None,
+            admitted: None,
             parallel: None,
             places: Places::default(),
             passed_over: false,

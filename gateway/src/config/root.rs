@@ -77,6 +77,13 @@ pub struct LimitConfig {
     /// Requests in flight at once; more are refused with 503.
     #[schemars(range(min = 1))]
     pub in_flight: u32,
+    /// How late the workers may be before requests are refused with 503 ahead of `in_flight`, those of low priority
+    /// first; `0ms`: never.
+    pub shed_lag: Span,
+    /// Retries and fallbacks of the last ten seconds, as a share of the requests; ten a second are always allowed.
+    /// Beyond it a failure goes to the client at once, unless a deployment in good health is left to ask.
+    #[schemars(range(min = 0, max = 10))]
+    pub retry_budget: f64,
     /// Failed authentications per address in ten seconds; more are refused with 429.
     #[schemars(range(min = 1))]
     pub failed_auth: u32,
@@ -170,6 +177,8 @@ impl Default for LimitConfig {
             body_time: Span::from_millis(60_000),
             answer: Size(64 << 20),
             in_flight: 20_000,
+            shed_lag: Span::from_millis(20),
+            retry_budget: 0.2,
             failed_auth: 100,
         }
     }

@@ -12,8 +12,6 @@ use pingora::proxy::Session;
 use crate::body_buffer::{BodyBuffer, TooLong};
 use crate::error::GatewayError;
 
-/// What is left of an unread body is read and thrown away up to this time, to keep the connection.
-const DRAIN_TIME: Duration = Duration::from_secs(5);
 /// A larger rest, in bytes, is not worth reading.
 const DRAIN_LIMIT: usize = 1 << 20;
 
@@ -144,8 +142,8 @@ impl<'a> Downstream<'a> {
         self.session.downstream_session.set_keepalive(None);
     }
 
-    /// Reads what is left of the body, or gives the connection up when that is too much.
-    pub async fn drain(&mut self) {
+    /// Reads what is left of the body within this time, or gives the connection up when that is too much.
+    pub async fn drain(&mut self, time: Duration) {
         let session = &mut self.session.downstream_session;
         let rest = async {
             let mut drained = 0;
@@ -158,7 +156,7 @@ impl<'a> Downstream<'a> {
             }
             false
         };
-        if !matches!(pingora_timeout::timeout(DRAIN_TIME, rest).await, Ok(true)) {
+        if !matches!(pingora_timeout::timeout(time, rest).await, Ok(true)) {
             self.close_after();
         }
     }

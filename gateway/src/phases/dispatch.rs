@@ -23,6 +23,7 @@ struct Run<'a> {
     plan: &'a Plan,
     request: &'a Request,
     call: UpstreamCall<'a>,
+    retry_budget: f64,
 }
 
 /// Finds an answer.
@@ -49,7 +50,8 @@ pub async fn run(
         deadline: record.started + total,
         answer_limit: usize::try_from(snapshot.limits.answer.0).unwrap_or(usize::MAX),
     };
-    let run = Run { app, plan, request, call };
+    app.retry_budget.request(record.started);
+    let run = Run { app, plan, request, call, retry_budget: snapshot.limits.retry_budget };
     let mut last = None;
     for model in &plan.models {
         if !enter(app, model, downstream, record).await? {
@@ -144,6 +146,9 @@ impl Run<'_> {
             if !ignore_cooldown && !deployment.state.cooldown.admit(now) {
                 continue;
             }
+            if last.is_some() && !self.may_fall_back(deployment) {
+                return Err(give_up(last.take(), self.request, record));
+            }
             match self.deployment(model, deployment, downstream, record).await? {
                 Ok(opened) => return Ok(Some(opened)),
                 Err(failure) => {
@@ -156,6 +161,25 @@ impl Run<'_> {
                 }
             }
         }
+    }
+
+    /// Does another attempt fit into the retry budget?
+    fn may_repeat(&self) -> bool {
+        let fits = self.app.retry_budget.withdraw(self.retry_budget, Instant::now());
+        if !fits {
+            self.app.metrics.retry_budget_exhausted.inc();
+        }
+        fits
+    }
+
+    /// A deployment in good health is always asked, or a primary that dies under load would take requests
+    /// down that the next could serve. One that fails itself is where storms come from.
+    fn may_fall_back(&self, deployment: &Deployment) -> bool {
+        if deployment.state.cooldown.is_failing() {
+            return self.may_repeat();
+        }
+        self.app.retry_budget.repeat(Instant::now());
+        true
     }
 
     /// Attempts at one deployment.
@@ -205,7 +229,7 @@ impl Run<'_> {
                 Retry::Elsewhere | Retry::Never => return Ok(Err(failure)),
             };
             let time_left = self.call.deadline.saturating_duration_since(Instant::now());
-            if failed >= model.attempts || wait >= time_left || self.app.is_draining() {
+            if failed >= model.attempts || wait >= time_left || self.app.is_draining() || !self.may_repeat() {
                 return Ok(Err(failure));
             }
             let waiting = Instant::now();

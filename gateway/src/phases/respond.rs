@@ -1,6 +1,6 @@
 //! The answer, or the error, to the client.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use domain::FailureKind;
@@ -11,6 +11,11 @@ use crate::edge::Downstream;
 use crate::error::{GatewayError, seconds};
 use crate::request::Record;
 use crate::upstream::{AttemptFailure, Opened, OpenedStream};
+
+/// What is left of an unread body is read and thrown away up to this time, to keep the connection.
+const DRAIN_TIME: Duration = Duration::from_secs(5);
+/// A refusal in overload waits only for what is on its way already.
+const SHED_DRAIN_TIME: Duration = Duration::from_millis(20);
 
 /// Sends an answer that has begun.
 ///
@@ -137,7 +142,8 @@ pub async fn error(downstream: &mut Downstream<'_>, record: &mut Record, error: 
         downstream.close_after();
     } else {
         // What is left of a body that nobody read would be taken for the next request.
-        downstream.drain().await;
+        let is_shed = matches!(error, GatewayError::Overloaded);
+        downstream.drain(if is_shed { SHED_DRAIN_TIME } else { DRAIN_TIME }).await;
     }
     let body = error.body(record.client, &record.request_id);
     let head = error_header(record, error, face.status, body.len());

@@ -33,6 +33,8 @@ pub struct Metrics {
     /// Access log lines that did not fit into the buffer.
     pub log_dropped: IntGauge,
     shed: IntCounterVec,
+    /// Attempts that were not made because the retry budget was empty.
+    pub retry_budget_exhausted: IntCounter,
     in_flight_limit: IntGaugeVec,
     queue_depth: IntGaugeVec,
 }
@@ -137,6 +139,11 @@ impl Metrics {
             )
             .unwrap_or_else(|error| broken(&error)),
             shed: counter("signalbox_shed_total", "Requests refused in overload, by reason.", &["reason"]),
+            retry_budget_exhausted: IntCounter::new(
+                "signalbox_retry_budget_exhausted_total",
+                "Retries and fallbacks that were not made because the budget was empty.",
+            )
+            .unwrap_or_else(|error| broken(&error)),
             in_flight_limit: gauge(
                 "signalbox_in_flight_limit",
                 "The limit on requests in flight; without a model the process's.",
@@ -145,7 +152,7 @@ impl Metrics {
             queue_depth: gauge("signalbox_queue_depth", "Requests that wait for a place.", &["model"]),
             registry,
         };
-        let all: [Box<dyn prometheus::core::Collector>; 13] = [
+        let all: [Box<dyn prometheus::core::Collector>; 14] = [
             Box::new(metrics.requests.clone()),
             Box::new(metrics.duration.clone()),
             Box::new(metrics.ttft.clone()),
@@ -157,6 +164,7 @@ impl Metrics {
             Box::new(metrics.reloads.clone()),
             Box::new(metrics.log_dropped.clone()),
             Box::new(metrics.shed.clone()),
+            Box::new(metrics.retry_budget_exhausted.clone()),
             Box::new(metrics.in_flight_limit.clone()),
             Box::new(metrics.queue_depth.clone()),
         ];

@@ -49,6 +49,11 @@ impl Cooldown {
         self.open_until.load(Ordering::Acquire) > self.millis(now)
     }
 
+    /// True when the last attempt failed.
+    pub fn is_failing(&self) -> bool {
+        self.failures.load(Ordering::Relaxed) > 0
+    }
+
     /// An attempt was answered.
     pub fn succeeded(&self) {
         if self.failures.load(Ordering::Relaxed) != 0 || self.open_until.load(Ordering::Relaxed) != 0 {

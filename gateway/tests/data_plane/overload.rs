@@ -1,6 +1,10 @@
 //! More to do than can be done: who waits, who is refused, and that nothing is left behind.
 
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 
 use crate::gateway::{Gateway, KEY, chat, eventually};
 
@@ -162,5 +166,109 @@ async fn a_full_model_or_deployment_leaves_the_request_to_the_next() {
     assert_eq!(answer.headers()["x-signalbox-deployment"], "claude/spare");
     for one in slow {
         one.abort();
+    }
+}
+
+#[tokio::test]
+async fn a_retry_storm_ends_with_the_budget() {
+    let models = "
+  m:
+    deployments: [{provider: mock, model: m;status=500}]
+    retries: {attempts: 2, backoff: {initial: 1ms}}
+    cooldown: {failures: 0}
+";
+    let gateway = Gateway::start(models, "").await;
+    for _ in 0..200 {
+        assert_eq!(gateway.chat("m").await.status(), 502);
+    }
+    let attempts = metric(&gateway, "signalbox_attempts_total", "provider=\"mock\"").await;
+    assert!((300.0..=345.0).contains(&attempts), "{attempts}: 200, the floor of 100, a fifth of 200");
+    assert!(metric(&gateway, "signalbox_retry_budget_exhausted_total", "").await >= 55.0);
+}
+
+#[tokio::test]
+async fn a_primary_that_dies_under_load_costs_no_request_though_the_budget_is_empty() {
+    let models = "
+  m:
+    deployments: [{provider: mock, model: m;ttft=400ms;status=500, weight: 1000}, {provider: claude, model: spare}]
+    retries: {attempts: 1}
+    cooldown: {failures: 0}
+";
+    let gateway = Gateway::start(models, "").await;
+    let all: Vec<_> = (0..300).map(|_| tokio::spawn(ask(&gateway, KEY, "m"))).collect();
+    for one in all {
+        assert_eq!(one.await.unwrap().unwrap().status(), 200);
+    }
+}
+
+#[tokio::test]
+async fn late_workers_shed_before_the_body_is_read_and_keep_the_connection() {
+    let models = "  slow: {deployments: [{provider: mock, model: m;ttft=3s}]}";
+    // No worker is ever in time to the microsecond.
+    let gateway = Gateway::start(models, &format!("{KEYS}limits: {{shed_lag: 0.001ms}}")).await;
+    let running: Vec<_> = (0..50).map(|_| tokio::spawn(ask(&gateway, KEY, "slow"))).collect();
+    eventually("many are on their way", || gateway.mock.requests().len() > 32).await;
+    let deadline = Instant::now() + Duration::from_secs(2);
+    while metric(&gateway, "signalbox_in_flight_limit", "model=\"\"").await > 40.0 {
+        assert!(Instant::now() < deadline, "the limit stays where it was");
+        drop(gateway.chat("plain").await);
+    }
+    let mut client = Raw::connect(gateway.address).await;
+    let body = chat("plain", false).to_string();
+    client.send(&(head("sk-batch-key", body.len()) + &body)).await;
+    let (status, text) = client.answer().await;
+    assert_eq!(status, 503, "{text}");
+    assert!(text.contains("retry-after: 1"), "{text}");
+    // A body that does not come holds the refusal up for no longer than it may take.
+    let mut without_body = Raw::connect(gateway.address).await;
+    without_body.send(&head("sk-batch-key", body.len())).await;
+    let began = Instant::now();
+    assert_eq!(without_body.answer().await.0, 503);
+    assert!(began.elapsed() < Duration::from_millis(100), "{:?}", began.elapsed());
+    // The same connection serves the next request once the rush is over.
+    for one in running {
+        one.await.unwrap().unwrap();
+    }
+    client.send(&(head(KEY, body.len()) + &body)).await;
+    assert_eq!(client.answer().await.0, 200);
+    assert!(metric(&gateway, "signalbox_shed_total", "lag").await >= 1.0);
+}
+
+fn head(key: &str, length: usize) -> String {
+    format!(
+        "POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {key}\r\ncontent-length: {length}\r\n\r\n"
+    )
+}
+
+/// A client that sends what it likes.
+struct Raw(TcpStream);
+
+impl Raw {
+    async fn connect(address: SocketAddr) -> Self {
+        Self(TcpStream::connect(address).await.unwrap())
+    }
+
+    async fn send(&mut self, text: &str) {
+        self.0.write_all(text.as_bytes()).await.unwrap();
+    }
+
+    /// Status and head of an answer with a length; its body is read and dropped.
+    async fn answer(&mut self) -> (u16, String) {
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            head.push(self.0.read_u8().await.unwrap());
+        }
+        let head = String::from_utf8(head).unwrap().to_lowercase();
+        let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")).unwrap();
+        self.0.read_exact(&mut vec![0; length.parse().unwrap()]).await.unwrap();
+        (head[9..12].parse().unwrap(), head)
+    }
+
+    /// How long until the gateway closes the connection; whatever it says before is thrown away.
+    async fn closed(&mut self) -> Duration {
+        let began = Instant::now();
+        let mut rest = [0; 4096];
+        while self.0.read(&mut rest).await.is_ok_and(|read| read > 0) {}
+        began.elapsed()
     }
 }
