@@ -13,7 +13,7 @@ use pingora::apps::HttpServerOptions;
 use pingora::connectors::ConnectorOptions;
 use pingora::connectors::http::Connector;
 use pingora::listeners::tls::TlsSettings;
-use pingora::proxy::ProxyServiceBuilder;
+use pingora::proxy::http_proxy;
 use pingora::server::Server;
 use pingora::server::configuration::{Opt, ServerConf};
 use pingora::services::background::background_service;
@@ -22,7 +22,7 @@ use pingora::services::listening::Service;
 use crate::admin::Admin;
 use crate::background::{ConfigWatch, Drain, NameRefresh};
 use crate::config::Config;
-use crate::edge::{Edge, GuessLimiter};
+use crate::edge::{Edge, FrontDoor, GuessLimiter};
 use crate::limits::{Gate, LimitBook, RetryBudget};
 use crate::snapshot::Snapshot;
 use crate::telemetry::{AccessLog, Metrics};
@@ -142,10 +142,9 @@ pub fn serve(
         Server::new_with_opt_and_conf(Some(options), server_conf(config, hand_over.socket(&config.listen)));
     server.bootstrap();
 
-    let mut public = ProxyServiceBuilder::new(&server.configuration, Edge::new(app.clone()))
-        .name("public")
-        .server_options(http_options())
-        .build();
+    let mut proxy = http_proxy(&server.configuration, Edge::new(app.clone()));
+    proxy.server_options = Some(http_options());
+    let mut public = Service::new("public".to_owned(), FrontDoor::new(app.clone(), proxy));
     match &config.tls {
         None => public.add_tcp(&config.listen),
         Some(tls) => {

@@ -57,6 +57,16 @@ pub enum GatewayError {
     /// The request contradicts itself on the wire.
     #[error("{0}")]
     Framing(&'static str),
+    /// The header is too long.
+    #[error(
+        "The request header is longer than {limit} bytes or has more than {fields} fields, the limits of this gateway (limits.header, limits.headers)."
+    )]
+    HeaderTooLarge {
+        /// The limit in bytes.
+        limit: u64,
+        /// The limit in fields.
+        fields: u32,
+    },
     /// The body cannot be used.
     #[error("{}", .0.message)]
     BadRequest(BadRequest),
@@ -157,6 +167,7 @@ impl GatewayError {
             Self::MethodNotAllowed { .. } => (405, invalid, Some("method_not_allowed"), "method_not_allowed"),
             Self::Framing(_) => (400, invalid, Some("bad_framing"), "bad_request"),
             Self::BadRequest(_) => (400, invalid, None, "bad_request"),
+            Self::HeaderTooLarge { .. } => (431, invalid, Some("request_header_too_large"), "too_large"),
             Self::BodyTooLarge { .. } => (413, invalid, Some("request_too_large"), "too_large"),
             Self::BodyTimeout => (408, "timeout_error", Some("request_timeout"), "body_timeout"),
             Self::RateLimited(_) => (429, "rate_limit_error", Some("rate_limit_exceeded"), "rate_limited"),
@@ -207,7 +218,10 @@ impl GatewayError {
 
     /// True when the rest of the request cannot be read, so that the connection must be closed.
     pub fn closes_connection(&self) -> bool {
-        matches!(self, Self::Framing(_) | Self::BodyTooLarge { .. } | Self::BodyTimeout)
+        matches!(
+            self,
+            Self::Framing(_) | Self::HeaderTooLarge { .. } | Self::BodyTooLarge { .. } | Self::BodyTimeout
+        )
     }
 
     fn client_error<'a>(&'a self, message: &'a str, request_id: &'a str) -> ClientError<'a> {

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 
 use crate::gateway::{Gateway, KEY, chat, eventually};
 
@@ -270,5 +270,90 @@ impl Raw {
         let mut rest = [0; 4096];
         while self.0.read(&mut rest).await.is_ok_and(|read| read > 0) {}
         began.elapsed()
+    }
+}
+
+#[tokio::test]
+async fn a_header_that_trickles_in_and_an_idle_connection_are_closed_in_time() {
+    let models = "  slow: {deployments: [{provider: mock, model: m;ttft=900ms}]}";
+    let limits = "limits: {header_time: 300ms, idle_time: 400ms}";
+    let gateway = Gateway::start(models, limits).await;
+    // Nothing at all, less than HTTP/2's preface, a header that ends never.
+    for start in ["", "PRI * HT", "GET / HTTP/1.1\r\nhost: x\r\nx-slow: "] {
+        let mut client = Raw::connect(gateway.address).await;
+        let trickle = async {
+            client.send(start).await;
+            client.closed().await
+        };
+        let took = tokio::time::timeout(Duration::from_secs(5), trickle).await.unwrap();
+        assert!(took > Duration::from_millis(200), "{took:?}");
+    }
+    // A request that takes longer than either is none of their business.
+    let mut client = Raw::connect(gateway.address).await;
+    let body = chat("slow", false).to_string();
+    for _ in 0..2 {
+        client.send(&(head(KEY, body.len()) + &body)).await;
+        assert_eq!(client.answer().await.0, 200);
+    }
+    let took = tokio::time::timeout(Duration::from_secs(5), client.closed()).await.unwrap();
+    assert!(took > Duration::from_millis(300), "{took:?}");
+}
+
+#[tokio::test]
+async fn a_request_shorter_than_the_preface_of_http_2_is_answered() {
+    let gateway = Gateway::start("", "").await;
+    let mut client = Raw::connect(gateway.address).await;
+    client.send("GET / HTTP/1.0\r\n\r\n").await;
+    assert_eq!(client.answer().await.0, 200);
+}
+
+#[tokio::test]
+async fn connections_beyond_the_limit_of_an_address_are_closed() {
+    let gateway = Gateway::start("", "limits: {connections_per_address: 4}").await;
+    let health = "GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n";
+    let mut open = Vec::new();
+    // The client that asked whether the gateway is ready may still have its own.
+    for _ in 0..3 {
+        let mut client = Raw::connect(gateway.address).await;
+        client.send(health).await;
+        assert_eq!(client.answer().await.0, 200);
+        open.push(client);
+    }
+    let _fourth = Raw::connect(gateway.address).await;
+    let mut one_more = Raw::connect(gateway.address).await;
+    tokio::time::timeout(Duration::from_secs(5), one_more.closed()).await.unwrap();
+    assert!(metric(&gateway, "signalbox_shed_total", "connections").await >= 1.0);
+    // The others live on.
+    open[0].send(health).await;
+    assert_eq!(open[0].answer().await.0, 200);
+}
+
+#[tokio::test]
+async fn a_client_that_reads_nothing_ends_the_upstream_call() {
+    let models = "  endless: {deployments: [{provider: mock, model: m;chunks=100000}]}";
+    let gateway = Gateway::start(models, "limits: {write_time: 500ms}").await;
+    let body = chat("endless", true).to_string();
+    // What the kernels would buffer by themselves takes long to fill.
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(4096).unwrap();
+    let mut client = Raw(socket.connect(gateway.address).await.unwrap());
+    client.send(&(head(KEY, body.len()) + &body)).await;
+    eventually("the call is made", || gateway.mock.requests().len() == 1).await;
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while metric(&gateway, "signalbox_requests_total", "client_gone").await < 1.0 {
+        assert!(Instant::now() < deadline, "the gateway waits for a client that reads nothing");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_header_of_too_many_bytes_or_fields_is_refused_with_431() {
+    let gateway = Gateway::start("", "limits: {header: 4KiB, headers: 20}").await;
+    for header in ["x-long: ".to_owned() + &"a".repeat(5_000) + "\r\n", "x-many: a\r\n".repeat(30)] {
+        let mut client = Raw::connect(gateway.address).await;
+        let request = format!("POST /v1/messages HTTP/1.1\r\nhost: x\r\n{header}content-length: 0\r\n\r\n");
+        client.send(&request).await;
+        let (status, head) = client.answer().await;
+        assert_eq!(status, 431, "{head}");
     }
 }
