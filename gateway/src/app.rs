@@ -207,9 +207,9 @@ fn http_options() -> HttpServerOptions {
 }
 
 fn start_tracing(level: &str) {
-    // Pingora's own messages name addresses and header bytes; only its errors are of use.
-    let filter =
-        tracing_subscriber::EnvFilter::new(format!("{level},pingora_core=error,pingora_proxy=error"));
+    // Pingora's own messages name addresses and header bytes; only its errors are of use. Its proxy has one for
+    // every client that sends nonsense, which would let strangers fill the disk.
+    let filter = tracing_subscriber::EnvFilter::new(format!("{level},pingora_core=error,pingora_proxy=off"));
     let started =
         tracing_subscriber::fmt().json().with_env_filter(filter).with_writer(std::io::stderr).try_init();
     if started.is_err() {

@@ -126,18 +126,16 @@ impl Metrics {
                     .buckets(OVERHEAD.to_vec()),
             )
             .unwrap_or_else(|error| broken(&error)),
-            in_flight: IntGauge::new("signalbox_requests_in_flight", "Requests running now.")
-                .unwrap_or_else(|error| broken(&error)),
+            in_flight: single_gauge("signalbox_requests_in_flight", "Requests running now."),
             reloads: counter(
                 "signalbox_config_reloads_total",
                 "Configuration reloads by outcome.",
                 &["outcome"],
             ),
-            log_dropped: IntGauge::new(
+            log_dropped: single_gauge(
                 "signalbox_access_log_dropped",
                 "Access log lines that did not fit into the buffer.",
-            )
-            .unwrap_or_else(|error| broken(&error)),
+            ),
             shed: counter("signalbox_shed_total", "Requests refused in overload, by reason.", &["reason"]),
             retry_budget_exhausted: IntCounter::new(
                 "signalbox_retry_budget_exhausted_total",
@@ -256,6 +254,10 @@ impl ModelSeries {
 
 fn counter(name: &str, help: &str, labels: &[&str]) -> IntCounterVec {
     IntCounterVec::new(Opts::new(name, help), labels).unwrap_or_else(|error| broken(&error))
+}
+
+fn single_gauge(name: &str, help: &str) -> IntGauge {
+    IntGauge::new(name, help).unwrap_or_else(|error| broken(&error))
 }
 
 fn gauge(name: &str, help: &str, labels: &[&str]) -> IntGaugeVec {
