@@ -5,7 +5,7 @@ use std::net::TcpListener;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use arc_swap::ArcSwap;
@@ -13,7 +13,7 @@ use pingora::apps::HttpServerOptions;
 use pingora::connectors::ConnectorOptions;
 use pingora::connectors::http::Connector;
 use pingora::listeners::tls::TlsSettings;
-use pingora::proxy::ProxyServiceBuilder;
+use pingora::proxy::http_proxy;
 use pingora::server::Server;
 use pingora::server::configuration::{Opt, ServerConf};
 use pingora::services::background::background_service;
@@ -22,9 +22,9 @@ use pingora::services::listening::Service;
 use crate::admin::Admin;
 use crate::background::{ConfigWatch, Drain, NameRefresh};
 use crate::config::{Config, TlsConfig};
-use crate::edge::{Edge, GuessLimiter};
+use crate::edge::{Edge, FrontDoor, GuessLimiter};
 use crate::health::HealthChecks;
-use crate::limits::LimitBook;
+use crate::limits::{Gate, LimitBook, RetryBudget};
 use crate::notify::Readiness;
 use crate::snapshot::Snapshot;
 use crate::telemetry::{AccessLog, Metrics};
@@ -47,6 +47,10 @@ pub struct App {
     pub access_log: AccessLog,
     /// Against guessing keys.
     pub guess_limiter: GuessLimiter,
+    /// How many requests run at once.
+    pub gate: Arc<Gate>,
+    /// What share of the traffic may be repeated attempts.
+    pub retry_budget: RetryBudget,
     registry: Registry,
     limits: LimitBook,
     draining: AtomicBool,
@@ -63,12 +67,16 @@ impl App {
         let snapshot = Snapshot::new(config, &registry, &limits, metrics).map_err(anyhow::Error::msg)?;
         let access_log = AccessLog::open(&config.log.access)
             .with_context(|| format!("log.access: {} cannot be opened", config.log.access))?;
+        let gate = Gate::new(metrics.in_flight_limit(""));
+        gate.show(snapshot.limits.in_flight);
         Ok(Arc::new(Self {
             snapshot: ArcSwap::from_pointee(snapshot),
             connector: Arc::new(Connector::new(Some(ConnectorOptions::new(POOL_SIZE)))),
             metrics,
             access_log,
             guess_limiter: GuessLimiter::default(),
+            gate,
+            retry_budget: RetryBudget::new(Instant::now()),
             registry,
             limits,
             draining: AtomicBool::new(false),
@@ -81,6 +89,7 @@ impl App {
     /// When a secret has gone; the old configuration stays.
     pub fn reload(&self, config: &Config) -> Result<(), String> {
         let snapshot = Snapshot::new(config, &self.registry, &self.limits, self.metrics)?;
+        self.gate.show(snapshot.limits.in_flight);
         self.snapshot.store(Arc::new(snapshot));
         Ok(())
     }
@@ -139,10 +148,9 @@ pub fn serve(
         Server::new_with_opt_and_conf(Some(options), server_conf(config, hand_over.socket(&config.listen)));
     server.bootstrap();
 
-    let mut public = ProxyServiceBuilder::new(&server.configuration, Edge::new(app.clone()))
-        .name("public")
-        .server_options(http_options())
-        .build();
+    let mut proxy = http_proxy(&server.configuration, Edge::new(app.clone()));
+    proxy.server_options = Some(http_options());
+    let mut public = Service::new("public".to_owned(), FrontDoor::new(app.clone(), proxy));
     match tls {
         None => public.add_tcp(&config.listen),
         Some(settings) => public.add_tls_with_settings(&config.listen, None, settings),
@@ -217,10 +225,11 @@ fn http_options() -> HttpServerOptions {
 }
 
 fn start_tracing(level: &str) {
-    // Pingora's own messages name addresses and header bytes; only its errors are of use.
+    // Pingora's own messages name addresses and header bytes; only its errors are of use. Its proxy has one for
+    // every client that sends nonsense, which would let strangers fill the disk.
     // Waiting for sockets that are handed over is an error to it; when they do not come, another message says so.
     let filter = tracing_subscriber::EnvFilter::new(format!(
-        "{level},pingora_core=error,pingora_core::server::transfer_fd=off,pingora_proxy=error"
+        "{level},pingora_core=error,pingora_core::server::transfer_fd=off,pingora_proxy=off"
     ));
     let started =
         tracing_subscriber::fmt().json().with_env_filter(filter).with_writer(std::io::stderr).try_init();

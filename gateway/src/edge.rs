@@ -1,6 +1,8 @@
 //! Where Pingora's phases meet ours. This module alone knows Pingora's `Session`.
 
+mod connections;
 mod downstream;
+mod front_door;
 mod guess_limiter;
 mod local;
 mod pass_through;
@@ -12,7 +14,7 @@ use async_trait::async_trait;
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::proxy::{FailToProxy, ProxyHttp, Session};
 use pingora::upstreams::peer::HttpPeer;
-use pingora::{Error, Result};
+use pingora::{Error, ErrorType, Result};
 use providers::{Operation, WireFormat};
 
 use crate::app::App;
@@ -23,11 +25,11 @@ use crate::request::Record;
 use crate::telemetry::TraceContext;
 use crate::upstream::Provider;
 
+pub use connections::Connections;
 pub use downstream::Downstream;
+pub use front_door::FrontDoor;
 pub use guess_limiter::GuessLimiter;
 
-/// A client that takes nothing for so long is gone.
-const WRITE_TIMEOUT: Duration = Duration::from_secs(60);
 /// Between two reads of a request.
 const READ_TIMEOUT: Duration = Duration::from_secs(60);
 /// Longest request id that is taken over from a client.
@@ -63,8 +65,10 @@ impl ProxyHttp for Edge {
 
     /// Framing, identity, time-outs: before anything is believed.
     async fn early_request_filter(&self, session: &mut Session, ctx: &mut Context) -> Result<()> {
+        front_door::header_read();
         session.downstream_session.set_read_timeout(Some(READ_TIMEOUT));
-        session.downstream_session.set_write_timeout(Some(WRITE_TIMEOUT));
+        let write_time = self.app.snapshot.load().limits.write_time.0;
+        session.downstream_session.set_write_timeout(Some(write_time));
         let head = session.downstream_session.req_header();
         let text = |name: &str| head.headers.get(name).and_then(|value| value.to_str().ok());
         ctx.record.request_id = request_id(text("x-request-id"));
@@ -76,19 +80,29 @@ impl ProxyHttp for Edge {
     /// The whole life of a request for a model; only the raw pass-through goes on to Pingora's own upstream leg.
     async fn request_filter(&self, session: &mut Session, ctx: &mut Context) -> Result<bool> {
         let record = &mut ctx.record;
-        let mut downstream = Downstream::new(session);
+        let limits = self.app.snapshot.load().limits;
+        let mut downstream = Downstream::new(session, limits.write_time.0);
         if let Some(problem) = downstream.framing_fault() {
             respond::error(&mut downstream, record, &GatewayError::Framing(problem)).await;
             return Ok(true);
         }
+        if downstream.header_exceeds(limits.header.0, limits.headers) {
+            let error = GatewayError::HeaderTooLarge { limit: limits.header.0, fields: limits.headers };
+            respond::error(&mut downstream, record, &error).await;
+            return Ok(true);
+        }
         if Operation::from_path(downstream.path()).is_some() {
             pipeline::run(&self.app, &mut downstream, record).await;
+            if record.outcome == GatewayError::ClientGone.face().label {
+                // Otherwise Pingora would flush what the client does not take, without a limit.
+                return Err(Error::new_down(ErrorType::ConnectionClosed));
+            }
             return Ok(true);
         }
         if local::run(&self.app, &mut downstream, record).await {
             return Ok(true);
         }
-        match pass_through::admit(&self.app, &downstream, record) {
+        match pass_through::enter(&self.app, &downstream, record) {
             Ok(provider) => {
                 ctx.provider = Some(provider);
                 Ok(false)
@@ -125,10 +139,16 @@ impl ProxyHttp for Edge {
         answer.insert_header("x-request-id", ctx.record.request_id.as_str())
     }
 
+    /// A client that leaves is no error of ours.
+    fn suppress_error_log(&self, _session: &Session, ctx: &Context, _error: &Error) -> bool {
+        ctx.record.outcome == GatewayError::ClientGone.face().label
+    }
+
     /// What escaped the pipeline: failures of the raw pass-through, and of Pingora itself.
     async fn fail_to_proxy(&self, session: &mut Session, error: &Error, ctx: &mut Context) -> FailToProxy {
         let error = pass_through::failure(error);
-        let mut downstream = Downstream::new(session);
+        let write_time = self.app.snapshot.load().limits.write_time.0;
+        let mut downstream = Downstream::new(session, write_time);
         respond::error(&mut downstream, &mut ctx.record, &error).await;
         FailToProxy { error_code: error.face().status, can_reuse_downstream: false }
     }

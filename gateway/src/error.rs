@@ -57,6 +57,16 @@ pub enum GatewayError {
     /// The request contradicts itself on the wire.
     #[error("{0}")]
     Framing(&'static str),
+    /// The header is too long.
+    #[error(
+        "The request header is longer than {limit} bytes or has more than {fields} fields, the limits of this gateway (limits.header, limits.headers)."
+    )]
+    HeaderTooLarge {
+        /// The limit in bytes.
+        limit: u64,
+        /// The limit in fields.
+        fields: u32,
+    },
     /// The body cannot be used.
     #[error("{}", .0.message)]
     BadRequest(BadRequest),
@@ -75,6 +85,12 @@ pub enum GatewayError {
     /// Too many requests in flight in this process.
     #[error("The gateway is at its limit of requests in flight: retry shortly.")]
     Overloaded,
+    /// Too many requests in flight for one model.
+    #[error("The model `{model}` is at its limit of requests in flight (max_in_flight): retry shortly.")]
+    Busy {
+        /// What was asked for.
+        model: String,
+    },
     /// None of the model's deployments can do this.
     #[error("No deployment of the model `{model}` supports this operation: ask for another model.")]
     Unsupported {
@@ -157,10 +173,13 @@ impl GatewayError {
             Self::MethodNotAllowed { .. } => (405, invalid, Some("method_not_allowed"), "method_not_allowed"),
             Self::Framing(_) => (400, invalid, Some("bad_framing"), "bad_request"),
             Self::BadRequest(_) => (400, invalid, None, "bad_request"),
+            Self::HeaderTooLarge { .. } => (431, invalid, Some("request_header_too_large"), "too_large"),
             Self::BodyTooLarge { .. } => (413, invalid, Some("request_too_large"), "too_large"),
             Self::BodyTimeout => (408, "timeout_error", Some("request_timeout"), "body_timeout"),
             Self::RateLimited(_) => (429, "rate_limit_error", Some("rate_limit_exceeded"), "rate_limited"),
-            Self::Overloaded => (503, "overloaded_error", Some("overloaded"), "overloaded"),
+            Self::Overloaded | Self::Busy { .. } => {
+                (503, "overloaded_error", Some("overloaded"), "overloaded")
+            }
             Self::Unsupported { .. } => (400, invalid, Some("unsupported_operation"), "unsupported"),
             Self::Rejected(rejection) => (rejection.status, invalid, None, "rejected"),
             Self::UpstreamRateLimited { .. } => {
@@ -202,14 +221,17 @@ impl GatewayError {
             }
             Self::DeploymentsExhausted { retry_after } => Some(*retry_after),
             Self::TooManyFailures => Some(Duration::from_secs(10)),
-            Self::Overloaded => Some(Duration::from_secs(1)),
+            Self::Overloaded | Self::Busy { .. } => Some(Duration::from_secs(1)),
             _ => None,
         }
     }
 
     /// True when the rest of the request cannot be read, so that the connection must be closed.
     pub fn closes_connection(&self) -> bool {
-        matches!(self, Self::Framing(_) | Self::BodyTooLarge { .. } | Self::BodyTimeout)
+        matches!(
+            self,
+            Self::Framing(_) | Self::HeaderTooLarge { .. } | Self::BodyTooLarge { .. } | Self::BodyTimeout
+        )
     }
 
     fn client_error<'a>(&'a self, message: &'a str, request_id: &'a str) -> ClientError<'a> {

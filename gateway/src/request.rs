@@ -9,7 +9,7 @@ use http::{HeaderName, HeaderValue};
 use providers::{Operation, RequestHead, WireFormat};
 
 use crate::app::App;
-use crate::limits::Parallel;
+use crate::limits::{Admitted, Parallel, Places};
 use crate::phases;
 use crate::snapshot::{Model, Principal};
 use crate::telemetry::TraceContext;
@@ -71,8 +71,14 @@ pub struct Record {
     pub operation: Option<Operation>,
     /// Who asks.
     pub principal: Option<Arc<Principal>>,
+    /// The slot among the process's requests.
+    pub admitted: Option<Admitted>,
     /// The slot among the key's parallel requests.
     pub parallel: Option<Parallel>,
+    /// The places among the model's and the deployment's requests in flight.
+    pub places: Places,
+    /// A model or deployment was passed over because it was full.
+    pub passed_over: bool,
     /// Tokens reserved, and when.
     pub reserved: Option<(Instant, u64)>,
     /// What was counted against the deployment's own limits.
@@ -115,7 +121,10 @@ impl Record {
             client: WireFormat::OpenAi,
             operation: None,
             principal: None,
+            admitted: None,
             parallel: None,
+            places: Places::default(),
+            passed_over: false,
             reserved: None,
             taken: None,
             model: None,

@@ -9,8 +9,11 @@ use domain::{DeploymentId, ModelName, Price, ProviderName, Secret};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
-use crate::config::{Affinity, Config, DeploymentConfig, LimitConfig, ModelConfig, PriceConfig, ResumeMode};
-use crate::limits::{KeyLimits, LimitBook};
+use crate::config::{
+    Affinity, Config, DeploymentConfig, LimitConfig, MaxInFlight, ModelConfig, PriceConfig, Priority,
+    ResumeMode,
+};
+use crate::limits::{InFlightBook, InFlightLimit, InFlightRule, KeyLimits, LimitBook};
 use crate::telemetry::{DeploymentLabels, Metrics};
 use crate::upstream::{Backoff, Balancer, CooldownRule, Deployment, Provider, RateLimit, Registry};
 
@@ -52,6 +55,10 @@ pub struct Model {
     pub resume: ResumeMode,
     /// When a deployment leaves the rotation.
     pub cooldown: CooldownRule,
+    /// How many requests may be in flight; None without a limit.
+    pub limit: Option<Arc<InFlightLimit>>,
+    /// How long a request may wait for one of those places.
+    pub queue_wait: Duration,
     /// Models to try next.
     pub fallbacks: Vec<ModelName>,
     /// Whether fields that a target cannot express are dropped.
@@ -83,6 +90,8 @@ pub struct Principal {
     /// The key's name.
     pub name: Arc<str>,
     allowed: Allowed,
+    /// Who goes first in overload.
+    pub priority: Priority,
     /// The key's counters; None without limits.
     pub limits: Option<Arc<KeyLimits>>,
 }
@@ -121,9 +130,13 @@ impl Snapshot {
         }
         let mut models = HashMap::new();
         for (name, model) in &config.models {
-            let deployments = deployments(name, model, &providers, registry, metrics);
+            let deployments = deployments(name, model, &providers, registry, limits.in_flight(), metrics);
+            let limit = model.max_in_flight.map(|max| {
+                let rule = InFlightRule { max, length: model.queue.length as usize };
+                limits.in_flight().of(name.clone(), rule, || Some(metrics.in_flight_limit(name)))
+            });
             let name = ModelName::from(name.as_str());
-            models.insert(name.clone(), Arc::new(Model::new(name, model, deployments)));
+            models.insert(name.clone(), Arc::new(Model::new(name, model, limit, deployments)));
         }
         let direct = providers
             .iter()
@@ -153,12 +166,13 @@ impl Snapshot {
             prefill: template.provider.spec.prefills(upstream_model),
             price,
             limit: template.limit,
+            in_flight_limit: None,
             state: template.state.clone(),
             series: template.series.clone(),
         };
         // The label is `provider/*`: a name that the client chose must not become one.
         let label = ModelName::from(template.id.as_str());
-        Some(Arc::new(Model::new(label, &ModelConfig::default(), vec![Arc::new(deployment)])))
+        Some(Arc::new(Model::new(label, &ModelConfig::default(), None, vec![Arc::new(deployment)])))
     }
 
     /// All deployments of a provider, in every model.
@@ -198,7 +212,12 @@ impl Snapshot {
 }
 
 impl Model {
-    fn new(name: ModelName, config: &ModelConfig, deployments: Vec<Arc<Deployment>>) -> Self {
+    fn new(
+        name: ModelName,
+        config: &ModelConfig,
+        limit: Option<Arc<InFlightLimit>>,
+        deployments: Vec<Arc<Deployment>>,
+    ) -> Self {
         let balancer = Balancer::new(config.balance, &deployments);
         let timeouts = &config.timeouts;
         Self {
@@ -217,6 +236,8 @@ impl Model {
                 total: timeouts.total.0,
             },
             cooldown: CooldownRule { failures: config.cooldown.failures, open: config.cooldown.open.0 },
+            limit,
+            queue_wait: config.queue.wait.0,
             fallbacks: config.fallbacks.iter().map(|name| ModelName::from(name.as_str())).collect(),
             drop_params: config.drop_params,
             strong: config.route.as_ref().map(|route| ModelName::from(route.strong.as_str())),
@@ -230,6 +251,7 @@ fn deployments(
     config: &ModelConfig,
     providers: &HashMap<ProviderName, Arc<Provider>>,
     registry: &Registry,
+    limits: &InFlightBook,
     metrics: &Metrics,
 ) -> Vec<Arc<Deployment>> {
     let mut deployments: Vec<Arc<Deployment>> = Vec::with_capacity(config.deployments.len());
@@ -238,9 +260,20 @@ fn deployments(
         let pair = format!("{}/{}", target.provider, target.model);
         let same =
             deployments.iter().filter(|known| known.id.as_str().split('#').next() == Some(&pair)).count();
-        deployments.push(Arc::new(deployment(model, target, provider, same, registry, metrics)));
+        let mut deployment = deployment(model, target, provider, same, registry, metrics);
+        deployment.in_flight_limit =
+            target.max_in_flight.map(|max| deployment_limit(&deployment, max, limits));
+        deployments.push(Arc::new(deployment));
     }
     deployments
+}
+
+/// By address and not by model: two models that share a deployment share its places.
+fn deployment_limit(deployment: &Deployment, max: MaxInFlight, limits: &InFlightBook) -> Arc<InFlightLimit> {
+    let origin = &deployment.provider.origin;
+    // No model's name begins with a space.
+    let name = format!(" {} {} {}", origin.host_header(), origin.path, deployment.id);
+    limits.of(name, InFlightRule { max, length: 0 }, || None)
 }
 
 fn deployment(
@@ -268,6 +301,7 @@ fn deployment(
         prefill: target.prefill.unwrap_or_else(|| provider.spec.prefills(&target.model)),
         price: target.price.map(price).or_else(|| catalogue_price(provider, &target.model)),
         limit,
+        in_flight_limit: None,
         state,
     }
 }
@@ -286,6 +320,7 @@ fn direct_deployment(
         price: None,
         rpm: None,
         tpm: None,
+        max_in_flight: None,
     };
     let name = format!("{}/*", provider.name);
     deployment(&name, &target, provider, 0, registry, metrics)
@@ -342,13 +377,22 @@ impl KeyTable {
             let limits = limits.of(&key.name, key.rpm, key.tpm, key.max_parallel);
             table.by_hash.insert(
                 hash(&secret),
-                Arc::new(Principal { name: Arc::from(key.name.as_str()), allowed, limits }),
+                Arc::new(Principal {
+                    name: Arc::from(key.name.as_str()),
+                    allowed,
+                    priority: key.priority,
+                    limits,
+                }),
             );
         }
         if config.keys.is_empty() {
             let everything = Allowed::Listed(vec!["*".to_owned()]);
-            table.open =
-                Some(Arc::new(Principal { name: Arc::from("anonymous"), allowed: everything, limits: None }));
+            table.open = Some(Arc::new(Principal {
+                name: Arc::from("anonymous"),
+                allowed: everything,
+                priority: Priority::default(),
+                limits: None,
+            }));
         }
         Ok(table)
     }

@@ -29,9 +29,25 @@ pub struct KeyConfig {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1))]
     pub max_parallel: Option<u32>,
+    /// Who goes first when there is more to do than can be done.
+    #[serde(default)]
+    pub priority: Priority,
     /// A money cap per window.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub budget: Option<BudgetConfig>,
+}
+
+/// Who goes first in overload, in this order.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Priority {
+    /// Shed last: a user is waiting.
+    High,
+    /// In between.
+    #[default]
+    Normal,
+    /// Shed first: batches, and whatever can be repeated.
+    Low,
 }
 
 /// A money cap per window.

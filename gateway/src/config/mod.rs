@@ -15,11 +15,11 @@ mod validate;
 
 pub use fault::{Fault, Faults};
 pub use health::{HealthCheckKind, HealthConfig};
-pub use key::KeyConfig;
+pub use key::{KeyConfig, Priority};
 pub use load::{Loaded, load, load_text};
 pub use model::{
-    Affinity, BackoffConfig, BalanceStrategy, CooldownConfig, DeploymentConfig, ModelConfig, PriceConfig,
-    ResumeMode, RetryConfig, RouteConfig, TimeoutConfig,
+    Adaptive, Affinity, BackoffConfig, BalanceStrategy, CooldownConfig, DeploymentConfig, MaxInFlight,
+    ModelConfig, PriceConfig, QueueConfig, ResumeMode, RetryConfig, RouteConfig, TimeoutConfig,
 };
 pub use provider::ProviderConfig;
 pub use root::{AdminConfig, Config, LimitConfig, LogConfig, TlsConfig};

@@ -1,5 +1,7 @@
 //! The `models` section: public names, the deployments behind them, and how attempts are made.
 
+use std::num::NonZeroU32;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -27,6 +29,12 @@ pub struct ModelConfig {
     pub cooldown: CooldownConfig,
     /// Models to try, in this order, when every deployment failed.
     pub fallbacks: Vec<String>,
+    /// Requests in flight at once, streams until their end: a number, or `adaptive` to let the latency of the
+    /// answers' first byte and the provider's overload answers decide. Left out: no limit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_in_flight: Option<MaxInFlight>,
+    /// Where requests beyond `max_in_flight` wait.
+    pub queue: QueueConfig,
     /// Drop request fields that a deployment's wire format cannot express, instead of refusing the request.
     pub drop_params: bool,
     /// Makes this a virtual model.
@@ -73,6 +81,39 @@ pub struct DeploymentConfig {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1))]
     pub tpm: Option<u64>,
+    /// Requests in flight at once, as for a model. A full deployment is passed over; nobody waits for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_in_flight: Option<MaxInFlight>,
+}
+
+/// A limit on requests in flight.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum MaxInFlight {
+    /// Always this many.
+    Fixed(NonZeroU32),
+    /// As many as are answered without delay.
+    Adaptive(Adaptive),
+}
+
+/// The word for an adaptive limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Adaptive {
+    /// `adaptive`.
+    Adaptive,
+}
+
+/// Where requests beyond a model's limit wait, those of a higher priority in front. Within one priority the
+/// newest goes first.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct QueueConfig {
+    /// How many may wait; more are refused with 503 at once. 0: nobody waits.
+    #[schemars(range(min = 0, max = 100_000))]
+    pub length: u32,
+    /// How long one may wait before it is refused with 503.
+    pub wait: Span,
 }
 
 fn one() -> u32 {
@@ -199,6 +240,12 @@ pub struct RouteConfig {
 impl Default for RetryConfig {
     fn default() -> Self {
         Self { attempts: 2, backoff: BackoffConfig::default() }
+    }
+}
+
+impl Default for QueueConfig {
+    fn default() -> Self {
+        Self { length: 100, wait: Span::from_millis(30) }
     }
 }
 

@@ -72,11 +72,35 @@ pub struct LimitConfig {
     pub body: Size,
     /// How long a client may take to send its body.
     pub body_time: Span,
+    /// The largest request header, its target included; a larger one is refused with 431.
+    pub header: Size,
+    /// The most fields of a request header.
+    #[schemars(range(min = 1))]
+    pub headers: u32,
+    /// How long a new connection may take to send its first request header.
+    pub header_time: Span,
+    /// How long a kept-alive connection may be without another request header.
+    pub idle_time: Span,
+    /// How long a client may take to accept one piece of an answer, before its request and the call of the provider
+    /// end. No more than that piece is buffered.
+    pub write_time: Span,
+    /// Open connections; more are closed at once.
+    #[schemars(range(min = 1))]
+    pub connections: u32,
+    /// Open connections of one address; 0: any number, as behind a load balancer.
+    pub connections_per_address: u32,
     /// The largest unstreamed answer of a provider.
     pub answer: Size,
     /// Requests in flight at once; more are refused with 503.
     #[schemars(range(min = 1))]
     pub in_flight: u32,
+    /// How late the workers may be before requests are refused with 503 ahead of `in_flight`, those of low priority
+    /// first; `0ms`: never.
+    pub shed_lag: Span,
+    /// Retries and fallbacks of the last ten seconds, as a share of the requests; ten a second are always allowed.
+    /// Beyond it a failure goes to the client at once, unless a deployment in good health is left to ask.
+    #[schemars(range(min = 0, max = 10))]
+    pub retry_budget: f64,
     /// Failed authentications per address in ten seconds; more are refused with 429.
     #[schemars(range(min = 1))]
     pub failed_auth: u32,
@@ -168,8 +192,17 @@ impl Default for LimitConfig {
         Self {
             body: Size(32 << 20),
             body_time: Span::from_millis(60_000),
+            header: Size(64 << 10),
+            headers: 128,
+            header_time: Span::from_millis(15_000),
+            idle_time: Span::from_millis(75_000),
+            write_time: Span::from_millis(60_000),
+            connections: 40_000,
+            connections_per_address: 0,
             answer: Size(64 << 20),
             in_flight: 20_000,
+            shed_lag: Span::from_millis(20),
+            retry_budget: 0.2,
             failed_auth: 100,
         }
     }

@@ -41,6 +41,16 @@ fn listeners(config: &Config, faults: &mut Faults) {
             faults.add(path, format!("{file} cannot be read ({error}): mend the path"));
         }
     }
+    for (field, span) in [
+        ("body_time", config.limits.body_time),
+        ("header_time", config.limits.header_time),
+        ("idle_time", config.limits.idle_time),
+        ("write_time", config.limits.write_time),
+    ] {
+        if span.0.is_zero() {
+            faults.add(format!("limits.{field}"), "must be longer than zero");
+        }
+    }
     if let Some(token) = &config.admin.token
         && let Err(problem) = token.resolve()
     {
@@ -184,6 +194,9 @@ fn check_model(
         if span.0.is_zero() {
             faults.add(format!("{path}.timeouts.{field}"), "must be longer than zero");
         }
+    }
+    if model.route.is_some() && model.max_in_flight.is_some() {
+        faults.add(format!("{path}.max_in_flight"), "belongs to the models that the route leads to: move it");
     }
 }
 

@@ -12,20 +12,19 @@ use pingora::proxy::Session;
 use crate::body_buffer::{BodyBuffer, TooLong};
 use crate::error::GatewayError;
 
-/// What is left of an unread body is read and thrown away up to this time, to keep the connection.
-const DRAIN_TIME: Duration = Duration::from_secs(5);
 /// A larger rest, in bytes, is not worth reading.
 const DRAIN_LIMIT: usize = 1 << 20;
 
 /// One client request.
 pub struct Downstream<'a> {
     session: &'a mut Session,
+    write_time: Duration,
 }
 
 impl<'a> Downstream<'a> {
-    /// Wraps Pingora's session.
-    pub(super) fn new(session: &'a mut Session) -> Self {
-        Self { session }
+    /// Wraps Pingora's session. A write may take no longer than `write_time`.
+    pub(super) fn new(session: &'a mut Session, write_time: Duration) -> Self {
+        Self { session, write_time }
     }
 
     /// The method.
@@ -73,6 +72,18 @@ impl<'a> Downstream<'a> {
             return Some("This gateway does not upgrade connections: send plain HTTP requests.");
         }
         None
+    }
+
+    /// Is the request's header longer than this, target included, or of more fields?
+    pub(super) fn header_exceeds(&self, bytes: u64, fields: u32) -> bool {
+        let head = self.session.downstream_session.req_header();
+        let length = |(name, value): (&http::HeaderName, &http::HeaderValue)| {
+            // A colon, a space and the line's end.
+            name.as_str().len() + value.len() + 4
+        };
+        let target = head.raw_path().len();
+        head.headers.len() > fields as usize
+            || (target + head.headers.iter().map(length).sum::<usize>()) as u64 > bytes
     }
 
     /// The whole body.
@@ -132,11 +143,12 @@ impl<'a> Downstream<'a> {
     /// # Errors
     /// [`GatewayError::ClientGone`].
     pub async fn write(&mut self, piece: Bytes, end: bool) -> Result<(), GatewayError> {
-        self.session
-            .downstream_session
-            .write_response_body(piece, end)
-            .await
-            .map_err(|_| GatewayError::ClientGone)
+        // Pingora's own limit leaves the end of a body out.
+        let written = self.session.downstream_session.write_response_body(piece, end);
+        match pingora_timeout::timeout(self.write_time, written).await {
+            Ok(Ok(())) => Ok(()),
+            _ => Err(GatewayError::ClientGone),
+        }
     }
 
     /// Closes the connection behind this answer.
@@ -144,8 +156,8 @@ impl<'a> Downstream<'a> {
         self.session.downstream_session.set_keepalive(None);
     }
 
-    /// Reads what is left of the body, or gives the connection up when that is too much.
-    pub async fn drain(&mut self) {
+    /// Reads what is left of the body within this time, or gives the connection up when that is too much.
+    pub async fn drain(&mut self, time: Duration) {
         let session = &mut self.session.downstream_session;
         let rest = async {
             let mut drained = 0;
@@ -158,7 +170,7 @@ impl<'a> Downstream<'a> {
             }
             false
         };
-        if !matches!(pingora_timeout::timeout(DRAIN_TIME, rest).await, Ok(true)) {
+        if !matches!(pingora_timeout::timeout(time, rest).await, Ok(true)) {
             self.close_after();
         }
     }

@@ -1,5 +1,7 @@
 //! What the gateway answers by itself: the list of models, and health.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use pingora::http::ResponseHeader;
 use providers::WireFormat;
@@ -11,6 +13,9 @@ use crate::error::GatewayError;
 use crate::phases::{authenticate, respond};
 use crate::request::Record;
 use crate::snapshot::Model;
+
+/// For a body that nobody asked for.
+const DRAIN_TIME: Duration = Duration::from_secs(5);
 
 /// OpenAI's model object (<https://platform.openai.com/docs/api-reference/models/object>) with the
 /// fields of Anthropic's beside it (<https://docs.claude.com/en/api/models>), so that one list serves both.
@@ -131,7 +136,7 @@ async fn send(
     record.status = status;
     record.outcome = "ok";
     let is_head = downstream.method() == "HEAD";
-    downstream.drain().await;
+    downstream.drain(DRAIN_TIME).await;
     downstream.write_head(Box::new(head)).await?;
     downstream.write(if is_head { Bytes::new() } else { body }, true).await
 }

@@ -2,7 +2,7 @@
 //! own upstream leg streams it; only the credential, the host and the path change.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use http::{Uri, header};
 use pingora::http::RequestHeader;
@@ -12,7 +12,7 @@ use pingora::{Error, ErrorSource, ErrorType, Result};
 use super::Downstream;
 use crate::app::App;
 use crate::error::GatewayError;
-use crate::phases::authenticate;
+use crate::phases::{admit, authenticate};
 use crate::request::Record;
 use crate::telemetry::TraceContext;
 use crate::upstream::Provider;
@@ -34,7 +34,7 @@ const STRIPPED: [&str; 9] = [
 ];
 
 /// The provider that the path names, if the key may use it.
-pub(super) fn admit(
+pub(super) fn enter(
     app: &App,
     downstream: &Downstream<'_>,
     record: &mut Record,
@@ -56,9 +56,7 @@ pub(super) fn admit(
     if has_dot_segments(path) {
         return Err(GatewayError::Framing("The path has `.` or `..` in it: write it out."));
     }
-    if let Some(limits) = &principal.limits {
-        record.parallel = Some(limits.admit(Instant::now()).map_err(GatewayError::RateLimited)?);
-    }
+    admit::run(app, &snapshot, &principal, record)?;
     Ok(provider.clone())
 }
 

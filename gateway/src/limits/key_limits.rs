@@ -5,13 +5,14 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::Window;
+use super::{InFlightBook, Window};
 
 /// Every key's counters by name. A reload that changes a limit keeps what has been counted.
 #[derive(Debug)]
 pub struct LimitBook {
     origin: Instant,
     keys: Mutex<HashMap<String, Arc<KeyLimits>>>,
+    in_flight: InFlightBook,
 }
 
 /// One key's limits (0: none) and counters.
@@ -48,11 +49,16 @@ pub struct Parallel(Arc<KeyLimits>);
 
 impl Default for LimitBook {
     fn default() -> Self {
-        Self { origin: Instant::now(), keys: Mutex::default() }
+        Self { origin: Instant::now(), keys: Mutex::default(), in_flight: InFlightBook::default() }
     }
 }
 
 impl LimitBook {
+    /// The limits of models and deployments.
+    pub fn in_flight(&self) -> &InFlightBook {
+        &self.in_flight
+    }
+
     /// The counters of a key, with these limits from now on; None when it has none.
     pub fn of(
         &self,

@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use crate::app::App;
+use crate::config::LimitConfig;
 use crate::error::GatewayError;
 use crate::request::Record;
 use crate::snapshot::{Principal, Snapshot};
@@ -17,8 +18,13 @@ pub fn run(
     principal: &Principal,
     record: &mut Record,
 ) -> Result<(), GatewayError> {
-    if app.metrics.in_flight.get() > i64::from(snapshot.limits.in_flight) {
-        return Err(GatewayError::Overloaded);
+    let LimitConfig { in_flight, shed_lag, .. } = snapshot.limits;
+    match app.gate.admit(principal.priority, in_flight, shed_lag.0) {
+        Ok(admitted) => record.admitted = Some(admitted),
+        Err(closed) => {
+            app.metrics.shed(closed.as_str());
+            return Err(GatewayError::Overloaded);
+        }
     }
     if let Some(limits) = &principal.limits {
         record.parallel = Some(limits.admit(Instant::now()).map_err(GatewayError::RateLimited)?);

@@ -7,8 +7,10 @@ use domain::{FailureKind, Retry};
 
 use crate::affinity;
 use crate::app::App;
+use crate::config::Priority;
 use crate::edge::Downstream;
 use crate::error::{GatewayError, Rejection};
+use crate::limits::{InFlightLimit, Places};
 use crate::request::{Plan, Record, Request};
 use crate::snapshot::{Model, Snapshot};
 use crate::upstream::{
@@ -22,6 +24,7 @@ struct Run<'a> {
     plan: &'a Plan,
     request: &'a Request,
     call: UpstreamCall<'a>,
+    retry_budget: f64,
 }
 
 /// Finds an answer.
@@ -49,7 +52,8 @@ pub async fn run(
         answer_limit: usize::try_from(snapshot.limits.answer.0).unwrap_or(usize::MAX),
         resumption: None,
     };
-    let run = Run { app, plan, request, call };
+    app.retry_budget.request(record.started);
+    let run = Run { app, plan, request, call, retry_budget: snapshot.limits.retry_budget };
     let mut last = None;
     // The window, in tokens, that the prompt did not fit into.
     let mut outgrown: Option<Option<u32>> = None;
@@ -57,11 +61,14 @@ pub async fn run(
     for leniency in [Leniency::None, Leniency::Quota, Leniency::Cooldown] {
         // A cooldown is overlooked only when nobody could be asked, and for the first model.
         let models = if leniency == Leniency::Cooldown { 1 } else { plan.models.len() };
-        if leniency == Leniency::Cooldown && record.attempts > 0 {
+        if leniency == Leniency::Cooldown && (record.attempts > 0 || record.passed_over) {
             break;
         }
         for (model, tried) in plan.models.iter().zip(&mut tried).take(models) {
             if outgrown.is_some_and(|outgrown| !is_larger(model, outgrown)) {
+                continue;
+            }
+            if !run.has_candidate(model, leniency, tried) || !enter(app, model, downstream, record).await? {
                 continue;
             }
             if let Some(opened) = run.model(model, leniency, tried, downstream, record, &mut last).await? {
@@ -74,11 +81,50 @@ pub async fn run(
     }
     let limited_for = |model: &Arc<Model>| run.selection(model).limited_for(Instant::now());
     if record.attempts == 0
+        && !record.passed_over
         && let Some(retry_after) = plan.models.iter().filter_map(limited_for).min()
     {
         return Err(GatewayError::DeploymentsExhausted { retry_after });
     }
+    if last.is_none() && record.passed_over {
+        return Err(GatewayError::Busy { model: request.head.model.clone() });
+    }
     Err(give_up(last, request, record))
+}
+
+/// Takes a place among the model's requests in flight, after a wait in its queue if need be. False: the
+/// next model's turn.
+async fn enter(
+    app: &App,
+    model: &Model,
+    downstream: &mut Downstream<'_>,
+    record: &mut Record,
+) -> Result<bool, GatewayError> {
+    record.places = Places::default();
+    let Some(limit) = &model.limit else { return Ok(true) };
+    record.places.model = limit.try_enter();
+    if record.places.model.is_some() {
+        return Ok(true);
+    }
+    let priority = record.principal.as_ref().map_or_else(Priority::default, |principal| principal.priority);
+    let since = Instant::now();
+    let entered = match limit.line_up(priority) {
+        Ok(mut waiting) => tokio::select! {
+            biased;
+            place = waiting.place(model.queue_wait) => place,
+            () = downstream.gone() => return Err(GatewayError::ClientGone),
+        },
+        Err(shed) => Err(shed),
+    };
+    record.waited += since.elapsed();
+    match entered {
+        Ok(place) => record.places.model = Some(place),
+        Err(shed) => {
+            app.metrics.shed(shed.as_str());
+            record.passed_over = true;
+        }
+    }
+    Ok(record.places.model.is_some())
 }
 
 impl Run<'_> {
@@ -90,6 +136,11 @@ impl Run<'_> {
             affinity: affinity::key(model.affinity, self.request),
         };
         Selection { deployments: &model.deployments, operation: self.request.operation, demand }
+    }
+
+    /// Is there anyone to call? Nobody waits for a place at a model that has none.
+    fn has_candidate(&self, model: &Model, leniency: Leniency, tried: &DeploymentSet) -> bool {
+        self.selection(model).has_candidate(tried, leniency, Instant::now())
     }
 
     /// All deployments of one model, each at most once. None: the next model's turn.
@@ -112,10 +163,18 @@ impl Run<'_> {
                 return Ok(None);
             };
             tried.insert(index);
+            record.places.deployment = deployment.in_flight_limit.as_ref().and_then(InFlightLimit::try_enter);
+            if deployment.in_flight_limit.is_some() && record.places.deployment.is_none() {
+                record.passed_over = true;
+                continue;
+            }
             // While half open only one request may probe; the others go on to the next deployment.
             let permit = deployment.state.cooldown.admit(now);
             if permit.is_none() && leniency != Leniency::Cooldown {
                 continue;
+            }
+            if last.is_some() && !self.may_fall_back(deployment) {
+                return Err(give_up(last.take(), self.request, record));
             }
             let probe = permit.as_ref().is_some_and(Permit::is_probe);
             match self.deployment(model, deployment, probe, downstream, record).await? {
@@ -140,6 +199,25 @@ impl Run<'_> {
     fn has_larger(&self, model: &Arc<Model>) -> bool {
         let later = self.plan.models.iter().skip_while(|other| !Arc::ptr_eq(other, model)).skip(1);
         later.into_iter().any(|other| is_larger(other, window(model)))
+    }
+
+    /// Does another attempt fit into the retry budget?
+    fn may_repeat(&self) -> bool {
+        let fits = self.app.retry_budget.withdraw(self.retry_budget, Instant::now());
+        if !fits {
+            self.app.metrics.retry_budget_exhausted.inc();
+        }
+        fits
+    }
+
+    /// A deployment in good health is always asked, or a primary that dies under load would take requests
+    /// down that the next could serve. One that fails itself is where storms come from.
+    fn may_fall_back(&self, deployment: &Deployment) -> bool {
+        if deployment.state.cooldown.is_failing() {
+            return self.may_repeat();
+        }
+        self.app.retry_budget.repeat(Instant::now());
+        true
     }
 
     /// Attempts at one deployment.
@@ -185,6 +263,7 @@ impl Run<'_> {
                     let latency = deployment.state.latency(self.request.head.stream);
                     latency.observe(outcome.waited, Instant::now());
                     deployment.series.answered(outcome.waited.as_secs_f64());
+                    record.places.answered(outcome.waited, Instant::now());
                     return Ok(Ok(opened));
                 }
                 Err(failure) => failure,
@@ -195,6 +274,9 @@ impl Run<'_> {
             }
             let seen = Seen { probe, waited: outcome.waited, stream: self.request.head.stream };
             observe(model, deployment, &failure, seen);
+            if failure.is_overload() {
+                record.places.overloaded(Instant::now());
+            }
             let wait = match failure.failure.retry {
                 Retry::Here => model.backoff.wait(failed, fastrand::f64()),
                 Retry::After(wait) => wait,
@@ -202,7 +284,8 @@ impl Run<'_> {
             };
             let time_left = self.call.deadline.saturating_duration_since(Instant::now());
             // A probe has its verdict; the next one comes when its time has come.
-            if probe || failed >= model.attempts || wait >= time_left || self.app.is_draining() {
+            let is_last = probe || failed >= model.attempts || wait >= time_left || self.app.is_draining();
+            if is_last || !self.may_repeat() {
                 return Ok(Err(failure));
             }
             let waiting = Instant::now();

@@ -14,6 +14,11 @@ use crate::request::{Record, Request};
 use crate::tokens;
 use crate::upstream::{AttemptFailure, Opened, OpenedStream, Seen, observe};
 
+/// What is left of an unread body is read and thrown away up to this time, to keep the connection.
+const DRAIN_TIME: Duration = Duration::from_secs(5);
+/// A refusal in overload waits only for what is on its way already.
+const SHED_DRAIN_TIME: Duration = Duration::from_millis(20);
+
 /// Sends an answer that has begun, or the rest of one.
 ///
 /// # Errors
@@ -178,7 +183,8 @@ pub async fn error(downstream: &mut Downstream<'_>, record: &mut Record, error: 
         downstream.close_after();
     } else {
         // What is left of a body that nobody read would be taken for the next request.
-        downstream.drain().await;
+        let is_shed = matches!(error, GatewayError::Overloaded);
+        downstream.drain(if is_shed { SHED_DRAIN_TIME } else { DRAIN_TIME }).await;
     }
     let body = error.body(record.client, &record.request_id);
     let head = error_header(record, error, face.status, body.len());

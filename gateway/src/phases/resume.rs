@@ -11,6 +11,7 @@ use crate::config::ResumeMode;
 use crate::delivery::Broken;
 use crate::edge::Downstream;
 use crate::error::GatewayError;
+use crate::limits::InFlightLimit;
 use crate::request::{Plan, Record, Request};
 use crate::snapshot::{Model, Snapshot};
 use crate::upstream::{Attempt, Deployment, Opened, Resumption, Seen, UpstreamCall, observe};
@@ -66,9 +67,14 @@ pub async fn run(
             _ => continue,
         };
         let tokens = request.prompt_tokens().saturating_add(request.completion_tokens());
+        let place = deployment.in_flight_limit.as_ref().and_then(InFlightLimit::try_enter);
+        if deployment.in_flight_limit.is_some() && place.is_none() {
+            continue;
+        }
         let Ok(taken) = deployment.state.take(deployment.limit, tokens, Instant::now()) else { continue };
         let Some(permit) = deployment.state.cooldown.admit(Instant::now()) else { continue };
         let probe = permit.is_probe();
+        app.retry_budget.repeat(Instant::now());
         record.attempts += 1;
         record.resumptions += 1;
         let attempt = Attempt { call, deployment, timeouts: &model.timeouts, drop_params: model.drop_params };
@@ -83,6 +89,7 @@ pub async fn run(
                 deployment.state.cooldown.succeeded();
                 let last = record.deployment.replace(deployment.clone());
                 record.taken = taken;
+                record.places.deployment = place;
                 record.earlier.extend(last.zip(record.usage.take()));
                 record.fallback = true;
                 return Ok(Some(opened));

@@ -3,6 +3,7 @@
 
 use std::sync::{Arc, LazyLock};
 
+use prometheus::core::Collector;
 use prometheus::{
     Encoder, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
     Registry, TextEncoder,
@@ -36,6 +37,20 @@ pub struct Metrics {
     pub reloads: IntCounterVec,
     /// Access log lines that did not fit into the buffer.
     pub log_dropped: IntGauge,
+    shed: IntCounterVec,
+    /// Attempts that were not made because the retry budget was empty.
+    pub retry_budget_exhausted: IntCounter,
+    in_flight_limit: IntGaugeVec,
+    queue_depth: IntGaugeVec,
+}
+
+/// The series of one limit on requests in flight.
+#[derive(Clone, Debug)]
+pub struct LimitSeries {
+    /// The limit in force.
+    pub limit: IntGauge,
+    /// Requests that wait for a place.
+    pub queue_depth: IntGauge,
 }
 
 /// The label values of one deployment.
@@ -82,78 +97,81 @@ impl Metrics {
     fn new() -> Self {
         let registry = Registry::new();
         let deployment = ["model", "provider", "deployment"];
-        let metrics = Self {
-            requests: counter(
+        let metrics = Register(&registry);
+        Self {
+            requests: metrics.counter(
                 "signalbox_requests_total",
                 "Requests by model and outcome.",
                 &["model", "outcome"],
             ),
-            duration: histogram(
+            duration: metrics.histogram(
                 "gen_ai_server_request_duration_seconds",
                 "Whole requests.",
                 &SECONDS,
                 &["model", "outcome"],
             ),
-            ttft: histogram(
+            ttft: metrics.histogram(
                 "gen_ai_server_time_to_first_token_seconds",
                 "To the first byte of an answer.",
                 &SECONDS,
                 &deployment,
             ),
-            attempts: counter(
+            attempts: metrics.counter(
                 "signalbox_attempts_total",
                 "Calls of deployments by outcome.",
                 &["model", "provider", "deployment", "outcome"],
             ),
-            tokens: counter(
+            tokens: metrics.counter(
                 "signalbox_tokens_total",
                 "Tokens by type.",
                 &["model", "provider", "deployment", "type"],
             ),
-            cost: counter("signalbox_cost_micros_total", "Cost in micro-dollars.", &deployment),
-            overhead: Histogram::with_opts(
+            cost: metrics.counter("signalbox_cost_micros_total", "Cost in micro-dollars.", &deployment),
+            overhead: metrics.add(Histogram::with_opts(
                 HistogramOpts::new("signalbox_overhead_seconds", "Our own time per request.")
                     .buckets(OVERHEAD.to_vec()),
-            )
-            .unwrap_or_else(|error| broken(&error)),
-            in_flight: IntGauge::new("signalbox_requests_in_flight", "Requests running now.")
-                .unwrap_or_else(|error| broken(&error)),
-            deployment_state: IntGaugeVec::new(
-                Opts::new("signalbox_deployment_state", "Cooldown: 0 closed, 1 half open, 2 open."),
+            )),
+            in_flight: metrics.single_gauge("signalbox_requests_in_flight", "Requests running now."),
+            deployment_state: metrics.gauge(
+                "signalbox_deployment_state",
+                "Cooldown: 0 closed, 1 half open, 2 open.",
                 &["deployment"],
-            )
-            .unwrap_or_else(|error| broken(&error)),
-            alerts: counter("signalbox_alerts_total", "What an operator has to mend, by kind.", &["kind"]),
-            reloads: counter(
+            ),
+            alerts: metrics.counter(
+                "signalbox_alerts_total",
+                "What an operator has to mend, by kind.",
+                &["kind"],
+            ),
+            reloads: metrics.counter(
                 "signalbox_config_reloads_total",
                 "Configuration reloads by outcome.",
                 &["outcome"],
             ),
-            log_dropped: IntGauge::new(
+            log_dropped: metrics.single_gauge(
                 "signalbox_access_log_dropped",
                 "Access log lines that did not fit into the buffer.",
-            )
-            .unwrap_or_else(|error| broken(&error)),
+            ),
+            shed: metrics.counter(
+                "signalbox_shed_total",
+                "Requests refused in overload, by reason.",
+                &["reason"],
+            ),
+            retry_budget_exhausted: metrics.add(IntCounter::new(
+                "signalbox_retry_budget_exhausted_total",
+                "Retries and fallbacks that were not made because the budget was empty.",
+            )),
+            in_flight_limit: metrics.gauge(
+                "signalbox_in_flight_limit",
+                "The limit on requests in flight; without a model the process's.",
+                &["model"],
+            ),
+            queue_depth: metrics.gauge(
+                "signalbox_queue_depth",
+                "Requests that wait for a place.",
+                &["model"],
+            ),
             registry,
-        };
-        let all: [Box<dyn prometheus::core::Collector>; 12] = [
-            Box::new(metrics.requests.clone()),
-            Box::new(metrics.duration.clone()),
-            Box::new(metrics.ttft.clone()),
-            Box::new(metrics.attempts.clone()),
-            Box::new(metrics.tokens.clone()),
-            Box::new(metrics.cost.clone()),
-            Box::new(metrics.overhead.clone()),
-            Box::new(metrics.in_flight.clone()),
-            Box::new(metrics.deployment_state.clone()),
-            Box::new(metrics.alerts.clone()),
-            Box::new(metrics.reloads.clone()),
-            Box::new(metrics.log_dropped.clone()),
-        ];
-        for collector in all {
-            metrics.registry.register(collector).unwrap_or_else(|error| broken(&error));
         }
-        metrics
     }
 
     /// The series of one deployment.
@@ -174,6 +192,19 @@ impl Metrics {
                 duration: self.duration.with_label_values(&[model, "ok"]),
             },
         })
+    }
+
+    /// The series of one model's limit on requests in flight; of the process's without a model.
+    pub fn in_flight_limit(&self, model: &str) -> LimitSeries {
+        LimitSeries {
+            limit: self.in_flight_limit.with_label_values(&[model]),
+            queue_depth: self.queue_depth.with_label_values(&[model]),
+        }
+    }
+
+    /// A request was refused in overload.
+    pub fn shed(&self, reason: &str) {
+        self.shed.with_label_values(&[reason]).inc();
     }
 
     /// A request that ended otherwise than well. `model` is empty before it is known.
@@ -223,13 +254,31 @@ impl ModelSeries {
     }
 }
 
-fn counter(name: &str, help: &str, labels: &[&str]) -> IntCounterVec {
-    IntCounterVec::new(Opts::new(name, help), labels).unwrap_or_else(|error| broken(&error))
-}
+/// Makes metrics that the registry knows.
+struct Register<'a>(&'a Registry);
 
-fn histogram(name: &str, help: &str, buckets: &[f64], labels: &[&str]) -> HistogramVec {
-    let options = HistogramOpts::new(name, help).buckets(buckets.to_vec());
-    HistogramVec::new(options, labels).unwrap_or_else(|error| broken(&error))
+impl Register<'_> {
+    fn counter(&self, name: &str, help: &str, labels: &[&str]) -> IntCounterVec {
+        self.add(IntCounterVec::new(Opts::new(name, help), labels))
+    }
+
+    fn single_gauge(&self, name: &str, help: &str) -> IntGauge {
+        self.add(IntGauge::new(name, help))
+    }
+
+    fn gauge(&self, name: &str, help: &str, labels: &[&str]) -> IntGaugeVec {
+        self.add(IntGaugeVec::new(Opts::new(name, help), labels))
+    }
+
+    fn histogram(&self, name: &str, help: &str, buckets: &[f64], labels: &[&str]) -> HistogramVec {
+        self.add(HistogramVec::new(HistogramOpts::new(name, help).buckets(buckets.to_vec()), labels))
+    }
+
+    fn add<T: Collector + Clone + 'static>(&self, metric: prometheus::Result<T>) -> T {
+        let metric = metric.unwrap_or_else(|error| broken(&error));
+        self.0.register(Box::new(metric.clone())).unwrap_or_else(|error| broken(&error));
+        metric
+    }
 }
 
 /// The names above are constants; a wrong one shows at the first start of any test.

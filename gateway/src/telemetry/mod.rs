@@ -6,5 +6,5 @@ mod metrics;
 mod trace_context;
 
 pub use access_log::{AccessLine, AccessLog};
-pub use metrics::{DeploymentLabels, DeploymentSeries, Metrics, ModelSeries};
+pub use metrics::{DeploymentLabels, DeploymentSeries, LimitSeries, Metrics, ModelSeries};
 pub use trace_context::TraceContext;

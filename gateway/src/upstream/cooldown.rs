@@ -95,6 +95,11 @@ impl Cooldown {
         }
     }
 
+    /// True when the last attempt failed.
+    pub fn is_failing(&self) -> bool {
+        self.failures.load(Ordering::Relaxed) > 0
+    }
+
     /// The deployment has proved to be alive.
     pub fn succeeded(&self) {
         if self.failures.load(Ordering::Relaxed) != 0 || self.open_until.load(Ordering::Relaxed) != 0 {

@@ -8,6 +8,7 @@ use domain::{DeploymentId, Price};
 use providers::WireFormat;
 
 use super::{Cooldown, PeakEwma, Provider, Quota, RateLimit, Rates};
+use crate::limits::InFlightLimit;
 use crate::telemetry::{DeploymentSeries, Metrics};
 
 /// A credential that the provider refuses stays refused for a while.
@@ -32,6 +33,8 @@ pub struct Deployment {
     pub price: Option<Price>,
     /// What is configured of its requests and tokens per minute.
     pub limit: RateLimit,
+    /// How many attempts may be in flight; None without a limit.
+    pub in_flight_limit: Option<Arc<InFlightLimit>>,
     /// What outlives a reload.
     pub state: Arc<DeploymentState>,
     /// Its metrics.

@@ -33,6 +33,15 @@ impl AttemptFailure {
     pub fn is_context_length(&self) -> bool {
         self.failure.kind == FailureKind::ContextLength
     }
+
+    /// True when the provider had more to do than it can.
+    pub fn is_overload(&self) -> bool {
+        match self.failure.kind {
+            FailureKind::RateLimited | FailureKind::FirstToken => true,
+            FailureKind::Provider => matches!(self.failure.status, Some(503 | 529)),
+            _ => false,
+        }
+    }
 }
 
 impl From<Failure> for AttemptFailure {

@@ -39,14 +39,7 @@ impl Selection<'_> {
         leniency: Leniency,
         now: Instant,
     ) -> Option<usize> {
-        let may_be_called = |index: &usize| {
-            !tried.contains(*index)
-                && self
-                    .deployments
-                    .get(*index)
-                    .is_some_and(|deployment| self.admits(deployment, leniency, now))
-        };
-        let eligible = (0..self.deployments.len()).filter(may_be_called).collect::<DeploymentSet>();
+        let eligible = self.candidates(tried, leniency, now).collect::<DeploymentSet>();
         if leniency != Leniency::Quota {
             return balancer.pick(self.deployments, eligible, &self.demand, now);
         }
@@ -55,10 +48,26 @@ impl Selection<'_> {
         eligible.iter().min_by_key(reset)
     }
 
+    /// Would [`Self::pick`] find one?
+    pub fn has_candidate(&self, tried: &DeploymentSet, leniency: Leniency, now: Instant) -> bool {
+        self.candidates(tried, leniency, now).next().is_some()
+    }
+
     /// The shortest wait for a configured limit; None when no limit keeps anyone away.
     pub fn limited_for(&self, now: Instant) -> Option<Duration> {
         let usable = self.deployments.iter().filter(|deployment| self.serves(deployment));
         usable.filter_map(|deployment| self.limit_wait(deployment, now)).min()
+    }
+
+    fn candidates(
+        &self,
+        tried: &DeploymentSet,
+        leniency: Leniency,
+        now: Instant,
+    ) -> impl Iterator<Item = usize> {
+        self.deployments.iter().enumerate().filter_map(move |(index, deployment)| {
+            (!tried.contains(index) && self.admits(deployment, leniency, now)).then_some(index)
+        })
     }
 
     fn admits(&self, deployment: &Deployment, leniency: Leniency, now: Instant) -> bool {

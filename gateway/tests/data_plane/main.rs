@@ -17,6 +17,7 @@ mod formats;
 mod gateway;
 mod hand_over;
 mod health;
+mod overload;
 mod resume;
 mod service;
 mod streams;

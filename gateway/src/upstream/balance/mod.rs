@@ -142,6 +142,7 @@ pub(super) mod tests {
                 prefill: false,
                 price: None,
                 limit: RateLimit::default(),
+                in_flight_limit: None,
                 state: Arc::new(DeploymentState::default()),
             })
         };
