@@ -21,6 +21,7 @@ use pingora::services::listening::Service;
 
 use crate::admin::Admin;
 use crate::background::{ConfigWatch, Drain, NameRefresh};
+use crate::coalesce::Coalescer;
 use crate::config::{Config, TlsConfig};
 use crate::edge::{Edge, FrontDoor, GuessLimiter};
 use crate::health::HealthChecks;
@@ -49,6 +50,8 @@ pub struct App {
     pub guess_limiter: GuessLimiter,
     /// How many requests run at once.
     pub gate: Arc<Gate>,
+    /// Answers that several requests share.
+    pub coalescer: Arc<Coalescer>,
     /// What share of the traffic may be repeated attempts.
     pub retry_budget: RetryBudget,
     registry: Registry,
@@ -76,6 +79,7 @@ impl App {
             access_log,
             guess_limiter: GuessLimiter::default(),
             gate,
+            coalescer: Arc::default(),
             retry_budget: RetryBudget::new(Instant::now()),
             registry,
             limits,

@@ -9,7 +9,7 @@ use providers::{BadRequest, ClientError, ProviderError, WireFormat};
 use crate::limits::Refusal;
 
 /// Why a request gets no answer.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 pub enum GatewayError {
     /// No key, or one we do not know.
     #[error("{}", if *.given { "The API key is not known here: check the key." } else { "No API key was given: send it as `Authorization: Bearer KEY`, `x-api-key`, `api-key` or `x-goog-api-key`." })]
@@ -134,7 +134,7 @@ pub enum GatewayError {
 }
 
 /// A provider's refusal.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Rejection {
     /// The provider's status.
     pub status: u16,

@@ -7,6 +7,8 @@ pub mod app;
 pub mod background;
 pub mod body_buffer;
 pub mod cli;
+pub mod client;
+pub mod coalesce;
 pub mod config;
 pub mod delivery;
 pub mod demo;

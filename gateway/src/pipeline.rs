@@ -1,12 +1,17 @@
 //! The life of a request, top to bottom. A phase never calls another phase; the last one, `record`,
 //! runs when the [`Record`] is dropped.
 
+use std::sync::Arc;
+
 use crate::app::App;
+use crate::client::Client;
+use crate::coalesce::{self, Joined, Lead};
 use crate::delivery::Delivered;
 use crate::edge::Downstream;
 use crate::error::GatewayError;
-use crate::phases::{admit, authenticate, count, dispatch, parse, reserve, respond, resume, route};
-use crate::request::Record;
+use crate::phases::{admit, authenticate, count, dispatch, follow, parse, reserve, respond, resume, route};
+use crate::request::{Plan, Record, Request};
+use crate::snapshot::{Principal, Snapshot};
 
 /// Serves one request for a model.
 pub async fn run(app: &App, downstream: &mut Downstream<'_>, record: &mut Record) {
@@ -35,24 +40,71 @@ async fn answer(app: &App, downstream: &mut Downstream<'_>, record: &mut Record)
     // Do the tokens fit into the key's minute?
     reserve::run(&principal, &request, record)?;
 
-    // Attempts, retries, fallbacks, until an answer has begun. What no provider counts, we count.
-    let answer = if count::is_ours(&plan, &request) {
-        count::run(&plan, &request).await?
-    } else {
-        match dispatch::run(app, &snapshot, &plan, &request, downstream, record).await {
-            Err(error) if count::can_replace(&request, &error) => count::run(&plan, &request).await?,
-            dispatched => dispatched?,
+    // Asks the same request upstream already? Then one call is enough for both.
+    let request = Arc::new(request);
+    let asked = Asked { app: record.app.clone(), snapshot, plan, request };
+    match join(app, &asked, &principal) {
+        None => asked.serve(downstream, record).await,
+        Some(Joined::Follows(subscription)) => {
+            record.coalesced = true;
+            follow::run(subscription, downstream, record).await
         }
-    };
-
-    // Everything the provider says from here on goes to the client as it comes. A stream that breaks off
-    // goes on with another attempt, or ends with an error in the stream.
-    let mut delivered = respond::run(answer, &request, downstream, record).await?;
-    while let Delivered::Broken(broken) = delivered {
-        delivered = match resume::run(app, &snapshot, &plan, &request, &broken, downstream, record).await? {
-            Some(answer) => respond::run(answer, &request, downstream, record).await?,
-            None => respond::broken_off(*broken, downstream, record).await?,
-        };
+        Some(Joined::Leads(lead, subscription)) => {
+            // In a task of its own: when this client leaves, the others still get their answer.
+            tokio::spawn(asked.lead(lead, record.hand_over()));
+            follow::run(subscription, downstream, record).await
+        }
     }
-    Ok(())
+}
+
+fn join(app: &App, asked: &Asked, principal: &Principal) -> Option<Joined> {
+    let mode = asked.plan.models.first()?.coalesce;
+    let is_shared = coalesce::is_shared(mode, &asked.request);
+    is_shared.then(|| app.coalescer.join(&principal.name, &asked.request))?
+}
+
+/// A request on its way to a provider, for one client or for several.
+struct Asked {
+    app: Arc<App>,
+    snapshot: Arc<Snapshot>,
+    plan: Plan,
+    request: Arc<Request>,
+}
+
+impl Asked {
+    async fn serve(&self, client: &mut impl Client, record: &mut Record) -> Result<(), GatewayError> {
+        let Self { app, snapshot, plan, request } = self;
+
+        // Attempts, retries, fallbacks, until an answer has begun. What no provider counts, we count.
+        let answer = if count::is_ours(plan, request) {
+            count::run(plan, request).await?
+        } else {
+            match dispatch::run(app, snapshot, plan, request, client, record).await {
+                Err(error) if count::can_replace(request, &error) => count::run(plan, request).await?,
+                dispatched => dispatched?,
+            }
+        };
+
+        // Everything the provider says from here on goes to the client as it comes. A stream that breaks off
+        // goes on with another attempt, or ends with an error in the stream.
+        let mut delivered = respond::run(answer, request, client, record).await?;
+        while let Delivered::Broken(broken) = delivered {
+            delivered = match resume::run(app, snapshot, plan, request, &broken, client, record).await? {
+                Some(answer) => respond::run(answer, request, client, record).await?,
+                None => respond::broken_off(*broken, client, record).await?,
+            };
+        }
+        Ok(())
+    }
+
+    /// For everyone who asks the same.
+    async fn lead(self, mut lead: Lead, mut record: Record) {
+        let served = self.serve(&mut lead, &mut record).await;
+        if let Err(error) = &served {
+            let face = error.face();
+            record.outcome = face.label;
+            record.status = face.status;
+        }
+        lead.finish(served);
+    }
 }

@@ -28,6 +28,8 @@ pub struct Request {
     pub query: Option<String>,
     /// Headers that go on to the provider.
     pub headers: Vec<(HeaderName, HeaderValue)>,
+    /// The client wants no answer that was made for another request.
+    pub wants_own_answer: bool,
     /// The key of the session that the client named in `x-signalbox-session`.
     pub session: Option<u64>,
 }
@@ -87,6 +89,10 @@ pub struct Record {
     pub model: Option<Arc<Model>>,
     /// Who answered, or was asked last.
     pub deployment: Option<Arc<Deployment>>,
+    /// It followed the answer to an identical request.
+    pub coalesced: bool,
+    /// Another record, which was split off this one, is written in its place.
+    handed_over: bool,
     /// Whether it was streamed.
     pub stream: bool,
     /// Calls of deployments.
@@ -129,6 +135,8 @@ impl Record {
             taken: None,
             model: None,
             deployment: None,
+            coalesced: false,
+            handed_over: false,
             stream: false,
             attempts: 0,
             fallback: false,
@@ -140,6 +148,20 @@ impl Record {
             status: 0,
             outcome: "",
         }
+    }
+
+    /// Hands everything over to the record that is returned. What is left of this one answers the client
+    /// and is not written.
+    pub fn hand_over(&mut self) -> Self {
+        let mut rest = Self::new(self.app.clone());
+        rest.started = self.started;
+        rest.request_id.clone_from(&self.request_id);
+        rest.client = self.client;
+        rest.principal.clone_from(&self.principal);
+        rest.model.clone_from(&self.model);
+        rest.waited = self.waited;
+        rest.handed_over = true;
+        std::mem::replace(self, rest)
     }
 
     /// What all attempts at the answer cost, when the price and the usage of the last one are known.
@@ -164,7 +186,9 @@ impl Record {
 
 impl Drop for Record {
     fn drop(&mut self) {
-        phases::record::run(self);
+        if !self.handed_over {
+            phases::record::run(self);
+        }
         self.app.metrics.in_flight.dec();
     }
 }

@@ -10,10 +10,10 @@ use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
 use crate::config::{
-    Affinity, Config, DeploymentConfig, LimitConfig, MaxInFlight, ModelConfig, PriceConfig, Priority,
-    ResumeMode,
+    Affinity, Coalesce, Config, DeploymentConfig, LimitConfig, MaxInFlight, ModelConfig, PriceConfig,
+    Priority, ResumeMode,
 };
-use crate::limits::{InFlightBook, InFlightLimit, InFlightRule, KeyLimits, LimitBook};
+use crate::limits::{HedgeBudget, InFlightBook, InFlightLimit, InFlightRule, KeyLimits, LimitBook};
 use crate::telemetry::{DeploymentLabels, Metrics};
 use crate::upstream::{Backoff, Balancer, CooldownRule, Deployment, Provider, RateLimit, Registry};
 
@@ -53,6 +53,10 @@ pub struct Model {
     pub timeouts: Timeouts,
     /// How a broken stream goes on.
     pub resume: ResumeMode,
+    /// Second attempts for slow requests.
+    pub hedge: Option<Hedge>,
+    /// Which identical requests share one upstream call.
+    pub coalesce: Coalesce,
     /// When a deployment leaves the rotation.
     pub cooldown: CooldownRule,
     /// How many requests may be in flight; None without a limit.
@@ -65,6 +69,15 @@ pub struct Model {
     pub drop_params: bool,
     /// Where a virtual model leads.
     pub strong: Option<ModelName>,
+}
+
+/// When a slow request gets a second attempt.
+#[derive(Debug)]
+pub struct Hedge {
+    /// The share of recent answers that began sooner.
+    pub quantile: f64,
+    /// How many there may be.
+    pub budget: HedgeBudget,
 }
 
 /// A model's time-outs.
@@ -235,6 +248,11 @@ impl Model {
                 min_chars_per_second: config.min_chars_per_second,
                 total: timeouts.total.0,
             },
+            hedge: config.hedge.filter(|hedge| hedge.share > 0.0).map(|hedge| Hedge {
+                quantile: hedge.quantile.unwrap_or(1.0 - hedge.share),
+                budget: HedgeBudget::new(hedge.share),
+            }),
+            coalesce: config.coalesce,
             cooldown: CooldownRule { failures: config.cooldown.failures, open: config.cooldown.open.0 },
             limit,
             queue_wait: config.queue.wait.0,

@@ -29,6 +29,8 @@ pub struct RequestHead {
     pub max_tokens: Option<u64>,
     /// How many answers are wanted (`n`).
     pub choices: u64,
+    /// `temperature` is 0: of every token the likeliest.
+    pub is_greedy: bool,
 }
 
 /// The body cannot be used. The message is for the client.
@@ -57,6 +59,8 @@ struct Fields<'a> {
     max_output_tokens: Option<&'a RawValue>,
     #[serde(borrow)]
     n: Option<&'a RawValue>,
+    #[serde(borrow)]
+    temperature: Option<&'a RawValue>,
 }
 
 #[derive(Default, Deserialize)]
@@ -89,6 +93,7 @@ pub fn read_request_head(operation: Operation, target: &str, body: &[u8]) -> Res
             stream_options_span: None,
             max_tokens,
             choices,
+            is_greedy: false,
         });
     }
     let text = std::str::from_utf8(body).map_err(|error| {
@@ -135,8 +140,18 @@ pub fn read_request_head(operation: Operation, target: &str, body: &[u8]) -> Res
         _ => 1,
     };
     let stream_options_span = fields.stream_options.map(|raw| span_in(text, raw));
-    let model_span = Some(model_span);
-    Ok(RequestHead { model, model_span, stream, include_usage, stream_options_span, max_tokens, choices })
+    // What is no number is the provider's to refuse.
+    let is_greedy = fields.temperature.is_some_and(|raw| raw.get().parse() == Ok(0.0));
+    Ok(RequestHead {
+        model,
+        model_span: Some(model_span),
+        stream,
+        include_usage,
+        stream_options_span,
+        max_tokens,
+        choices,
+        is_greedy,
+    })
 }
 
 fn read_model(text: &str, raw: Option<&RawValue>) -> Result<(String, Range<usize>), BadRequest> {
@@ -194,8 +209,9 @@ mod tests {
     #[test]
     fn the_touched_fields_are_read_and_the_model_is_located() {
         let body = "\u{20}{\"messages\":[{\"role\":\"user\",\"content\":\"\\u00e9\"}], \"model\" : \"gpt\\u002d4o\",\n\
-                    \"stream\":true,\"stream_options\":{\"include_usage\":true,\"x\":1},\"max_tokens\":7,\"n\":2}";
+                    \"stream\":true,\"stream_options\":{\"include_usage\":true,\"x\":1},\"max_tokens\":7,\"n\":2,\"temperature\":0.0}";
         let head = chat(body).unwrap();
+        assert!(head.is_greedy);
         assert_eq!(head.model, "gpt-4o");
         assert_eq!(&body[head.model_span.clone().unwrap()], "\"gpt\\u002d4o\"");
         assert!(head.stream && head.include_usage);

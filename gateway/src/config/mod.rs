@@ -18,8 +18,9 @@ pub use health::{HealthCheckKind, HealthConfig};
 pub use key::{KeyConfig, Priority};
 pub use load::{Loaded, load, load_text};
 pub use model::{
-    Adaptive, Affinity, BackoffConfig, BalanceStrategy, CooldownConfig, DeploymentConfig, MaxInFlight,
-    ModelConfig, PriceConfig, QueueConfig, ResumeMode, RetryConfig, RouteConfig, TimeoutConfig,
+    Adaptive, Affinity, BackoffConfig, BalanceStrategy, Coalesce, CooldownConfig, DeploymentConfig,
+    HedgeConfig, MaxInFlight, ModelConfig, PriceConfig, QueueConfig, ResumeMode, RetryConfig, RouteConfig,
+    TimeoutConfig,
 };
 pub use provider::ProviderConfig;
 pub use root::{AdminConfig, Config, LimitConfig, LogConfig, TlsConfig};

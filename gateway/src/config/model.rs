@@ -25,6 +25,11 @@ pub struct ModelConfig {
     pub min_chars_per_second: u32,
     /// How an answer goes on that breaks off after part of it was sent.
     pub resume: ResumeMode,
+    /// A second attempt for requests whose first one is slower than usual. Left out: none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hedge: Option<HedgeConfig>,
+    /// Which identical requests of one key share one upstream call while it runs.
+    pub coalesce: Coalesce,
     /// When a deployment leaves the rotation.
     pub cooldown: CooldownConfig,
     /// Models to try, in this order, when every deployment failed.
@@ -40,6 +45,34 @@ pub struct ModelConfig {
     /// Makes this a virtual model.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub route: Option<RouteConfig>,
+}
+
+/// Hedged requests (Dean and Barroso, The Tail at Scale, 2013): the answer that begins first is taken, the
+/// other call is ended. Both may be charged by the provider.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct HedgeConfig {
+    /// The share of requests that may get a second attempt.
+    #[schemars(range(min = 0.0, max = 0.5))]
+    pub share: f64,
+    /// The second attempt is made when the first one has been silent for longer than this share of the
+    /// deployment's recent answers took to begin. Left out: what `share` leaves.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0.5, max = 1.0))]
+    pub quantile: Option<f64>,
+}
+
+/// Which identical requests of one key share one upstream call while it runs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Coalesce {
+    /// None.
+    Off,
+    /// Those with a temperature of 0, and embeddings, rerank and moderations.
+    #[default]
+    Deterministic,
+    /// All of them.
+    All,
 }
 
 /// How an answer goes on that breaks off after part of it was sent.
@@ -235,6 +268,12 @@ pub struct RouteConfig {
     /// The classifier's cut.
     #[schemars(range(min = 0, max = 1))]
     pub threshold: f64,
+}
+
+impl Default for HedgeConfig {
+    fn default() -> Self {
+        Self { share: 0.03, quantile: None }
+    }
 }
 
 impl Default for RetryConfig {

@@ -195,6 +195,14 @@ fn check_model(
             faults.add(format!("{path}.timeouts.{field}"), "must be longer than zero");
         }
     }
+    if let Some(hedge) = &model.hedge {
+        if !(0.0..=0.5).contains(&hedge.share) {
+            faults.add(format!("{path}.hedge.share"), "must lie between 0 and 0.5");
+        }
+        if hedge.quantile.is_some_and(|quantile| !(0.5..=1.0).contains(&quantile)) {
+            faults.add(format!("{path}.hedge.quantile"), "must lie between 0.5 and 1");
+        }
+    }
     if model.route.is_some() && model.max_in_flight.is_some() {
         faults.add(format!("{path}.max_in_flight"), "belongs to the models that the route leads to: move it");
     }

@@ -10,7 +10,9 @@ use pingora::http::ResponseHeader;
 use pingora::proxy::Session;
 
 use crate::body_buffer::{BodyBuffer, TooLong};
+use crate::client::Client;
 use crate::error::GatewayError;
+use crate::request::Record;
 
 /// A larger rest, in bytes, is not worth reading.
 const DRAIN_LIMIT: usize = 1 << 20;
@@ -116,41 +118,6 @@ impl<'a> Downstream<'a> {
         Ok(body.finish())
     }
 
-    /// Resolves when the client has closed its connection or reset its stream. The body must have been read.
-    pub async fn gone(&mut self) {
-        while let Ok(Some(_)) = self.session.downstream_session.read_body_or_idle(true).await {}
-    }
-
-    /// True once a final status was sent; a `100 Continue` is none.
-    pub fn has_answered(&self) -> bool {
-        self.session.downstream_session.response_written().is_some_and(|head| !head.status.is_informational())
-    }
-
-    /// Sends the answer's header.
-    ///
-    /// # Errors
-    /// [`GatewayError::ClientGone`].
-    pub async fn write_head(&mut self, head: Box<ResponseHeader>) -> Result<(), GatewayError> {
-        self.session
-            .downstream_session
-            .write_response_header(head)
-            .await
-            .map_err(|_| GatewayError::ClientGone)
-    }
-
-    /// Sends a piece of the answer's body, at once.
-    ///
-    /// # Errors
-    /// [`GatewayError::ClientGone`].
-    pub async fn write(&mut self, piece: Bytes, end: bool) -> Result<(), GatewayError> {
-        // Pingora's own limit leaves the end of a body out.
-        let written = self.session.downstream_session.write_response_body(piece, end);
-        match pingora_timeout::timeout(self.write_time, written).await {
-            Ok(Ok(())) => Ok(()),
-            _ => Err(GatewayError::ClientGone),
-        }
-    }
-
     /// Closes the connection behind this answer.
     pub fn close_after(&mut self) {
         self.session.downstream_session.set_keepalive(None);
@@ -172,6 +139,38 @@ impl<'a> Downstream<'a> {
         };
         if !matches!(pingora_timeout::timeout(time, rest).await, Ok(true)) {
             self.close_after();
+        }
+    }
+}
+
+impl Client for Downstream<'_> {
+    /// Resolves when the client has closed its connection or reset its stream. The body must have been read.
+    async fn gone(&mut self) {
+        while let Ok(Some(_)) = self.session.downstream_session.read_body_or_idle(true).await {}
+    }
+
+    fn has_answered(&self) -> bool {
+        self.session.downstream_session.response_written().is_some_and(|head| !head.status.is_informational())
+    }
+
+    async fn write_head(&mut self, mut head: Box<ResponseHeader>, _: &Record) -> Result<(), GatewayError> {
+        let is_chunked = !self.is_http2() && !head.headers.contains_key(header::CONTENT_LENGTH);
+        if is_chunked && head.insert_header(header::TRANSFER_ENCODING, "chunked").is_err() {
+            return Err(GatewayError::Framing("The answer's header has no room."));
+        }
+        self.session
+            .downstream_session
+            .write_response_header(head)
+            .await
+            .map_err(|_| GatewayError::ClientGone)
+    }
+
+    async fn write(&mut self, piece: Bytes, end: bool) -> Result<(), GatewayError> {
+        // Pingora's own limit leaves the end of a body out.
+        let written = self.session.downstream_session.write_response_body(piece, end);
+        match pingora_timeout::timeout(self.write_time, written).await {
+            Ok(Ok(())) => Ok(()),
+            _ => Err(GatewayError::ClientGone),
         }
     }
 }

@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use super::Downstream;
 use crate::app::App;
+use crate::client::Client;
 use crate::error::GatewayError;
 use crate::phases::{authenticate, respond};
 use crate::request::Record;
@@ -137,6 +138,6 @@ async fn send(
     record.outcome = "ok";
     let is_head = downstream.method() == "HEAD";
     downstream.drain(DRAIN_TIME).await;
-    downstream.write_head(Box::new(head)).await?;
+    downstream.write_head(Box::new(head), record).await?;
     downstream.write(if is_head { Bytes::new() } else { body }, true).await
 }

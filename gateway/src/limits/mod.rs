@@ -3,6 +3,7 @@
 
 mod gate;
 mod gradient;
+mod hedge_budget;
 mod in_flight;
 mod key_limits;
 mod places;
@@ -11,6 +12,7 @@ mod wait_queue;
 mod window;
 
 pub use gate::{Admitted, Closed, Gate};
+pub use hedge_budget::HedgeBudget;
 pub use in_flight::{InFlightLimit, InFlightRule, Place, Shed, Waiting};
 pub use key_limits::{KeyLimits, LimitBook, Parallel, Refusal};
 pub use places::{InFlightBook, Places};

@@ -1,5 +1,7 @@
 //! Attempts, retries, fallbacks, until an answer has begun.
 
+mod hedge;
+
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -7,16 +9,18 @@ use domain::{FailureKind, Retry};
 
 use crate::affinity;
 use crate::app::App;
+use crate::client::Client;
 use crate::config::Priority;
-use crate::edge::Downstream;
 use crate::error::{GatewayError, Rejection};
 use crate::limits::{InFlightLimit, Places};
 use crate::request::{Plan, Record, Request};
 use crate::snapshot::{Model, Snapshot};
 use crate::upstream::{
     Attempt, AttemptFailure, Demand, Deployment, DeploymentSet, Leniency, Opened, Permit, Seen, Selection,
-    UpstreamCall, connect_failure, observe,
+    Taken, UpstreamCall, connect_failure, observe,
 };
+
+use hedge::Second;
 
 /// What is the same for every attempt of one request.
 struct Run<'a> {
@@ -36,7 +40,7 @@ pub async fn run(
     snapshot: &Snapshot,
     plan: &Plan,
     request: &Request,
-    downstream: &mut Downstream<'_>,
+    client: &mut impl Client,
     record: &mut Record,
 ) -> Result<Opened, GatewayError> {
     let total = plan.models.first().map_or(Duration::ZERO, |model| model.timeouts.total);
@@ -53,6 +57,9 @@ pub async fn run(
         resumption: None,
     };
     app.retry_budget.request(record.started);
+    if let Some(hedge) = plan.models.first().and_then(|model| model.hedge.as_ref()) {
+        hedge.budget.request();
+    }
     let run = Run { app, plan, request, call, retry_budget: snapshot.limits.retry_budget };
     let mut last = None;
     // The window, in tokens, that the prompt did not fit into.
@@ -68,10 +75,10 @@ pub async fn run(
             if outgrown.is_some_and(|outgrown| !is_larger(model, outgrown)) {
                 continue;
             }
-            if !run.has_candidate(model, leniency, tried) || !enter(app, model, downstream, record).await? {
+            if !run.has_candidate(model, leniency, tried) || !enter(app, model, client, record).await? {
                 continue;
             }
-            if let Some(opened) = run.model(model, leniency, tried, downstream, record, &mut last).await? {
+            if let Some(opened) = run.model(model, leniency, tried, client, record, &mut last).await? {
                 return Ok(opened);
             }
             if last.as_ref().is_some_and(AttemptFailure::is_context_length) {
@@ -97,7 +104,7 @@ pub async fn run(
 async fn enter(
     app: &App,
     model: &Model,
-    downstream: &mut Downstream<'_>,
+    client: &mut impl Client,
     record: &mut Record,
 ) -> Result<bool, GatewayError> {
     record.places = Places::default();
@@ -112,7 +119,7 @@ async fn enter(
         Ok(mut waiting) => tokio::select! {
             biased;
             place = waiting.place(model.queue_wait) => place,
-            () = downstream.gone() => return Err(GatewayError::ClientGone),
+            () = client.gone() => return Err(GatewayError::ClientGone),
         },
         Err(shed) => Err(shed),
     };
@@ -149,7 +156,7 @@ impl Run<'_> {
         model: &Arc<Model>,
         leniency: Leniency,
         tried: &mut DeploymentSet,
-        downstream: &mut Downstream<'_>,
+        client: &mut impl Client,
         record: &mut Record,
         last: &mut Option<AttemptFailure>,
     ) -> Result<Option<Opened>, GatewayError> {
@@ -177,7 +184,7 @@ impl Run<'_> {
                 return Err(give_up(last.take(), self.request, record));
             }
             let probe = permit.as_ref().is_some_and(Permit::is_probe);
-            match self.deployment(model, deployment, probe, downstream, record).await? {
+            match self.deployment(model, deployment, probe, tried, client, record).await? {
                 Ok(opened) => return Ok(Some(opened)),
                 Err(failure) => {
                     if failure.is_context_length() && self.has_larger(model) {
@@ -220,13 +227,58 @@ impl Run<'_> {
         true
     }
 
+    /// Counts one attempt against the deployment's own limits and its provider's quota.
+    fn take(&self, deployment: &Deployment, now: Instant) -> Result<Option<Taken>, Duration> {
+        let (prompt, completion) = (self.request.prompt_tokens(), self.request.completion_tokens());
+        let taken = deployment.state.take(deployment.limit, prompt.saturating_add(completion), now)?;
+        deployment.state.quota.spend(deployment.quota_tokens(prompt, completion));
+        Ok(taken)
+    }
+
+    /// An answer has begun.
+    fn answered(&self, model: &Model, answers: Answers, waited: Duration, record: &mut Record) {
+        let (deployment, now) = (answers.deployment, Instant::now());
+        let stream = self.request.head.stream;
+        deployment.state.cooldown.succeeded();
+        deployment.state.latency(stream).observe(waited, now);
+        if model.hedge.is_some() {
+            deployment.state.quantiles(stream).observe(waited);
+        }
+        deployment.series.answered(waited.as_secs_f64());
+        record.places.answered(waited, now);
+        record.taken = answers.taken;
+        record.deployment = Some(deployment);
+    }
+
+    /// The books of a race: who is left to answer for the request, and what became of the other.
+    fn settle_race(&self, model: &Model, first: Answers, second: Second, record: &mut Record) -> Answers {
+        record.attempts += 1;
+        let now = Instant::now();
+        self.app.metrics.hedges.with_label_values(&[if second.won { "won" } else { "lost" }]).inc();
+        let beside = Answers { deployment: second.deployment, taken: second.taken };
+        let (answers, other) = if second.won { (beside, first) } else { (first, beside) };
+        if let Some(taken) = other.taken {
+            taken.settle(0, now);
+        }
+        if let Some((failure, waited)) = second.failure {
+            let seen = Seen { probe: false, waited, stream: self.request.head.stream };
+            observe(model, &other.deployment, &failure, seen);
+        }
+        if second.won {
+            record.fallback |= !Arc::ptr_eq(&answers.deployment, &other.deployment);
+            record.places.deployment = second.place;
+        }
+        answers
+    }
+
     /// Attempts at one deployment.
     async fn deployment(
         &self,
         model: &Arc<Model>,
         deployment: &Arc<Deployment>,
         probe: bool,
-        downstream: &mut Downstream<'_>,
+        tried: &DeploymentSet,
+        client: &mut impl Client,
         record: &mut Record,
     ) -> Result<Result<Opened, AttemptFailure>, GatewayError> {
         // Also when all deployments of the first model are cooling down.
@@ -235,14 +287,11 @@ impl Run<'_> {
         record.deployment = Some(deployment.clone());
         let mut failed = 0;
         loop {
-            let (prompt, completion) = (self.request.prompt_tokens(), self.request.completion_tokens());
-            let tokens = prompt.saturating_add(completion);
-            let Ok(taken) = deployment.state.take(deployment.limit, tokens, Instant::now()) else {
+            let Ok(taken) = self.take(deployment, Instant::now()) else {
                 let failure =
                     connect_failure(FailureKind::RateLimited, "its configured rpm or tpm is used up");
                 return Ok(Err(failure.into()));
             };
-            deployment.state.quota.spend(deployment.quota_tokens(prompt, completion));
             record.attempts += 1;
             let attempt = Attempt {
                 call: self.call,
@@ -250,26 +299,27 @@ impl Run<'_> {
                 timeouts: &model.timeouts,
                 drop_params: model.drop_params,
             };
-            let outcome = tokio::select! {
+            let raced = tokio::select! {
                 biased;
-                outcome = attempt.run() => outcome,
-                () = downstream.gone() => return Err(GatewayError::ClientGone),
+                raced = self.race(model, &attempt, tried) => raced,
+                () = client.gone() => return Err(GatewayError::ClientGone),
             };
-            record.waited += outcome.waited;
+            let outcome = raced.outcome;
+            record.waited += raced.waited;
+            let mut answers = Answers { deployment: deployment.clone(), taken };
+            if let Some(second) = raced.second {
+                answers = self.settle_race(model, answers, second, record);
+            }
+            let deployment = &answers.deployment;
             let failure = match outcome.result {
                 Ok(opened) => {
-                    record.taken = taken;
-                    deployment.state.cooldown.succeeded();
-                    let latency = deployment.state.latency(self.request.head.stream);
-                    latency.observe(outcome.waited, Instant::now());
-                    deployment.series.answered(outcome.waited.as_secs_f64());
-                    record.places.answered(outcome.waited, Instant::now());
+                    self.answered(model, answers, outcome.waited, record);
                     return Ok(Ok(opened));
                 }
                 Err(failure) => failure,
             };
             failed += 1;
-            if let Some(taken) = taken {
+            if let Some(taken) = answers.taken {
                 taken.settle(0, Instant::now());
             }
             let seen = Seen { probe, waited: outcome.waited, stream: self.request.head.stream };
@@ -291,11 +341,17 @@ impl Run<'_> {
             let waiting = Instant::now();
             tokio::select! {
                 () = tokio::time::sleep(wait) => {}
-                () = downstream.gone() => return Err(GatewayError::ClientGone),
+                () = client.gone() => return Err(GatewayError::ClientGone),
             }
             record.waited += waiting.elapsed();
         }
     }
+}
+
+/// Whose answer counts.
+struct Answers {
+    deployment: Arc<Deployment>,
+    taken: Option<Taken>,
 }
 
 /// The longest prompt a model takes, in tokens, where the catalogue knows.

@@ -4,6 +4,7 @@ pub mod admit;
 pub mod authenticate;
 pub mod count;
 pub mod dispatch;
+pub mod follow;
 pub mod parse;
 pub mod record;
 pub mod reserve;

@@ -13,6 +13,8 @@ use crate::telemetry::TraceContext;
 /// Headers of the client that a provider of the same format should see.
 const PASSED_ON: [&str; 5] =
     ["anthropic-beta", "anthropic-version", "openai-beta", "idempotency-key", "tracestate"];
+/// What a client says that wants an answer of its own (RFC 9111, 5.2.1).
+const REFUSALS: [&str; 2] = ["no-cache", "no-store"];
 
 /// Reads the body and its head.
 ///
@@ -36,6 +38,12 @@ pub async fn run(
     let target = query.as_ref().map_or_else(|| path.to_owned(), |query| format!("{path}?{query}"));
     let headers = headers(downstream, operation, record)?;
     let session = downstream.header("x-signalbox-session").map(session);
+    let wants_own_answer = ["cache-control", "x-signalbox-cache"].iter().any(|name| {
+        let value = downstream.header(name).and_then(|value| std::str::from_utf8(value).ok());
+        value.is_some_and(|value| {
+            value.split(',').any(|word| REFUSALS.iter().any(|no| word.trim().eq_ignore_ascii_case(no)))
+        })
+    });
     let waiting = std::time::Instant::now();
     let body = downstream.read_body(snapshot.limits.body.0, snapshot.limits.body_time.0).await;
     record.waited += waiting.elapsed();
@@ -44,7 +52,7 @@ pub async fn run(
     record.stream = head.stream;
     // Google's clients may send their key in the query, and the format itself asks for the event stream.
     let query = query.filter(|_| operation.wire_format() != WireFormat::Gemini);
-    Ok(Request { operation, head, body, query, headers, session })
+    Ok(Request { operation, head, body, query, headers, wants_own_answer, session })
 }
 
 fn headers(

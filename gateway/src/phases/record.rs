@@ -36,6 +36,9 @@ pub fn run(record: &mut Record) {
     for (deployment, usage) in &record.earlier {
         deployment.series.used(usage, cost(deployment, usage));
     }
+    if record.coalesced {
+        metrics.coalesced.inc();
+    }
     if !record.app.access_log.is_off() {
         log(record);
     }
@@ -79,6 +82,7 @@ fn log(record: &Record) {
         attempts: record.attempts,
         fallback: record.fallback,
         resumptions: record.resumptions,
+        coalesced: record.coalesced,
         prompt_tokens: usage.prompt,
         completion_tokens: usage.completion,
         cost_micros: record.cost().unwrap_or_default().0,

@@ -1,18 +1,23 @@
 //! The answer, or the error, to the client.
 
+mod header;
+
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use domain::{FailureKind, Usage};
-use pingora::http::ResponseHeader;
 use providers::Answer;
 
+use crate::client::Client;
 use crate::delivery::{Broken, Delivered};
 use crate::edge::Downstream;
-use crate::error::{GatewayError, seconds};
+use crate::error::GatewayError;
 use crate::request::{Record, Request};
 use crate::tokens;
 use crate::upstream::{AttemptFailure, Opened, OpenedStream, Seen, observe};
+
+pub use header::followed;
+use header::{error_header, header, put, stream_header};
 
 /// What is left of an unread body is read and thrown away up to this time, to keep the connection.
 const DRAIN_TIME: Duration = Duration::from_secs(5);
@@ -26,7 +31,7 @@ const SHED_DRAIN_TIME: Duration = Duration::from_millis(20);
 pub async fn run(
     answer: Opened,
     request: &Request,
-    downstream: &mut Downstream<'_>,
+    client: &mut impl Client,
     record: &mut Record,
 ) -> Result<Delivered, GatewayError> {
     if record.ttft.is_none() {
@@ -35,16 +40,16 @@ pub async fn run(
     record.status = 200;
     match answer {
         Opened::Whole(answer, content_type) => {
-            whole(answer, content_type, downstream, record).await.map(|()| Delivered::Ended)
+            whole(answer, content_type, client, record).await.map(|()| Delivered::Ended)
         }
-        Opened::Stream(stream) => streamed(*stream, request, downstream, record).await,
+        Opened::Stream(stream) => streamed(*stream, request, client, record).await,
     }
 }
 
 async fn whole(
     answer: Answer,
     content_type: Option<http::HeaderValue>,
-    downstream: &mut Downstream<'_>,
+    client: &mut impl Client,
     record: &mut Record,
 ) -> Result<(), GatewayError> {
     record.usage = answer.usage;
@@ -56,8 +61,8 @@ async fn whole(
     if let Some(cost) = record.cost() {
         put(&mut head, "x-signalbox-cost-usd", cost.to_string())?;
     }
-    downstream.write_head(head).await?;
-    downstream.write(answer.body, true).await?;
+    client.write_head(head, record).await?;
+    client.write(answer.body, true).await?;
     record.outcome = "ok";
     Ok(())
 }
@@ -65,13 +70,13 @@ async fn whole(
 async fn streamed(
     mut stream: OpenedStream,
     request: &Request,
-    downstream: &mut Downstream<'_>,
+    client: &mut impl Client,
     record: &mut Record,
 ) -> Result<Delivered, GatewayError> {
-    if !downstream.has_answered() {
-        downstream.write_head(stream_header(downstream, record)?).await?;
+    if !client.has_answered() {
+        client.write_head(stream_header(record)?, record).await?;
     }
-    let result = pump(&mut stream, downstream, record).await;
+    let result = pump(&mut stream, client, record).await;
     let model = record.deployment.as_ref().map(|deployment| deployment.upstream_model.clone());
     let tokens = match (stream.usage(), &result) {
         // The provider's count is the one that is billed.
@@ -84,7 +89,7 @@ async fn streamed(
     };
     match result {
         Ok(None) => {
-            downstream.write(Bytes::new(), true).await?;
+            client.write(Bytes::new(), true).await?;
             stream.release().await;
             record.outcome = "ok";
             Ok(Delivered::Ended)
@@ -106,51 +111,40 @@ async fn streamed(
     }
 }
 
-fn stream_header(downstream: &Downstream<'_>, record: &Record) -> Result<Box<ResponseHeader>, GatewayError> {
-    let mut head = header(record, 200, "text/event-stream; charset=utf-8")?;
-    put(&mut head, "cache-control", "no-cache")?;
-    // nginx, and everything that copies it, would buffer the stream otherwise.
-    put(&mut head, "x-accel-buffering", "no")?;
-    if !downstream.is_http2() {
-        put(&mut head, "transfer-encoding", "chunked")?;
-    }
-    Ok(head)
-}
-
 /// Ends a stream with which nobody could go on: an error in the client's own form, and no end marker.
 ///
 /// # Errors
 /// [`GatewayError::ClientGone`].
 pub async fn broken_off(
     broken: Broken,
-    downstream: &mut Downstream<'_>,
+    client: &mut impl Client,
     record: &mut Record,
 ) -> Result<Delivered, GatewayError> {
     let error = as_error(broken.failure);
     record.outcome = error.face().label;
-    downstream.write(error.event(record.client, &record.request_id), true).await?;
+    client.write(error.event(record.client, &record.request_id), true).await?;
     Ok(Delivered::Ended)
 }
 
 /// Moves pieces until the end (None) or until the upstream fails (Some).
 async fn pump(
     stream: &mut OpenedStream,
-    downstream: &mut Downstream<'_>,
+    client: &mut impl Client,
     record: &mut Record,
 ) -> Result<Option<AttemptFailure>, GatewayError> {
     for piece in std::mem::take(&mut stream.held) {
-        downstream.write(piece, false).await?;
+        client.write(piece, false).await?;
     }
     loop {
         let waiting = Instant::now();
         let next = tokio::select! {
             biased;
             next = stream.next() => next,
-            () = downstream.gone() => return Err(GatewayError::ClientGone),
+            () = client.gone() => return Err(GatewayError::ClientGone),
         };
         record.waited += waiting.elapsed();
         match next {
-            Ok(Some(piece)) => downstream.write(piece, false).await?,
+            Ok(Some(piece)) => client.write(piece, false).await?,
             Ok(None) => return Ok(None),
             Err(failure) => return Ok(Some(failure)),
         }
@@ -190,78 +184,8 @@ pub async fn error(downstream: &mut Downstream<'_>, record: &mut Record, error: 
     let head = error_header(record, error, face.status, body.len());
     // A client that is gone by now needs no error.
     if let Ok(head) = head
-        && downstream.write_head(head).await.is_ok()
+        && downstream.write_head(head, record).await.is_ok()
     {
         let _ = downstream.write(body, true).await;
     }
-}
-
-fn error_header(
-    record: &Record,
-    error: &GatewayError,
-    status: u16,
-    length: usize,
-) -> Result<Box<ResponseHeader>, GatewayError> {
-    let mut head = header(record, status, "application/json")?;
-    put(&mut head, "content-length", length.to_string())?;
-    if let Some(wait) = error.retry_after() {
-        put(&mut head, "retry-after", seconds(wait).to_string())?;
-        put(&mut head, "retry-after-ms", wait.as_millis().to_string())?;
-    }
-    if let GatewayError::MethodNotAllowed { allowed, .. } = error {
-        put(&mut head, "allow", *allowed)?;
-    }
-    Ok(head)
-}
-
-/// What every answer carries.
-fn header(
-    record: &Record,
-    status: u16,
-    content_type: &'static str,
-) -> Result<Box<ResponseHeader>, GatewayError> {
-    let build = || -> pingora::Result<ResponseHeader> {
-        let mut head = ResponseHeader::build_no_case(status, Some(16))?;
-        head.insert_header("content-type", content_type)?;
-        head.insert_header("x-request-id", record.request_id.as_str())?;
-        if record.client == providers::WireFormat::Anthropic {
-            head.insert_header("request-id", record.request_id.as_str())?;
-        }
-        if let Some(model) = &record.model {
-            head.insert_header("x-signalbox-model", model.name.as_str())?;
-        }
-        if let Some(deployment) = &record.deployment {
-            head.insert_header("x-signalbox-deployment", deployment.id.as_str())?;
-            head.insert_header("x-signalbox-attempts", record.attempts.to_string())?;
-            head.insert_header("x-signalbox-fallback", if record.fallback { "true" } else { "false" })?;
-        }
-        head.insert_header("x-signalbox-overhead-us", record.overhead().as_micros().to_string())?;
-        if let Some(limits) = record.principal.as_ref().and_then(|principal| principal.limits.as_ref()) {
-            let now = Instant::now();
-            if let Some((limit, left)) = limits.requests_left(now) {
-                head.insert_header("x-ratelimit-limit-requests", limit.to_string())?;
-                head.insert_header("x-ratelimit-remaining-requests", left.to_string())?;
-            }
-            if let Some((limit, left)) = limits.tokens_left(now) {
-                head.insert_header("x-ratelimit-limit-tokens", limit.to_string())?;
-                head.insert_header("x-ratelimit-remaining-tokens", left.to_string())?;
-            }
-        }
-        Ok(head)
-    };
-    build()
-        .map(Box::new)
-        .map_err(|_| GatewayError::Framing("A name in the answer's header is not valid HTTP."))
-}
-
-fn put(
-    head: &mut ResponseHeader,
-    name: &'static str,
-    value: impl TryInto<http::HeaderValue>,
-) -> Result<(), GatewayError> {
-    let value = value
-        .try_into()
-        .map_err(|_| GatewayError::Framing("A value in the answer's header is not valid HTTP."))?;
-    head.insert_header(name, value)
-        .map_err(|_| GatewayError::Framing("A value in the answer's header is not valid HTTP."))
 }

@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 use providers::Way;
 
 use crate::app::App;
+use crate::client::Client;
 use crate::config::ResumeMode;
 use crate::delivery::Broken;
-use crate::edge::Downstream;
 use crate::error::GatewayError;
 use crate::limits::InFlightLimit;
 use crate::request::{Plan, Record, Request};
@@ -29,7 +29,7 @@ pub async fn run(
     plan: &Plan,
     request: &Request,
     broken: &Broken,
-    downstream: &mut Downstream<'_>,
+    client: &mut impl Client,
     record: &mut Record,
 ) -> Result<Option<Opened>, GatewayError> {
     let Some(resume) = &broken.resume else { return Ok(None) };
@@ -81,7 +81,7 @@ pub async fn run(
         let outcome = tokio::select! {
             biased;
             outcome = attempt.run() => outcome,
-            () = downstream.gone() => return Err(GatewayError::ClientGone),
+            () = client.gone() => return Err(GatewayError::ClientGone),
         };
         record.waited += outcome.waited;
         match outcome.result {

@@ -46,6 +46,8 @@ pub struct AccessLine<'a> {
     pub fallback: bool,
     /// Attempts that went on with a broken stream.
     pub resumptions: u32,
+    /// It followed the answer to an identical request.
+    pub coalesced: bool,
     /// Prompt tokens.
     pub prompt_tokens: u64,
     /// Completion tokens.

@@ -40,6 +40,10 @@ pub struct Metrics {
     shed: IntCounterVec,
     /// Attempts that were not made because the retry budget was empty.
     pub retry_budget_exhausted: IntCounter,
+    /// Requests that followed the answer to an identical one.
+    pub coalesced: IntCounter,
+    /// Second attempts by whether they answered first.
+    pub hedges: IntCounterVec,
     in_flight_limit: IntGaugeVec,
     queue_depth: IntGaugeVec,
 }
@@ -101,7 +105,7 @@ impl Metrics {
         Self {
             requests: metrics.counter(
                 "signalbox_requests_total",
-                "Requests by model and outcome.",
+                "Requests by outcome.",
                 &["model", "outcome"],
             ),
             duration: metrics.histogram(
@@ -142,11 +146,7 @@ impl Metrics {
                 "What an operator has to mend, by kind.",
                 &["kind"],
             ),
-            reloads: metrics.counter(
-                "signalbox_config_reloads_total",
-                "Configuration reloads by outcome.",
-                &["outcome"],
-            ),
+            reloads: metrics.counter("signalbox_config_reloads_total", "Reloads by outcome.", &["outcome"]),
             log_dropped: metrics.single_gauge(
                 "signalbox_access_log_dropped",
                 "Access log lines that did not fit into the buffer.",
@@ -160,6 +160,9 @@ impl Metrics {
                 "signalbox_retry_budget_exhausted_total",
                 "Retries and fallbacks that were not made because the budget was empty.",
             )),
+            coalesced: metrics
+                .add(IntCounter::new("signalbox_coalesced_total", "Requests that shared a call.")),
+            hedges: metrics.counter("signalbox_hedges_total", "Second attempts, lost or won.", &["outcome"]),
             in_flight_limit: metrics.gauge(
                 "signalbox_in_flight_limit",
                 "The limit on requests in flight; without a model the process's.",

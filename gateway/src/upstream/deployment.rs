@@ -1,13 +1,13 @@
 //! One callable target and its live state.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use domain::{DeploymentId, Price};
 use providers::WireFormat;
 
-use super::{Cooldown, PeakEwma, Provider, Quota, RateLimit, Rates};
+use super::{Cooldown, PeakEwma, Provider, Quantiles, Quota, RateLimit, Rates};
 use crate::limits::InFlightLimit;
 use crate::telemetry::{DeploymentSeries, Metrics};
 
@@ -53,6 +53,8 @@ pub struct DeploymentState {
     pub rates: Rates,
     stream_latency: PeakEwma,
     whole_latency: PeakEwma,
+    stream_quantiles: OnceLock<Box<Quantiles>>,
+    whole_quantiles: OnceLock<Box<Quantiles>>,
 }
 
 /// Counts one running attempt until it is dropped.
@@ -86,6 +88,12 @@ impl DeploymentState {
     /// The time to the first token of a stream, or to a whole answer.
     pub fn latency(&self, stream: bool) -> &PeakEwma {
         if stream { &self.stream_latency } else { &self.whole_latency }
+    }
+
+    /// The distribution of the same times; made when it is first asked for.
+    pub fn quantiles(&self, stream: bool) -> &Quantiles {
+        let quantiles = if stream { &self.stream_quantiles } else { &self.whole_quantiles };
+        quantiles.get_or_init(Box::default)
     }
 
     /// An attempt failed through the deployment's fault after this long.

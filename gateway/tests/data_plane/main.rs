@@ -9,6 +9,7 @@
 
 mod balance;
 mod bodies;
+mod coalesce;
 mod configuration;
 mod cooldown;
 mod errors;
@@ -17,6 +18,7 @@ mod formats;
 mod gateway;
 mod hand_over;
 mod health;
+mod hedge;
 mod overload;
 mod resume;
 mod service;

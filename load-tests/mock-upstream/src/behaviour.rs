@@ -63,6 +63,7 @@ pub(crate) struct Behaviour {
     pub(crate) gzip: bool,
     pub(crate) crlf: bool,
     pub(crate) first: Option<u64>,
+    pub(crate) every: Option<u64>,
     pub(crate) id: Option<String>,
     pub(crate) credential: Option<String>,
     pub(crate) calls: Option<usize>,
@@ -152,7 +153,11 @@ const KEYS: &[Key] = &[
         b.first = Some(number(v)?);
         Some(())
     }),
-    key("id", "the name under which `first` counts", |b, v| {
+    key("every", "only each such request, per id or exact model string, misbehaves", |b, v| {
+        b.every = Some(number(v).filter(|n| *n >= 1)?);
+        Some(())
+    }),
+    key("id", "the name under which `first` and `every` count", |b, v| {
         b.id = Some(word(v)?);
         Some(())
     }),

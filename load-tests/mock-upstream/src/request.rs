@@ -87,9 +87,10 @@ impl<'a> Context<'a> {
         if let Some(mock) = request.mock {
             behaviour.apply(mock).map_err(|error| Refusal::bad_request(error.to_string()))?;
         }
-        if let Some(first) = behaviour.first {
-            let name = behaviour.id.as_deref().unwrap_or(model);
-            if self.state.count(name) > first {
+        if behaviour.first.is_some() || behaviour.every.is_some() {
+            let count = self.state.count(behaviour.id.as_deref().unwrap_or(model));
+            let is_late = behaviour.first.is_some_and(|first| count > first);
+            if is_late || behaviour.every.is_some_and(|every| !count.is_multiple_of(every)) {
                 return Ok(());
             }
         }

@@ -23,6 +23,7 @@ struct GenerationConfig {
     max_output_tokens: Option<u64>,
     #[serde(rename = "candidateCount", alias = "candidate_count")]
     candidate_count: Option<u64>,
+    temperature: Option<f64>,
 }
 
 #[derive(Deserialize)]
@@ -70,7 +71,8 @@ pub(crate) fn read_head(operation: Operation, target: &str, text: &str) -> Resul
         stream,
         include_usage: false,
         max_tokens: config.as_ref().and_then(|config| config.max_output_tokens),
-        choices: config.and_then(|config| config.candidate_count).unwrap_or(1),
+        choices: config.as_ref().and_then(|config| config.candidate_count).unwrap_or(1),
+        is_greedy: config.and_then(|config| config.temperature) == Some(0.0),
     })
 }
 

@@ -1,0 +1,49 @@
+//! The answer to an identical request, to a client that follows it.
+
+use std::time::Instant;
+
+use bytes::Bytes;
+use domain::Usage;
+
+use super::respond;
+use crate::client::Client;
+use crate::coalesce::{News, Subscription};
+use crate::error::GatewayError;
+use crate::request::Record;
+
+/// Sends on what the lead is answered, from its beginning.
+///
+/// # Errors
+/// Why there is no answer, or no more of it; [`GatewayError::ClientGone`].
+pub async fn run(
+    mut subscription: Subscription,
+    client: &mut impl Client,
+    record: &mut Record,
+) -> Result<(), GatewayError> {
+    loop {
+        let waiting = Instant::now();
+        let news = tokio::select! {
+            biased;
+            news = subscription.next() => news,
+            () = client.gone() => return Err(GatewayError::ClientGone),
+        };
+        record.waited += waiting.elapsed();
+        match news? {
+            News::Head(answer) => {
+                record.deployment.clone_from(&answer.deployment);
+                record.fallback = answer.fallback;
+                record.ttft = Some(record.started.elapsed());
+                record.status = 200;
+                // The lead pays.
+                record.usage = Some(Usage::default());
+                let head = respond::followed(&answer.header, record)?;
+                client.write_head(head, record).await?;
+            }
+            News::Piece(piece) => client.write(piece, false).await?,
+            News::End => {
+                record.outcome = "ok";
+                return client.write(Bytes::new(), true).await;
+            }
+        }
+    }
+}
