@@ -20,6 +20,7 @@ use pingora::services::background::background_service;
 use pingora::services::listening::Service;
 
 use crate::admin::Admin;
+use crate::alerts::{Deliveries, StateWatch};
 use crate::background::{ConfigWatch, Drain, NameRefresh};
 use crate::coalesce::Coalescer;
 use crate::config::{Config, TlsConfig};
@@ -70,7 +71,7 @@ impl App {
         let snapshot = Snapshot::new(config, &registry, &limits, metrics).map_err(anyhow::Error::msg)?;
         let access_log = AccessLog::open(&config.log.access)
             .with_context(|| format!("log.access: {} cannot be opened", config.log.access))?;
-        let gate = Gate::new(metrics.in_flight_limit(""));
+        let gate = Gate::new(metrics.overload.in_flight_limit(""));
         gate.show(snapshot.limits.in_flight);
         Ok(Arc::new(Self {
             snapshot: ArcSwap::from_pointee(snapshot),
@@ -168,6 +169,8 @@ pub fn serve(
 
     server.add_service(background_service("names", NameRefresh::new(app.clone())));
     server.add_service(background_service("health", HealthChecks::new(app.clone())));
+    server.add_service(background_service("alerts", Deliveries::new(app.clone())));
+    server.add_service(background_service("states", StateWatch::new(app.clone())));
     server.add_service(background_service("drain", Drain::new(app.clone())));
     if let Some(path) = path {
         server.add_service(background_service("configuration", ConfigWatch::new(app, path)));

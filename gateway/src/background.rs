@@ -10,8 +10,9 @@ use pingora::server::ShutdownWatch;
 use pingora::services::background::BackgroundService;
 use tokio::signal::unix::{SignalKind, signal};
 
+use crate::alerts::raise;
 use crate::app::App;
-use crate::config;
+use crate::config::{self, AlertKind};
 
 const WATCH_INTERVAL: Duration = Duration::from_secs(1);
 const NAME_INTERVAL: Duration = Duration::from_secs(30);
@@ -55,6 +56,11 @@ impl ConfigWatch {
             }
             Err(faults) => {
                 tracing::error!(path = %self.path.display(), faults, "configuration refused, the old one stays in force");
+                let path = self.path.to_string_lossy();
+                let message = format!(
+                    "{path} has faults; the configuration before stays in force: run `signalbox check`."
+                );
+                raise(AlertKind::ConfigRefused, &path, message);
                 "refused"
             }
         };

@@ -3,6 +3,7 @@
 
 pub mod admin;
 pub mod affinity;
+pub mod alerts;
 pub mod app;
 pub mod background;
 pub mod body_buffer;

@@ -9,6 +9,7 @@ use domain::{DeploymentId, ModelName, Price, ProviderName, Secret};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
+use crate::alerts::AlertRules;
 use crate::config::{
     Affinity, Coalesce, Config, DeploymentConfig, LimitConfig, MaxInFlight, ModelConfig, PriceConfig,
     Priority, ResumeMode,
@@ -27,6 +28,8 @@ pub struct Snapshot {
     /// Virtual keys by hash.
     pub keys: KeyTable,
     /// What the admin API asks for; None: nothing.
+    /// Who is told of alerts.
+    pub alerts: Arc<AlertRules>,
     admin_token: Option<Secret>,
     /// Bounds on one request.
     pub limits: LimitConfig,
@@ -146,7 +149,7 @@ impl Snapshot {
             let deployments = deployments(name, model, &providers, registry, limits.in_flight(), metrics);
             let limit = model.max_in_flight.map(|max| {
                 let rule = InFlightRule { max, length: model.queue.length as usize };
-                limits.in_flight().of(name.clone(), rule, || Some(metrics.in_flight_limit(name)))
+                limits.in_flight().of(name.clone(), rule, || Some(metrics.overload.in_flight_limit(name)))
             });
             let name = ModelName::from(name.as_str());
             models.insert(name.clone(), Arc::new(Model::new(name, model, limit, deployments)));
@@ -160,7 +163,8 @@ impl Snapshot {
         let keys = KeyTable::new(config, limits)?;
         let admin_token = config.admin.token.as_ref().map(|token| token.resolve()).transpose();
         let admin_token = admin_token.map_err(|problem| format!("admin.token: {problem}"))?;
-        Ok(Self { models, providers, keys, admin_token, limits: config.limits, direct })
+        let alerts = Arc::new(AlertRules::new(&config.alerts)?);
+        Ok(Self { models, providers, keys, alerts, admin_token, limits: config.limits, direct })
     }
 
     /// The model a client asks for: a public name, or `provider/model`.

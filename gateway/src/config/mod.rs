@@ -1,6 +1,7 @@
 //! The configuration file: its shape, its faults, its secrets. Owns everything between the YAML text
 //! and a [`Config`] that is known to be sound; resolving it into deployments is the snapshot's work.
 
+mod alert;
 mod fault;
 mod health;
 mod key;
@@ -13,6 +14,7 @@ mod secret;
 mod unit;
 mod validate;
 
+pub use alert::{AlertConfig, AlertKind, WebhookConfig, WebhookFormat};
 pub use fault::{Fault, Faults};
 pub use health::{HealthCheckKind, HealthConfig};
 pub use key::{KeyConfig, Priority};

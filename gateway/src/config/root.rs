@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{KeyConfig, ModelConfig, ProviderConfig, SecretSource, Size, Span};
+use super::{AlertConfig, KeyConfig, ModelConfig, ProviderConfig, SecretSource, Size, Span};
 
 /// The configuration of one gateway.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
@@ -35,6 +35,8 @@ pub struct Config {
     pub cache: Option<CacheConfig>,
     /// What is refused or cut off.
     pub limits: LimitConfig,
+    /// Who is told when something has to be mended.
+    pub alerts: AlertConfig,
     /// What is logged.
     pub log: LogConfig,
     /// Worker threads of the public listener; 0: one per processor.
@@ -174,6 +176,7 @@ impl Default for Config {
             keys: Vec::new(),
             cache: None,
             limits: LimitConfig::default(),
+            alerts: AlertConfig::default(),
             log: LogConfig::default(),
             threads: 0,
             drain: Span::from_millis(600_000),

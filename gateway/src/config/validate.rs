@@ -56,6 +56,16 @@ fn listeners(config: &Config, faults: &mut Faults) {
     {
         faults.add("admin.token", problem);
     }
+    for (index, webhook) in config.alerts.webhooks.iter().enumerate() {
+        let path = format!("alerts.webhooks[{index}].url");
+        match webhook.url.resolve() {
+            Err(problem) => faults.add(path, problem),
+            Ok(url) if !url.expose().starts_with("http://") && !url.expose().starts_with("https://") => {
+                faults.add(path, "is no address of a webhook: write http://… or https://…");
+            }
+            Ok(_) => {}
+        }
+    }
     if !["error", "warn", "info", "debug", "trace"].contains(&config.log.level.as_str()) {
         faults.add("log.level", format!("`{}` is none of error, warn, info, debug", config.log.level));
     }

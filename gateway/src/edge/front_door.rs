@@ -68,7 +68,7 @@ impl ServerApp for FrontDoor {
         let Some(_connection) =
             self.connections.enter(address, limits.connections, limits.connections_per_address)
         else {
-            self.app.metrics.shed("connections");
+            self.app.metrics.overload.shed("connections");
             return None;
         };
         let is_http2 = stream.selected_alpn_proto() == Some(ALPN::H2);

@@ -180,7 +180,7 @@ mod tests {
     const LATE: Duration = Duration::from_millis(50);
 
     fn filled(requests: usize) -> (Arc<Gate>, Vec<Admitted>) {
-        let gate = Gate::new(Metrics::global().in_flight_limit("a test's gate"));
+        let gate = Gate::new(Metrics::global().overload.in_flight_limit("a test's gate"));
         let all = (0..requests).map(|_| gate.admit(Priority::Low, CAP, Duration::ZERO).unwrap()).collect();
         (gate, all)
     }

@@ -22,7 +22,7 @@ pub fn run(
     match app.gate.admit(principal.priority, in_flight, shed_lag.0) {
         Ok(admitted) => record.admitted = Some(admitted),
         Err(closed) => {
-            app.metrics.shed(closed.as_str());
+            app.metrics.overload.shed(closed.as_str());
             return Err(GatewayError::Overloaded);
         }
     }

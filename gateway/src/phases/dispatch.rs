@@ -127,7 +127,7 @@ async fn enter(
     match entered {
         Ok(place) => record.places.model = Some(place),
         Err(shed) => {
-            app.metrics.shed(shed.as_str());
+            app.metrics.overload.shed(shed.as_str());
             record.passed_over = true;
         }
     }
@@ -212,7 +212,7 @@ impl Run<'_> {
     fn may_repeat(&self) -> bool {
         let fits = self.app.retry_budget.withdraw(self.retry_budget, Instant::now());
         if !fits {
-            self.app.metrics.retry_budget_exhausted.inc();
+            self.app.metrics.overload.retry_budget_exhausted.inc();
         }
         fits
     }

@@ -3,11 +3,13 @@
 
 use std::sync::{Arc, LazyLock};
 
-use prometheus::core::Collector;
 use prometheus::{
-    Encoder, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
+    Encoder, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec,
     Registry, TextEncoder,
 };
+
+use super::OverloadMetrics;
+use super::register::Register;
 
 /// Seconds, as OpenTelemetry advises for GenAI durations.
 const SECONDS: [f64; 14] =
@@ -33,28 +35,18 @@ pub struct Metrics {
     pub deployment_state: IntGaugeVec,
     /// What an operator has to mend, by kind.
     pub alerts: IntCounterVec,
+    /// Alerts told to webhooks, by outcome.
+    pub alert_deliveries: IntCounterVec,
     /// Configuration reloads by outcome.
     pub reloads: IntCounterVec,
     /// Access log lines that did not fit into the buffer.
     pub log_dropped: IntGauge,
-    shed: IntCounterVec,
-    /// Attempts that were not made because the retry budget was empty.
-    pub retry_budget_exhausted: IntCounter,
     /// Requests that followed the answer to an identical one.
     pub coalesced: IntCounter,
     /// Second attempts by whether they answered first.
     pub hedges: IntCounterVec,
-    in_flight_limit: IntGaugeVec,
-    queue_depth: IntGaugeVec,
-}
-
-/// The series of one limit on requests in flight.
-#[derive(Clone, Debug)]
-pub struct LimitSeries {
-    /// The limit in force.
-    pub limit: IntGauge,
-    /// Requests that wait for a place.
-    pub queue_depth: IntGauge,
+    /// Of limits on requests in flight, and of what they refuse.
+    pub overload: OverloadMetrics,
 }
 
 /// The label values of one deployment.
@@ -146,33 +138,20 @@ impl Metrics {
                 "What an operator has to mend, by kind.",
                 &["kind"],
             ),
+            alert_deliveries: metrics.counter(
+                "signalbox_alert_deliveries_total",
+                "To webhooks.",
+                &["outcome"],
+            ),
             reloads: metrics.counter("signalbox_config_reloads_total", "Reloads by outcome.", &["outcome"]),
             log_dropped: metrics.single_gauge(
                 "signalbox_access_log_dropped",
                 "Access log lines that did not fit into the buffer.",
             ),
-            shed: metrics.counter(
-                "signalbox_shed_total",
-                "Requests refused in overload, by reason.",
-                &["reason"],
-            ),
-            retry_budget_exhausted: metrics.add(IntCounter::new(
-                "signalbox_retry_budget_exhausted_total",
-                "Retries and fallbacks that were not made because the budget was empty.",
-            )),
             coalesced: metrics
                 .add(IntCounter::new("signalbox_coalesced_total", "Requests that shared a call.")),
             hedges: metrics.counter("signalbox_hedges_total", "Second attempts, lost or won.", &["outcome"]),
-            in_flight_limit: metrics.gauge(
-                "signalbox_in_flight_limit",
-                "The limit on requests in flight; without a model the process's.",
-                &["model"],
-            ),
-            queue_depth: metrics.gauge(
-                "signalbox_queue_depth",
-                "Requests that wait for a place.",
-                &["model"],
-            ),
+            overload: OverloadMetrics::new(&metrics),
             registry,
         }
     }
@@ -195,19 +174,6 @@ impl Metrics {
                 duration: self.duration.with_label_values(&[model, "ok"]),
             },
         })
-    }
-
-    /// The series of one model's limit on requests in flight; of the process's without a model.
-    pub fn in_flight_limit(&self, model: &str) -> LimitSeries {
-        LimitSeries {
-            limit: self.in_flight_limit.with_label_values(&[model]),
-            queue_depth: self.queue_depth.with_label_values(&[model]),
-        }
-    }
-
-    /// A request was refused in overload.
-    pub fn shed(&self, reason: &str) {
-        self.shed.with_label_values(&[reason]).inc();
     }
 
     /// A request that ended otherwise than well. `model` is empty before it is known.
@@ -255,37 +221,4 @@ impl ModelSeries {
         self.ok.inc();
         self.duration.observe(seconds);
     }
-}
-
-/// Makes metrics that the registry knows.
-struct Register<'a>(&'a Registry);
-
-impl Register<'_> {
-    fn counter(&self, name: &str, help: &str, labels: &[&str]) -> IntCounterVec {
-        self.add(IntCounterVec::new(Opts::new(name, help), labels))
-    }
-
-    fn single_gauge(&self, name: &str, help: &str) -> IntGauge {
-        self.add(IntGauge::new(name, help))
-    }
-
-    fn gauge(&self, name: &str, help: &str, labels: &[&str]) -> IntGaugeVec {
-        self.add(IntGaugeVec::new(Opts::new(name, help), labels))
-    }
-
-    fn histogram(&self, name: &str, help: &str, buckets: &[f64], labels: &[&str]) -> HistogramVec {
-        self.add(HistogramVec::new(HistogramOpts::new(name, help).buckets(buckets.to_vec()), labels))
-    }
-
-    fn add<T: Collector + Clone + 'static>(&self, metric: prometheus::Result<T>) -> T {
-        let metric = metric.unwrap_or_else(|error| broken(&error));
-        self.0.register(Box::new(metric.clone())).unwrap_or_else(|error| broken(&error));
-        metric
-    }
-}
-
-/// The names above are constants; a wrong one shows at the first start of any test.
-#[expect(clippy::panic, reason = "a constant of this file is wrong")]
-fn broken<T>(error: &prometheus::Error) -> T {
-    panic!("metric definition: {error}")
 }

@@ -3,8 +3,11 @@
 
 mod access_log;
 mod metrics;
+mod overload_metrics;
+mod register;
 mod trace_context;
 
 pub use access_log::{AccessLine, AccessLog};
-pub use metrics::{DeploymentLabels, DeploymentSeries, LimitSeries, Metrics, ModelSeries};
+pub use metrics::{DeploymentLabels, DeploymentSeries, Metrics, ModelSeries};
+pub use overload_metrics::{LimitSeries, OverloadMetrics};
 pub use trace_context::TraceContext;

@@ -8,8 +8,10 @@ use domain::{DeploymentId, Price};
 use providers::WireFormat;
 
 use super::{Cooldown, PeakEwma, Provider, Quantiles, Quota, RateLimit, Rates};
+use crate::alerts::raise;
+use crate::config::AlertKind;
 use crate::limits::InFlightLimit;
-use crate::telemetry::{DeploymentSeries, Metrics};
+use crate::telemetry::DeploymentSeries;
 
 /// A credential that the provider refuses stays refused for a while.
 const CREDENTIAL_COOLDOWN: Duration = Duration::from_secs(60);
@@ -74,7 +76,9 @@ impl Deployment {
     /// Its provider refused the credential: out at once, and somebody has to mend it.
     pub fn credential_refused(&self, now: Instant) {
         self.state.cooldown.open(CREDENTIAL_COOLDOWN, now);
-        Metrics::global().alerts.with_label_values(&["credential_refused"]).inc();
+        let id = self.id.as_str();
+        let message = format!("The provider of {id} refuses the credential: replace it.");
+        raise(AlertKind::CredentialRefused, id, message);
         tracing::error!(deployment = self.id.as_str(), "the provider refuses the credential");
     }
 }

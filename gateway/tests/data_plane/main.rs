@@ -7,6 +7,7 @@
     reason = "a test that meets the unexpected must end there"
 )]
 
+mod alerts;
 mod balance;
 mod bodies;
 mod coalesce;

@@ -1,0 +1,72 @@
+//! The metrics of limits on requests in flight, and of what they refuse.
+
+use prometheus::{IntCounter, IntCounterVec, IntGauge, IntGaugeVec};
+
+use super::register::Register;
+
+/// Limits, queues and refusals.
+#[derive(Debug)]
+pub struct OverloadMetrics {
+    shed: IntCounterVec,
+    /// The sum of `shed`; it is not exposed.
+    shed_total: IntGauge,
+    /// Attempts that were not made because the retry budget was empty.
+    pub retry_budget_exhausted: IntCounter,
+    in_flight_limit: IntGaugeVec,
+    queue_depth: IntGaugeVec,
+}
+
+/// The series of one limit on requests in flight.
+#[derive(Clone, Debug)]
+pub struct LimitSeries {
+    /// The limit in force.
+    pub limit: IntGauge,
+    /// Requests that wait for a place.
+    pub queue_depth: IntGauge,
+}
+
+impl OverloadMetrics {
+    pub(super) fn new(metrics: &Register<'_>) -> Self {
+        Self {
+            shed_total: metrics.unregistered(),
+            shed: metrics.counter(
+                "signalbox_shed_total",
+                "Requests refused in overload, by reason.",
+                &["reason"],
+            ),
+            retry_budget_exhausted: metrics.add(IntCounter::new(
+                "signalbox_retry_budget_exhausted_total",
+                "Retries and fallbacks that were not made because the budget was empty.",
+            )),
+            in_flight_limit: metrics.gauge(
+                "signalbox_in_flight_limit",
+                "The limit on requests in flight; without a model the process's.",
+                &["model"],
+            ),
+            queue_depth: metrics.gauge(
+                "signalbox_queue_depth",
+                "Requests that wait for a place.",
+                &["model"],
+            ),
+        }
+    }
+
+    /// The series of one model's limit on requests in flight; of the process's without a model.
+    pub fn in_flight_limit(&self, model: &str) -> LimitSeries {
+        LimitSeries {
+            limit: self.in_flight_limit.with_label_values(&[model]),
+            queue_depth: self.queue_depth.with_label_values(&[model]),
+        }
+    }
+
+    /// Requests refused in overload so far.
+    pub fn shed_total(&self) -> i64 {
+        self.shed_total.get()
+    }
+
+    /// A request was refused in overload.
+    pub fn shed(&self, reason: &str) {
+        self.shed.with_label_values(&[reason]).inc();
+        self.shed_total.inc();
+    }
+}
