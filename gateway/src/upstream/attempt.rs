@@ -281,6 +281,7 @@ impl Attempt<'_> {
             decoder,
             idle: self.timeouts.idle,
             throughput: Throughput::new(self.timeouts.min_chars_per_second),
+            slow: None,
             deadline: self.call.deadline,
             ended: false,
             held: Vec::new(),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use domain::{FailureKind, Usage};
+use domain::{Failure, FailureKind, Usage};
 use pingora::connectors::http::Connector;
 use pingora::protocols::http::client::HttpSession;
 use pingora::upstreams::peer::HttpPeer;
@@ -27,6 +27,8 @@ pub struct OpenedStream {
     pub(super) decoder: AnswerStream,
     pub(super) idle: Duration,
     pub(super) throughput: Throughput,
+    /// It has turned out to be too slow.
+    pub(super) slow: Option<Failure>,
     pub(super) deadline: Instant,
     pub(super) ended: bool,
     /// Pieces that were held back until the first token came, each of them one upstream chunk.
@@ -40,11 +42,15 @@ impl OpenedStream {
     /// # Errors
     /// When the stream broke, stalled, or ended before it was complete.
     pub async fn next(&mut self) -> Result<Option<Bytes>, AttemptFailure> {
+        if let Some(slow) = self.slow.take().filter(|_| !self.decoder.has_finished()) {
+            return Err(slow.into());
+        }
         loop {
             let remaining = self.deadline.saturating_duration_since(Instant::now());
             let idle = if self.decoder.has_finished() { self.idle.min(END_MARKER_WAIT) } else { self.idle };
             if let Some(piece) = self.read(idle.min(remaining), FailureKind::Idle).await? {
-                self.throughput.passed(self.decoder.text().len(), Instant::now())?;
+                // Told with the next call: this piece counts as sent.
+                self.slow = self.throughput.passed(self.decoder.text().len(), Instant::now()).err();
                 return Ok(Some(piece));
             }
             if self.ended {
