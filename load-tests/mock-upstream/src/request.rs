@@ -99,7 +99,8 @@ impl<'a> Context<'a> {
             check_credential(request, expected)?;
         }
         match self.behaviour.status {
-            Some(status) if status >= 400 => {
+            // A page with a status of success is what a captive portal sends.
+            Some(status) if status >= 400 || self.behaviour.html => {
                 Err(Refusal::wished(status, model, self.behaviour.code.as_deref()))
             }
             _ => Ok(()),
