@@ -1,5 +1,6 @@
 //! How many requests the process takes at once: the configured cap, and below it a limit that shrinks
-//! while the workers themselves are late.
+//! while the workers themselves are late. The cap counts a request until its end, the limit until its
+//! answer begins: a thousand streams that trickle are no reason to refuse anyone.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -26,6 +27,8 @@ const OPEN: u32 = u32::MAX;
 #[derive(Debug)]
 pub struct Gate {
     admitted: AtomicU32,
+    /// Of those, the ones whose answer has not begun.
+    starting: AtomicU32,
     limit: AtomicU32,
     idle_windows: AtomicU32,
     measured: AtomicBool,
@@ -34,7 +37,10 @@ pub struct Gate {
 
 /// One admitted request, until it is dropped.
 #[derive(Debug)]
-pub struct Admitted(Arc<Gate>);
+pub struct Admitted {
+    gate: Arc<Gate>,
+    is_starting: bool,
+}
 
 /// Why a request is not admitted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,6 +56,7 @@ impl Gate {
     pub fn new(series: LimitSeries) -> Arc<Self> {
         Arc::new(Self {
             admitted: AtomicU32::new(0),
+            starting: AtomicU32::new(0),
             limit: AtomicU32::new(OPEN),
             idle_windows: AtomicU32::new(0),
             measured: AtomicBool::new(false),
@@ -63,14 +70,15 @@ impl Gate {
     /// When there are too many for this priority.
     pub fn admit(self: &Arc<Self>, priority: Priority, cap: u32, lag: Duration) -> Result<Admitted, Closed> {
         let before = self.admitted.fetch_add(1, Ordering::Relaxed);
-        let admitted = Admitted(self.clone());
+        let starting = self.starting.fetch_add(1, Ordering::Relaxed);
+        let admitted = Admitted { gate: self.clone(), is_starting: true };
         if before >= cap {
             return Err(Closed::Cap);
         }
-        if before >= share(self.limit.load(Ordering::Relaxed), priority) {
+        if starting >= share(self.limit.load(Ordering::Relaxed), priority) {
             return Err(Closed::Lag);
         }
-        if before >= MEASURED_FROM && !lag.is_zero() && !self.measured.load(Ordering::Relaxed) {
+        if starting >= MEASURED_FROM && !lag.is_zero() && !self.measured.load(Ordering::Relaxed) {
             self.measure(cap, lag);
         }
         Ok(admitted)
@@ -95,18 +103,18 @@ impl Gate {
     /// One window's verdict; true when the gate stands open and is little used.
     fn learn(&self, lag: Duration, target: Duration, cap: u32) -> bool {
         let limit = self.limit.load(Ordering::Relaxed);
-        let admitted = self.admitted.load(Ordering::Relaxed);
+        let starting = self.starting.load(Ordering::Relaxed);
         let mut next = limit;
-        if lag > target && admitted >= FLOOR {
+        if lag > target && starting >= FLOOR {
             #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a share of a u32")]
-            let fewer = (f64::from(admitted.min(limit)) * DECREASE) as u32;
+            let fewer = (f64::from(starting.min(limit)) * DECREASE) as u32;
             next = fewer.max(FLOOR);
             self.idle_windows.store(0, Ordering::Relaxed);
-        } else if admitted < limit / 2 || limit == OPEN && admitted < MEASURED_FROM {
+        } else if starting < limit / 2 || limit == OPEN && starting < MEASURED_FROM {
             if self.idle_windows.fetch_add(1, Ordering::Relaxed) + 1 >= IDLE_WINDOWS {
                 self.set(OPEN, cap);
                 self.idle_windows.store(0, Ordering::Relaxed);
-                return admitted < MEASURED_FROM;
+                return starting < MEASURED_FROM;
             }
         } else {
             self.idle_windows.store(0, Ordering::Relaxed);
@@ -164,9 +172,19 @@ impl Closed {
     }
 }
 
+impl Admitted {
+    /// Its answer begins: from here on it is little work.
+    pub fn begun(&mut self) {
+        if std::mem::take(&mut self.is_starting) {
+            self.gate.starting.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+}
+
 impl Drop for Admitted {
     fn drop(&mut self) {
-        self.0.admitted.fetch_sub(1, Ordering::Relaxed);
+        self.begun();
+        self.gate.admitted.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -205,6 +223,18 @@ mod tests {
         assert!(admits(Priority::High, 399) && !admits(Priority::Normal, 399));
         assert!(admits(Priority::Normal, 349) && !admits(Priority::Low, 349));
         assert!(admits(Priority::Low, 266));
+    }
+
+    #[test]
+    fn requests_whose_answer_has_begun_keep_nobody_out() {
+        let (gate, mut all) = filled(500);
+        all.iter_mut().for_each(Admitted::begun);
+        assert!(!gate.learn(LATE, TARGET, CAP));
+        assert_eq!(gate.limit.load(Ordering::Relaxed), OPEN);
+        assert!(gate.admit(Priority::Low, CAP, Duration::ZERO).is_ok());
+        assert_eq!(gate.admit(Priority::High, 500, Duration::ZERO).unwrap_err(), Closed::Cap);
+        drop(all);
+        assert_eq!(gate.starting.load(Ordering::Relaxed), 0);
     }
 
     #[test]
