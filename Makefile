@@ -1,6 +1,6 @@
 # The recipes that README and CI call. Each is one line of work; the rest is in scripts/.
 
-.PHONY: demo test deps lint unit recordings release smoke hostile clients peers load bench micro fuzz schema deny
+.PHONY: demo test deps lint unit recordings release smoke hostile endurance clients peers load bench micro fuzz schema deny
 
 # The main job, with no account and no key.
 demo:
@@ -40,6 +40,10 @@ smoke:
 # 100,000 malformed and hostile requests over raw sockets; `make hostile REQUESTS=5000` is what `test` runs.
 hostile:
 	REQUESTS=$(REQUESTS) scripts/hostile
+
+# Minutes under faults, overload, upgrades and floods: load-tests/endurance; `make endurance RUN=upgrades` for one.
+endurance: release
+	scripts/endurance $(RUN)
 
 # Many more SDKs and four coding agents: not in `test`, since they are 1.5 GB to install and take minutes.
 clients:
