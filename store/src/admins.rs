@@ -40,7 +40,7 @@ impl Admins<'_> {
     ///
     /// # Errors
     /// `Conflict` with the field that is taken, `MissingReference` with the field that leads nowhere.
-    pub async fn insert(&self, record: Admin, change: &Change) -> Result<Admin> {
+    pub async fn insert(self, record: Admin, change: &Change) -> Result<Admin> {
         records::insert(self.0, record, change).await
     }
 
@@ -48,7 +48,7 @@ impl Admins<'_> {
     ///
     /// # Errors
     /// `Stale`, `NotFound`, and those of `insert`.
-    pub async fn update(&self, record: Admin, change: &Change) -> Result<Admin> {
+    pub async fn update(self, record: Admin, change: &Change) -> Result<Admin> {
         records::replace(self.0, record, change).await
     }
 
@@ -56,7 +56,7 @@ impl Admins<'_> {
     ///
     /// # Errors
     /// `NotFound`; `InUse` while something refers to it.
-    pub async fn delete(&self, id: &str, change: &Change) -> Result<()> {
+    pub async fn delete(self, id: &str, change: &Change) -> Result<()> {
         records::delete::<Admin>(self.0, id, change).await
     }
 
@@ -64,7 +64,7 @@ impl Admins<'_> {
     ///
     /// # Errors
     /// Those of any read.
-    pub async fn get(&self, id: &str) -> Result<Option<Admin>> {
+    pub async fn get(self, id: &str) -> Result<Option<Admin>> {
         records::find(self.0, "id", id.into()).await
     }
 
@@ -72,7 +72,7 @@ impl Admins<'_> {
     ///
     /// # Errors
     /// Those of any read.
-    pub async fn by_name(&self, name: &str) -> Result<Option<Admin>> {
+    pub async fn by_name(self, name: &str) -> Result<Option<Admin>> {
         records::find(self.0, "name", name.into()).await
     }
 
@@ -80,7 +80,7 @@ impl Admins<'_> {
     ///
     /// # Errors
     /// Those of any read.
-    pub async fn list(&self, after: Option<&str>, limit: u32) -> Result<Vec<Admin>> {
+    pub async fn list(self, after: Option<&str>, limit: u32) -> Result<Vec<Admin>> {
         records::list(self.0, after, limit).await
     }
 }

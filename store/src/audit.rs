@@ -62,7 +62,7 @@ impl Audit<'_> {
     ///
     /// # Errors
     /// Those of any read.
-    pub async fn list(&self, filter: &AuditFilter) -> Result<Vec<AuditEntry>> {
+    pub async fn list(self, filter: &AuditFilter) -> Result<Vec<AuditEntry>> {
         let mut sql = "SELECT * FROM audit_log WHERE 1 = 1".to_owned();
         let mut values: Vec<Value> = vec![];
         let conditions = [

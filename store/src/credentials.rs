@@ -47,7 +47,7 @@ impl Credentials<'_> {
     ///
     /// # Errors
     /// `Conflict` with the field that is taken, `MissingReference` with the field that leads nowhere.
-    pub async fn insert(&self, record: Credential, change: &Change) -> Result<Credential> {
+    pub async fn insert(self, record: Credential, change: &Change) -> Result<Credential> {
         records::insert(self.0, record, change).await
     }
 
@@ -55,7 +55,7 @@ impl Credentials<'_> {
     ///
     /// # Errors
     /// `Stale`, `NotFound`, and those of `insert`.
-    pub async fn update(&self, record: Credential, change: &Change) -> Result<Credential> {
+    pub async fn update(self, record: Credential, change: &Change) -> Result<Credential> {
         records::replace(self.0, record, change).await
     }
 
@@ -63,7 +63,7 @@ impl Credentials<'_> {
     ///
     /// # Errors
     /// `NotFound`; `InUse` while something refers to it.
-    pub async fn delete(&self, id: &str, change: &Change) -> Result<()> {
+    pub async fn delete(self, id: &str, change: &Change) -> Result<()> {
         records::delete::<Credential>(self.0, id, change).await
     }
 
@@ -71,7 +71,7 @@ impl Credentials<'_> {
     ///
     /// # Errors
     /// Those of any read.
-    pub async fn get(&self, id: &str) -> Result<Option<Credential>> {
+    pub async fn get(self, id: &str) -> Result<Option<Credential>> {
         records::find(self.0, "id", id.into()).await
     }
 
@@ -79,7 +79,7 @@ impl Credentials<'_> {
     ///
     /// # Errors
     /// Those of any read.
-    pub async fn by_name(&self, name: &str) -> Result<Option<Credential>> {
+    pub async fn by_name(self, name: &str) -> Result<Option<Credential>> {
         records::find(self.0, "name", name.into()).await
     }
 
@@ -87,7 +87,7 @@ impl Credentials<'_> {
     ///
     /// # Errors
     /// Those of any read.
-    pub async fn list(&self, after: Option<&str>, limit: u32) -> Result<Vec<Credential>> {
+    pub async fn list(self, after: Option<&str>, limit: u32) -> Result<Vec<Credential>> {
         records::list(self.0, after, limit).await
     }
 }

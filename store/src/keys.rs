@@ -95,7 +95,7 @@ impl Keys<'_> {
     ///
     /// # Errors
     /// `Conflict` with the field that is taken, `MissingReference` with the field that leads nowhere.
-    pub async fn insert(&self, record: VirtualKey, change: &Change) -> Result<VirtualKey> {
+    pub async fn insert(self, record: VirtualKey, change: &Change) -> Result<VirtualKey> {
         records::insert(self.0, record, change).await
     }
 
@@ -103,7 +103,7 @@ impl Keys<'_> {
     ///
     /// # Errors
     /// `Stale`, `NotFound`, and those of `insert`.
-    pub async fn update(&self, record: VirtualKey, change: &Change) -> Result<VirtualKey> {
+    pub async fn update(self, record: VirtualKey, change: &Change) -> Result<VirtualKey> {
         records::replace(self.0, record, change).await
     }
 
@@ -111,7 +111,7 @@ impl Keys<'_> {
     ///
     /// # Errors
     /// `NotFound`; `InUse` while something refers to it.
-    pub async fn delete(&self, id: &str, change: &Change) -> Result<()> {
+    pub async fn delete(self, id: &str, change: &Change) -> Result<()> {
         records::delete::<VirtualKey>(self.0, id, change).await
     }
 
@@ -119,7 +119,7 @@ impl Keys<'_> {
     ///
     /// # Errors
     /// Those of any read.
-    pub async fn get(&self, id: &str) -> Result<Option<VirtualKey>> {
+    pub async fn get(self, id: &str) -> Result<Option<VirtualKey>> {
         records::find(self.0, "id", id.into()).await
     }
 
@@ -127,7 +127,7 @@ impl Keys<'_> {
     ///
     /// # Errors
     /// Those of any read.
-    pub async fn by_name(&self, name: &str) -> Result<Option<VirtualKey>> {
+    pub async fn by_name(self, name: &str) -> Result<Option<VirtualKey>> {
         records::find(self.0, "name", name.into()).await
     }
 
@@ -135,7 +135,7 @@ impl Keys<'_> {
     ///
     /// # Errors
     /// Those of any read.
-    pub async fn list(&self, after: Option<&str>, limit: u32) -> Result<Vec<VirtualKey>> {
+    pub async fn list(self, after: Option<&str>, limit: u32) -> Result<Vec<VirtualKey>> {
         records::list(self.0, after, limit).await
     }
 
@@ -144,7 +144,7 @@ impl Keys<'_> {
     ///
     /// # Errors
     /// Those of any read.
-    pub async fn by_hash(&self, hash: &[u8], now_ms: i64) -> Result<Option<VirtualKey>> {
+    pub async fn by_hash(self, hash: &[u8], now_ms: i64) -> Result<Option<VirtualKey>> {
         let sql = "SELECT * FROM virtual_keys WHERE key_hash = $1
                    UNION ALL SELECT * FROM virtual_keys WHERE previous_key_hash = $1 AND previous_key_until > $2";
         let row = self.0.database.row(sql, vec![hash.into(), now_ms.into()]).await?;
@@ -155,7 +155,7 @@ impl Keys<'_> {
     ///
     /// # Errors
     /// `NotFound`; `Conflict` when another key has that hash.
-    pub async fn rotate(&self, id: &str, rotation: Rotation, change: &Change) -> Result<VirtualKey> {
+    pub async fn rotate(self, id: &str, rotation: Rotation, change: &Change) -> Result<VirtualKey> {
         let edit = |key: &mut VirtualKey| {
             let previous = std::mem::replace(&mut key.key_hash, rotation.key_hash);
             let graceful = rotation.grace_until_ms > change.at_ms;
@@ -173,7 +173,7 @@ impl Keys<'_> {
     ///
     /// # Errors
     /// `NotFound`.
-    pub async fn set_blocked(&self, id: &str, blocked: bool, change: &Change) -> Result<VirtualKey> {
+    pub async fn set_blocked(self, id: &str, blocked: bool, change: &Change) -> Result<VirtualKey> {
         let edit = |key: &mut VirtualKey| {
             key.blocked = blocked;
             Ok(())

@@ -91,7 +91,7 @@ impl Reports<'_> {
     ///
     /// # Errors
     /// `Invalid` for a report of more than 100,000 rows, and those of any read.
-    pub async fn sum(&self, query: &ReportQuery) -> Result<Vec<ReportRow>> {
+    pub async fn sum(self, query: &ReportQuery) -> Result<Vec<ReportRow>> {
         let rows = self.0.database.rows(&sql(query), values(query)).await?;
         if rows.len() > MAX_ROWS {
             let reason = format!("has more than {MAX_ROWS} rows: shorten its time or take fewer dimensions");

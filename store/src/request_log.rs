@@ -121,7 +121,7 @@ impl RequestLog<'_> {
     ///
     /// # Errors
     /// Those of any write.
-    pub async fn append(&self, requests: &[(LoggedRequest, Option<Contents>)]) -> Result<()> {
+    pub async fn append(self, requests: &[(LoggedRequest, Option<Contents>)]) -> Result<()> {
         let sql = format!(
             "INSERT INTO request_log ({}) VALUES ({}) ON CONFLICT (request_id) DO NOTHING",
             COLUMNS.join(", "),
@@ -140,7 +140,7 @@ impl RequestLog<'_> {
     /// # Errors
     /// Those of any read.
     pub async fn list(
-        &self,
+        self,
         key_id: Option<&str>,
         before: Option<(i64, &str)>,
         limit: u32,
@@ -163,7 +163,7 @@ impl RequestLog<'_> {
     ///
     /// # Errors
     /// Those of any read.
-    pub async fn contents(&self, request_id: &str) -> Result<Option<Contents>> {
+    pub async fn contents(self, request_id: &str) -> Result<Option<Contents>> {
         let sql = "SELECT encryption_key_id, prompt, answer FROM request_log WHERE request_id = $1";
         let Some(row) = self.0.database.row(sql, vec![request_id.into()]).await? else { return Ok(None) };
         let Some(encryption_key_id) = row.text_or_null("encryption_key_id")? else { return Ok(None) };
@@ -176,7 +176,7 @@ impl RequestLog<'_> {
     ///
     /// # Errors
     /// Those of any write.
-    pub async fn erase(&self, what: Erase<'_>) -> Result<u64> {
+    pub async fn erase(self, what: Erase<'_>) -> Result<u64> {
         let (contents, condition, value): (bool, &str, Value) = match what {
             Erase::ContentsOfKey(id) => (true, "key_id = $1", id.into()),
             Erase::ContentsOfUser(id) => (true, "user_id = $1", id.into()),

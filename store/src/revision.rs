@@ -48,7 +48,7 @@ impl Revisions<'_> {
     ///
     /// # Errors
     /// Those of any read.
-    pub async fn current(&self) -> Result<BTreeMap<Topic, u64>> {
+    pub async fn current(self) -> Result<BTreeMap<Topic, u64>> {
         let rows = self.0.database.rows("SELECT topic, revision FROM revisions", vec![]).await?;
         let mut current = BTreeMap::new();
         for row in rows {
@@ -65,7 +65,7 @@ impl Revisions<'_> {
     ///
     /// # Errors
     /// Those of any read.
-    pub async fn watch(&self, every: Duration) -> Result<Watch> {
+    pub async fn watch(self, every: Duration) -> Result<Watch> {
         let mut watch = Watch { store: self.0.clone(), every, seen: BTreeMap::new(), listener: None };
         watch.listen().await;
         watch.seen = self.current().await?;

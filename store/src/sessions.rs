@@ -30,7 +30,7 @@ impl Sessions<'_> {
     ///
     /// # Errors
     /// `MissingReference` when there is no such admin, `Conflict` when the token is taken.
-    pub async fn insert(&self, session: &Session) -> Result<()> {
+    pub async fn insert(self, session: &Session) -> Result<()> {
         let sql = "INSERT INTO sessions (token_hash, admin_id, csrf_hash, address, created_at, expires_at)
                    VALUES ($1, $2, $3, $4, $5, $6)";
         let values = vec![
@@ -55,7 +55,7 @@ impl Sessions<'_> {
     ///
     /// # Errors
     /// Those of any read.
-    pub async fn live(&self, token_hash: &[u8], now_ms: i64) -> Result<Option<Session>> {
+    pub async fn live(self, token_hash: &[u8], now_ms: i64) -> Result<Option<Session>> {
         let sql = "SELECT sessions.* FROM sessions JOIN admins ON admins.id = sessions.admin_id
                    WHERE token_hash = $1 AND expires_at > $2 AND admins.disabled = FALSE";
         let row = self.0.database.row(sql, vec![token_hash.into(), now_ms.into()]).await?;
@@ -66,7 +66,7 @@ impl Sessions<'_> {
     ///
     /// # Errors
     /// Those of any write.
-    pub async fn end(&self, token_hash: &[u8]) -> Result<()> {
+    pub async fn end(self, token_hash: &[u8]) -> Result<()> {
         let mut transaction = self.0.database.write().await?;
         transaction.execute("DELETE FROM sessions WHERE token_hash = $1", vec![token_hash.into()]).await?;
         transaction.commit().await
@@ -76,7 +76,7 @@ impl Sessions<'_> {
     ///
     /// # Errors
     /// Those of any write.
-    pub async fn end_all(&self, admin_id: &str) -> Result<u64> {
+    pub async fn end_all(self, admin_id: &str) -> Result<u64> {
         let mut transaction = self.0.database.write().await?;
         let ended =
             transaction.execute("DELETE FROM sessions WHERE admin_id = $1", vec![admin_id.into()]).await?;
@@ -88,7 +88,7 @@ impl Sessions<'_> {
     ///
     /// # Errors
     /// Those of any write.
-    pub async fn purge(&self, now_ms: i64) -> Result<u64> {
+    pub async fn purge(self, now_ms: i64) -> Result<u64> {
         let mut transaction = self.0.database.write().await?;
         let gone =
             transaction.execute("DELETE FROM sessions WHERE expires_at <= $1", vec![now_ms.into()]).await?;

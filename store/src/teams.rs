@@ -74,7 +74,7 @@ impl Teams<'_> {
     ///
     /// # Errors
     /// `Conflict` with the field that is taken, `MissingReference` with the field that leads nowhere.
-    pub async fn insert(&self, record: Team, change: &Change) -> Result<Team> {
+    pub async fn insert(self, record: Team, change: &Change) -> Result<Team> {
         records::insert(self.0, record, change).await
     }
 
@@ -82,7 +82,7 @@ impl Teams<'_> {
     ///
     /// # Errors
     /// `Stale`, `NotFound`, and those of `insert`.
-    pub async fn update(&self, record: Team, change: &Change) -> Result<Team> {
+    pub async fn update(self, record: Team, change: &Change) -> Result<Team> {
         records::replace(self.0, record, change).await
     }
 
@@ -90,7 +90,7 @@ impl Teams<'_> {
     ///
     /// # Errors
     /// `NotFound`; `InUse` while something refers to it.
-    pub async fn delete(&self, id: &str, change: &Change) -> Result<()> {
+    pub async fn delete(self, id: &str, change: &Change) -> Result<()> {
         records::delete::<Team>(self.0, id, change).await
     }
 
@@ -98,7 +98,7 @@ impl Teams<'_> {
     ///
     /// # Errors
     /// Those of any read.
-    pub async fn get(&self, id: &str) -> Result<Option<Team>> {
+    pub async fn get(self, id: &str) -> Result<Option<Team>> {
         records::find(self.0, "id", id.into()).await
     }
 
@@ -106,7 +106,7 @@ impl Teams<'_> {
     ///
     /// # Errors
     /// Those of any read.
-    pub async fn by_name(&self, name: &str) -> Result<Option<Team>> {
+    pub async fn by_name(self, name: &str) -> Result<Option<Team>> {
         records::find(self.0, "name", name.into()).await
     }
 
@@ -114,7 +114,7 @@ impl Teams<'_> {
     ///
     /// # Errors
     /// Those of any read.
-    pub async fn list(&self, after: Option<&str>, limit: u32) -> Result<Vec<Team>> {
+    pub async fn list(self, after: Option<&str>, limit: u32) -> Result<Vec<Team>> {
         records::list(self.0, after, limit).await
     }
 }
@@ -128,7 +128,7 @@ impl Users<'_> {
     ///
     /// # Errors
     /// `Conflict` with the field that is taken, `MissingReference` with the field that leads nowhere.
-    pub async fn insert(&self, record: User, change: &Change) -> Result<User> {
+    pub async fn insert(self, record: User, change: &Change) -> Result<User> {
         records::insert(self.0, record, change).await
     }
 
@@ -136,7 +136,7 @@ impl Users<'_> {
     ///
     /// # Errors
     /// `Stale`, `NotFound`, and those of `insert`.
-    pub async fn update(&self, record: User, change: &Change) -> Result<User> {
+    pub async fn update(self, record: User, change: &Change) -> Result<User> {
         records::replace(self.0, record, change).await
     }
 
@@ -144,7 +144,7 @@ impl Users<'_> {
     ///
     /// # Errors
     /// `NotFound`; `InUse` while something refers to it.
-    pub async fn delete(&self, id: &str, change: &Change) -> Result<()> {
+    pub async fn delete(self, id: &str, change: &Change) -> Result<()> {
         records::delete::<User>(self.0, id, change).await
     }
 
@@ -152,7 +152,7 @@ impl Users<'_> {
     ///
     /// # Errors
     /// Those of any read.
-    pub async fn get(&self, id: &str) -> Result<Option<User>> {
+    pub async fn get(self, id: &str) -> Result<Option<User>> {
         records::find(self.0, "id", id.into()).await
     }
 
@@ -160,7 +160,7 @@ impl Users<'_> {
     ///
     /// # Errors
     /// Those of any read.
-    pub async fn by_name(&self, name: &str) -> Result<Option<User>> {
+    pub async fn by_name(self, name: &str) -> Result<Option<User>> {
         records::find(self.0, "name", name.into()).await
     }
 
@@ -168,7 +168,7 @@ impl Users<'_> {
     ///
     /// # Errors
     /// Those of any read.
-    pub async fn list(&self, after: Option<&str>, limit: u32) -> Result<Vec<User>> {
+    pub async fn list(self, after: Option<&str>, limit: u32) -> Result<Vec<User>> {
         records::list(self.0, after, limit).await
     }
 }

@@ -66,7 +66,7 @@ impl Database {
         }
     }
 
-    /// The writing connection of a SQLite store, for its backup.
+    /// The readers of a SQLite store, for the backup, which connects as they do.
     pub(crate) fn sqlite_readers(&self) -> Option<&SqlitePool> {
         match &self.pools {
             Pools::Sqlite { readers, .. } => Some(readers),

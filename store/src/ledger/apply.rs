@@ -43,7 +43,7 @@ impl Ledger<'_> {
     /// # Errors
     /// `Invalid` for a batch that is too long or an entry without an attempt id; `Busy`, after which the same batch may
     /// be applied again.
-    pub async fn apply(&self, batch: &[LedgerEntry]) -> Result<Applied> {
+    pub async fn apply(self, batch: &[LedgerEntry]) -> Result<Applied> {
         if batch.len() > MAX_BATCH {
             return Err(StoreError::invalid(
                 "ledger",
@@ -65,7 +65,7 @@ impl Ledger<'_> {
         }
     }
 
-    async fn try_apply(&self, steps: &[Step<'_>]) -> Result<Applied> {
+    async fn try_apply(self, steps: &[Step<'_>]) -> Result<Applied> {
         if steps.is_empty() {
             return Ok(Applied::default());
         }

@@ -99,7 +99,7 @@ fn conditions(filter: &LedgerFilter) -> (String, Vec<Value>) {
 
 impl Ledger<'_> {
     /// All entries that match, page by page.
-    pub fn export(&self, filter: LedgerFilter) -> Export {
+    pub fn export(self, filter: LedgerFilter) -> Export {
         Export { store: self.0.clone(), filter, after: None, done: false }
     }
 
@@ -107,7 +107,7 @@ impl Ledger<'_> {
     ///
     /// # Errors
     /// Those of any read.
-    pub async fn get(&self, attempt_id: &str) -> Result<Option<LedgerEntry>> {
+    pub async fn get(self, attempt_id: &str) -> Result<Option<LedgerEntry>> {
         let sql = "SELECT * FROM ledger WHERE attempt_id = $1";
         self.0
             .database
@@ -121,7 +121,7 @@ impl Ledger<'_> {
     ///
     /// # Errors
     /// Those of any read.
-    pub async fn unsettled(&self, before_ms: i64) -> Result<Vec<LedgerEntry>> {
+    pub async fn unsettled(self, before_ms: i64) -> Result<Vec<LedgerEntry>> {
         let sql =
             "SELECT * FROM ledger WHERE state = 'reserved' AND at < $1 ORDER BY at, attempt_id LIMIT $2";
         let rows = self.0.database.rows(sql, vec![before_ms.into(), PAGE.into()]).await?;

@@ -84,7 +84,7 @@ impl Ledger<'_> {
     ///
     /// # Errors
     /// Those of any read.
-    pub async fn spend(&self, owner: Owner<'_>, from_ms: i64, to_ms: i64) -> Result<Spend> {
+    pub async fn spend(self, owner: Owner<'_>, from_ms: i64, to_ms: i64) -> Result<Spend> {
         let (column, id) = owner.column_and_id();
         let figures = "cost_micros, requests, input_tokens, output_tokens";
         let sums = ["cost_micros", "requests", "input_tokens", "output_tokens"]
@@ -116,7 +116,7 @@ impl Ledger<'_> {
     ///
     /// # Errors
     /// Those of any read.
-    pub async fn reconcile(&self, from_ms: i64, to_ms: i64) -> Result<Vec<Difference>> {
+    pub async fn reconcile(self, from_ms: i64, to_ms: i64) -> Result<Vec<Difference>> {
         let place = "hour, key_id, team_id, user_id, model, provider";
         let differences =
             FIGURES.map(|figure| format!("CAST(SUM({figure}) AS BIGINT) AS {figure}")).join(", ");
