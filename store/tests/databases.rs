@@ -3,8 +3,8 @@
 
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
-use std::process::{ChildStdin, Command, Stdio};
-use std::sync::OnceLock;
+use std::process::{Child, Command, Stdio};
+use std::sync::{Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
 use store::Store;
@@ -56,8 +56,8 @@ pub(crate) struct Server {
     sockets: PathBuf,
     bin: PathBuf,
     user: Option<&'static str>,
-    /// While this is open the server runs: the shell behind it waits for its end.
-    _alive: ChildStdin,
+    /// The shell around the server: it ends both when our end of its standard input closes, with this process.
+    shell: Mutex<Child>,
 }
 
 fn server() -> &'static Server {
@@ -86,7 +86,7 @@ impl Server {
         if let Some(user) = user {
             assert!(Command::new("chown").arg(user).arg(&sockets).status().unwrap().success());
         }
-        let mut child = as_user(user, "bash")
+        let shell = as_user(user, "bash")
             .args(["-c", SCRIPT, "bash"])
             .args([&bin, &sockets])
             .stdin(Stdio::piped())
@@ -94,15 +94,17 @@ impl Server {
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
-        let server = Self { sockets, bin, user, _alive: child.stdin.take().unwrap() };
+        let server = Self { sockets, bin, user, shell: Mutex::new(shell) };
         let started = Instant::now();
         while !server.accepts() {
             let mut said = String::new();
+            let mut child = server.shell.lock().unwrap();
             if child.try_wait().unwrap().is_some() {
                 child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
                 panic!("PostgreSQL did not start: {said}; see {}", server.sockets.display());
             }
             assert!(started.elapsed() < Duration::from_secs(60), "PostgreSQL did not start in a minute");
+            drop(child);
             std::thread::park_timeout(Duration::from_millis(50));
         }
         server
