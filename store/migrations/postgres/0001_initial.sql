@@ -127,7 +127,8 @@ CREATE TABLE ledger (
 CREATE INDEX ledger_at ON ledger (at, attempt_id);
 CREATE INDEX ledger_key_at ON ledger (key_id, at, attempt_id);
 CREATE INDEX ledger_request ON ledger (request_id);
-CREATE INDEX ledger_unsettled ON ledger (at, attempt_id) WHERE state = 'reserved';
+CREATE INDEX ledger_unsettled ON ledger (key_id, team_id, user_id, at, reserved_micros) WHERE state = 'reserved';
+CREATE INDEX ledger_unsettled_at ON ledger (at, attempt_id) WHERE state = 'reserved';
 
 -- The settled entries of each hour, added up in the transaction that settles them.
 CREATE TABLE spend_hourly (
