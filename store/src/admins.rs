@@ -1,0 +1,134 @@
+//! Who may use the admin API and the dashboard.
+
+use serde::{Deserialize, Serialize};
+
+use crate::Store;
+use crate::audit::Change;
+use crate::database::{Row, Value};
+use crate::error::Result;
+use crate::records::{self, Record};
+use crate::revision::Topic;
+
+/// One admin. The password's hash is left out of JSON and so of the audit log.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Admin {
+    /// Never changes.
+    pub id: String,
+    /// Unique.
+    pub name: String,
+    /// What they may do, in the gateway's words.
+    pub role: String,
+    /// Made and checked by the caller.
+    #[serde(skip)]
+    pub password_hash: String,
+    /// May not sign in.
+    pub disabled: bool,
+    /// When it was made; filled in by the store.
+    pub created_at_ms: i64,
+    /// When it was last changed; filled in by the store.
+    pub updated_at_ms: i64,
+    /// Counts the changes from 1; filled in by the store.
+    pub version: u64,
+}
+
+/// Admins; deleting one ends its sessions. See [`Store::admins`].
+#[derive(Clone, Copy, Debug)]
+pub struct Admins<'a>(pub(crate) &'a Store);
+
+impl Admins<'_> {
+    /// Adds one; times and version are filled in.
+    ///
+    /// # Errors
+    /// `Conflict` with the field that is taken, `MissingReference` with the field that leads nowhere.
+    pub async fn insert(self, record: Admin, change: &Change) -> Result<Admin> {
+        records::insert(self.0, record, change).await
+    }
+
+    /// Replaces one, when it has not changed since it was read.
+    ///
+    /// # Errors
+    /// `Stale`, `NotFound`, and those of `insert`.
+    pub async fn update(self, record: Admin, change: &Change) -> Result<Admin> {
+        records::replace(self.0, record, change).await
+    }
+
+    /// Removes one.
+    ///
+    /// # Errors
+    /// `NotFound`; `InUse` while something refers to it.
+    pub async fn delete(self, id: &str, change: &Change) -> Result<()> {
+        records::delete::<Admin>(self.0, id, change).await
+    }
+
+    /// The one with this id.
+    ///
+    /// # Errors
+    /// Those of any read.
+    pub async fn get(self, id: &str) -> Result<Option<Admin>> {
+        records::find(self.0, "id", id.into()).await
+    }
+
+    /// The one with this name.
+    ///
+    /// # Errors
+    /// Those of any read.
+    pub async fn by_name(self, name: &str) -> Result<Option<Admin>> {
+        records::find(self.0, "name", name.into()).await
+    }
+
+    /// Up to `limit` (at most 1,000) in the order of their ids, after the id `after`.
+    ///
+    /// # Errors
+    /// Those of any read.
+    pub async fn list(self, after: Option<&str>, limit: u32) -> Result<Vec<Admin>> {
+        records::list(self.0, after, limit).await
+    }
+}
+
+impl Record for Admin {
+    const TABLE: &'static str = "admins";
+    const TOPIC: Topic = Topic::Admins;
+    const COLUMNS: &'static [&'static str] =
+        &["id", "name", "role", "password_hash", "disabled", "created_at"];
+
+    fn id(&self) -> &str {
+        &self.id
+    }
+
+    fn values(&self) -> Result<Vec<Value>> {
+        Ok(vec![
+            self.id.as_str().into(),
+            self.name.as_str().into(),
+            self.role.as_str().into(),
+            self.password_hash.as_str().into(),
+            self.disabled.into(),
+            self.created_at_ms.into(),
+        ])
+    }
+
+    fn read(row: &Row) -> Result<Self> {
+        Ok(Self {
+            id: row.text("id")?,
+            name: row.text("name")?,
+            role: row.text("role")?,
+            password_hash: row.text("password_hash")?,
+            disabled: row.bool("disabled")?,
+            created_at_ms: row.int("created_at")?,
+            updated_at_ms: row.int("updated_at")?,
+            version: row.count("version")?,
+        })
+    }
+
+    fn version(&self) -> u64 {
+        self.version
+    }
+
+    fn written(&mut self, at_ms: i64, version: u64) {
+        self.updated_at_ms = at_ms;
+        self.version = version;
+    }
+
+    fn created_at(&mut self, at_ms: i64) {
+        self.created_at_ms = at_ms;
+    }
+}

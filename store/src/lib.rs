@@ -1,0 +1,46 @@
+//! What Signalbox remembers: virtual keys, credentials, the spend ledger, audit and request log, admins and their
+//! sessions. One schema and one set of queries on SQLite and PostgreSQL; docs/store.md describes both.
+//!
+//! Knows no HTTP, computes no hash of a key and encrypts nothing: callers bring bytes. Times are UTC unix milliseconds,
+//! money is [`domain::Micros`]. Nothing here may be called on the path of a request.
+
+mod admins;
+mod audit;
+mod backup;
+mod credentials;
+mod database;
+mod error;
+mod keys;
+mod ledger;
+mod location;
+mod records;
+mod reports;
+mod request_log;
+mod revision;
+mod schema;
+mod sessions;
+mod store;
+mod teams;
+
+pub use admins::{Admin, Admins};
+pub use audit::{Audit, AuditEntry, AuditFilter, Change};
+pub use backup::{DumpSummary, FORMAT_VERSION};
+pub use credentials::{Credential, Credentials};
+pub use database::MAX_FIGURE;
+pub use error::{Result, StoreError};
+pub use keys::{Keys, Rotation, VirtualKey};
+pub use ledger::{
+    Applied, Difference, Export, Ledger, LedgerEntry, LedgerFilter, MAX_BATCH, Owner, Spend, State,
+};
+pub use reports::{Dimension, ReportQuery, ReportRow, Reports, Totals};
+pub use request_log::{Contents, Erase, LoggedRequest, RequestLog};
+pub use revision::{Revisions, Topic, Watch};
+pub use schema::SCHEMA_VERSION;
+pub use sessions::{Session, Sessions};
+pub use store::{Options, Store};
+pub use teams::{Budget, Team, Teams, User, Users};
+
+/// A new id: text that sorts by the time it was made (UUID version 7).
+pub fn new_id() -> String {
+    uuid::Uuid::now_v7().to_string()
+}

@@ -1,0 +1,170 @@
+//! What keys, teams, users, credentials and admins have in common: each is a table of rows with an id and a version,
+//! and each change of one is audited and counted in the same transaction.
+
+use serde::Serialize;
+
+use crate::Store;
+use crate::audit::{self, Change, Difference};
+use crate::database::{Row, Transaction, Value};
+use crate::error::{Result, StoreError};
+use crate::revision::{self, Topic};
+
+/// A row of an administrated table.
+pub(crate) trait Record: Serialize + Sized {
+    const TABLE: &'static str;
+    const TOPIC: Topic;
+    /// Without `updated_at` and `version`, which are kept here; `id` first.
+    const COLUMNS: &'static [&'static str];
+    /// Columns that refer to another table, which SQLite does not name when one leads nowhere.
+    const REFERENCES: &'static [(&'static str, &'static str)] = &[];
+
+    fn id(&self) -> &str;
+    /// In the order of `COLUMNS`.
+    fn values(&self) -> Result<Vec<Value>>;
+    fn read(row: &Row) -> Result<Self>;
+    fn version(&self) -> u64;
+    /// After a write.
+    fn written(&mut self, at_ms: i64, version: u64);
+    fn created_at(&mut self, at_ms: i64);
+}
+
+/// Adds a row; answers it as it is stored.
+pub(crate) async fn insert<R: Record>(store: &Store, mut record: R, change: &Change) -> Result<R> {
+    record.created_at(change.at_ms);
+    record.written(change.at_ms, 1);
+    let columns = R::COLUMNS.join(", ");
+    let places = places(1, R::COLUMNS.len() + 2);
+    let sql = format!("INSERT INTO {} ({columns}, updated_at, version) VALUES ({places})", R::TABLE);
+    let mut values = record.values()?;
+    values.extend([change.at_ms.into(), Value::from(1_i64)]);
+    let mut transaction = store.database.write().await?;
+    if let Err(error) = transaction.execute(&sql, values).await {
+        drop(transaction);
+        return Err(name_reference(store, &record, error).await);
+    }
+    let difference = Difference { before: None, after: Some(json::<R>(&record)?) };
+    finish::<R>(transaction, change, "create", record.id(), difference).await?;
+    Ok(record)
+}
+
+/// Reads the row, lets `edit` change it, writes it back; nobody else changes it in between.
+pub(crate) async fn modify<R: Record>(
+    store: &Store,
+    id: &str,
+    change: &Change,
+    action: &str,
+    edit: impl FnOnce(&mut R) -> Result<()> + Send,
+) -> Result<R> {
+    let mut transaction = store.database.write().await?;
+    let lock = if transaction.is_postgres() { " FOR UPDATE" } else { "" };
+    let sql = format!("SELECT * FROM {} WHERE id = $1{lock}", R::TABLE);
+    let row = transaction.row(&sql, vec![id.into()]).await?;
+    let mut record = R::read(&row.ok_or_else(|| StoreError::not_found(R::TABLE, id))?)?;
+    let (before, version) = (json::<R>(&record)?, record.version());
+    edit(&mut record)?;
+    record.written(change.at_ms, version + 1);
+
+    let columns: Vec<String> =
+        R::COLUMNS.iter().enumerate().map(|(index, column)| format!("{column} = ${}", index + 1)).collect();
+    let next = R::COLUMNS.len() + 1;
+    let sql = format!(
+        "UPDATE {} SET {}, updated_at = ${next}, version = ${} WHERE id = ${}",
+        R::TABLE,
+        columns.join(", "),
+        next + 1,
+        next + 2,
+    );
+    let mut values = record.values()?;
+    values.extend([change.at_ms.into(), record.version().into(), id.into()]);
+    if let Err(error) = transaction.execute(&sql, values).await {
+        drop(transaction);
+        return Err(name_reference(store, &record, error).await);
+    }
+    let difference = Difference { before: Some(before), after: Some(json::<R>(&record)?) };
+    finish::<R>(transaction, change, action, id, difference).await?;
+    Ok(record)
+}
+
+/// Replaces the row, when it is still the version that `record` was read as.
+pub(crate) async fn replace<R: Record + Send>(store: &Store, record: R, change: &Change) -> Result<R> {
+    let id = record.id().to_owned();
+    let edit = |stored: &mut R| {
+        if stored.version() != record.version() {
+            return Err(StoreError::Stale { table: R::TABLE.to_owned(), id: record.id().to_owned() });
+        }
+        *stored = record;
+        Ok(())
+    };
+    modify(store, &id, change, "update", edit).await
+}
+
+/// Removes a row that nothing refers to.
+pub(crate) async fn delete<R: Record>(store: &Store, id: &str, change: &Change) -> Result<()> {
+    let mut transaction = store.database.write().await?;
+    let sql = format!("DELETE FROM {} WHERE id = $1 RETURNING *", R::TABLE);
+    let row = transaction.row(&sql, vec![id.into()]).await.map_err(|error| match error {
+        StoreError::MissingReference { .. } => {
+            StoreError::InUse { table: R::TABLE.to_owned(), id: id.to_owned() }
+        }
+        other => other,
+    })?;
+    let record = R::read(&row.ok_or_else(|| StoreError::not_found(R::TABLE, id))?)?;
+    let difference = Difference { before: Some(json::<R>(&record)?), after: None };
+    finish::<R>(transaction, change, "delete", id, difference).await
+}
+
+/// The row whose `column` has this value.
+pub(crate) async fn find<R: Record>(store: &Store, column: &str, value: Value) -> Result<Option<R>> {
+    let sql = format!("SELECT * FROM {} WHERE {column} = $1", R::TABLE);
+    store.database.row(&sql, vec![value]).await?.map(|row| R::read(&row)).transpose()
+}
+
+/// The longest page of [`list`].
+const MAX_PAGE: u32 = 1_000;
+
+/// Rows in the order of their ids, after `after`.
+pub(crate) async fn list<R: Record>(store: &Store, after: Option<&str>, limit: u32) -> Result<Vec<R>> {
+    let sql = format!("SELECT * FROM {} WHERE id > $1 ORDER BY id LIMIT $2", R::TABLE);
+    let values = vec![after.unwrap_or_default().into(), i64::from(limit.min(MAX_PAGE)).into()];
+    store.database.rows(&sql, values).await?.iter().map(R::read).collect()
+}
+
+/// `$3, $4, $5` for `first` 3 and `count` 3.
+pub(crate) fn places(first: usize, count: usize) -> String {
+    (first..first + count).map(|place| format!("${place}")).collect::<Vec<_>>().join(", ")
+}
+
+/// A value as JSON text, for a column or the audit log.
+pub(crate) fn json<R: Record>(value: &impl Serialize) -> Result<String> {
+    serde_json::to_string(value).map_err(|error| StoreError::invalid(R::TABLE, "", error.to_string()))
+}
+
+async fn finish<R: Record>(
+    mut transaction: Transaction,
+    change: &Change,
+    action: &str,
+    id: &str,
+    difference: Difference,
+) -> Result<()> {
+    audit::append(&mut transaction, change, action, (R::TABLE, id), difference).await?;
+    revision::raise(&mut transaction, R::TOPIC).await?;
+    transaction.commit().await
+}
+
+/// Finds out which reference leads nowhere, where the database does not tell.
+async fn name_reference<R: Record>(store: &Store, record: &R, error: StoreError) -> StoreError {
+    let StoreError::MissingReference { field, .. } = &error else { return error };
+    if !field.is_empty() && field != "FOREIGN KEY constraint failed" {
+        return error;
+    }
+    let Ok(values) = record.values() else { return error };
+    for (column, table) in R::REFERENCES {
+        let value = R::COLUMNS.iter().position(|name| name == column).and_then(|index| values.get(index));
+        let Some(value @ Value::Text(Some(_))) = value else { continue };
+        let sql = format!("SELECT id FROM {table} WHERE id = $1");
+        if let Ok(None) = store.database.row(&sql, vec![value.clone()]).await {
+            return StoreError::MissingReference { table: R::TABLE.to_owned(), field: (*column).to_owned() };
+        }
+    }
+    error
+}
