@@ -76,7 +76,7 @@ async fn a_reference_that_leads_nowhere_is_reported_with_its_field(place: &Place
     );
     let mut key = store.keys().insert(key("k1"), &change()).await.unwrap();
     key.team_id = Some("t2".to_owned());
-    let refused = store.keys().update(key, &change()).await.unwrap_err();
+    let refused = Box::pin(store.keys().update(key, &change())).await.unwrap_err();
     assert!(
         matches!(&refused, StoreError::MissingReference { field, .. } if field == "team_id"),
         "{refused:?}"
@@ -131,9 +131,9 @@ async fn an_update_of_an_old_version_is_refused(place: &Place) {
     let store = place.open().await;
     let first = store.keys().insert(key("k1"), &change()).await.unwrap();
     let renamed = VirtualKey { name: "renamed".to_owned(), ..first.clone() };
-    assert_eq!(store.keys().update(renamed, &change()).await.unwrap().version, 2);
+    assert_eq!(Box::pin(store.keys().update(renamed, &change())).await.unwrap().version, 2);
     let late = VirtualKey { rpm: Some(1), ..first };
-    let refused = store.keys().update(late, &change()).await.unwrap_err();
+    let refused = Box::pin(store.keys().update(late, &change())).await.unwrap_err();
     assert!(matches!(refused, StoreError::Stale { .. }), "{refused:?}");
     let stored = store.keys().get("k1").await.unwrap().unwrap();
     assert_eq!((stored.name.as_str(), stored.rpm), ("renamed", Some(600)));
