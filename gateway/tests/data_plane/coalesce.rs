@@ -47,10 +47,9 @@ async fn a_herd_of_streams_makes_one_upstream_call_and_everyone_gets_all_of_it()
     assert_eq!(herd.iter().filter(|(_, coalesced, _)| *coalesced).count(), 199);
     let ids: std::collections::HashSet<_> = herd.iter().map(|(id, ..)| id).collect();
     assert_eq!(ids.len(), 200);
-    let metrics = gateway.metrics().await;
-    assert!(metrics.contains("signalbox_coalesced_total 199"), "{metrics}");
-    assert!(metrics.contains("signalbox_requests_total{model=\"slow\",outcome=\"ok\"} 200"), "{metrics}");
-    assert!(metrics.contains("signalbox_requests_in_flight 0"), "{metrics}");
+    gateway.until_metric("signalbox_requests_in_flight 0").await;
+    gateway.until_metric("signalbox_coalesced_total 199").await;
+    gateway.until_metric("signalbox_requests_total{model=\"slow\",outcome=\"ok\"} 200").await;
 }
 
 #[tokio::test]
@@ -61,6 +60,7 @@ async fn whole_answers_are_shared_and_paid_for_once() {
     let answer: Value = serde_json::from_str(&herd[0]).unwrap();
     assert!(herd.iter().all(|text| *text == herd[0]));
     assert_eq!(gateway.mock.requests().len(), 1);
+    gateway.until_metric("signalbox_requests_in_flight 0").await;
     let completion = answer["usage"]["completion_tokens"].as_u64().unwrap();
     let metrics = gateway.metrics().await;
     let line = metrics

@@ -133,6 +133,15 @@ impl Gateway {
         self.client.get(format!("http://{}/metrics", self.admin)).send().await.unwrap().text().await.unwrap()
     }
 
+    /// Waits for a line of the metrics: a request is recorded a moment after its answer was read.
+    pub(crate) async fn until_metric(&self, line: &str) {
+        let deadline = Instant::now() + Duration::from_secs(30);
+        while !self.metrics().await.lines().any(|known| known == line) {
+            assert!(Instant::now() < deadline, "never: {line}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
     /// Its line in `/api/v1/deployments`.
     pub(crate) async fn deployment(&self, id: &str) -> Value {
         let url = format!("http://{}/api/v1/deployments", self.admin);
@@ -166,6 +175,11 @@ impl Gateway {
             if self.process.try_wait().unwrap().is_some() {
                 return false;
             }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        // The admin listener may open a moment later.
+        while tokio::net::TcpStream::connect(self.admin).await.is_err() {
+            assert!(Instant::now() < deadline, "the admin listener never opens");
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
         true
