@@ -2,11 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::Store;
-use crate::audit::Change;
 use crate::database::{Row, Value};
 use crate::error::Result;
-use crate::records::{self, Record};
+use crate::records::{Record, Records};
 use crate::revision::Topic;
 
 /// One admin. The password's hash is left out of JSON and so of the audit log.
@@ -32,58 +30,7 @@ pub struct Admin {
 }
 
 /// Admins; deleting one ends its sessions. See [`Store::admins`].
-#[derive(Clone, Copy, Debug)]
-pub struct Admins<'a>(pub(crate) &'a Store);
-
-impl Admins<'_> {
-    /// Adds one; times and version are filled in.
-    ///
-    /// # Errors
-    /// `Conflict` with the field that is taken, `MissingReference` with the field that leads nowhere.
-    pub async fn insert(self, record: Admin, change: &Change) -> Result<Admin> {
-        records::insert(self.0, record, change).await
-    }
-
-    /// Replaces one, when it has not changed since it was read.
-    ///
-    /// # Errors
-    /// `Stale`, `NotFound`, and those of `insert`.
-    pub async fn update(self, record: Admin, change: &Change) -> Result<Admin> {
-        records::replace(self.0, record, change).await
-    }
-
-    /// Removes one.
-    ///
-    /// # Errors
-    /// `NotFound`; `InUse` while something refers to it.
-    pub async fn delete(self, id: &str, change: &Change) -> Result<()> {
-        records::delete::<Admin>(self.0, id, change).await
-    }
-
-    /// The one with this id.
-    ///
-    /// # Errors
-    /// Those of any read.
-    pub async fn get(self, id: &str) -> Result<Option<Admin>> {
-        records::find(self.0, "id", id.into()).await
-    }
-
-    /// The one with this name.
-    ///
-    /// # Errors
-    /// Those of any read.
-    pub async fn by_name(self, name: &str) -> Result<Option<Admin>> {
-        records::find(self.0, "name", name.into()).await
-    }
-
-    /// Up to `limit` (at most 1,000) in the order of their ids, after the id `after`.
-    ///
-    /// # Errors
-    /// Those of any read.
-    pub async fn list(self, after: Option<&str>, limit: u32) -> Result<Vec<Admin>> {
-        records::list(self.0, after, limit).await
-    }
-}
+pub type Admins<'a> = Records<'a, Admin>;
 
 impl Record for Admin {
     const TABLE: &'static str = "admins";

@@ -4,11 +4,10 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::Store;
 use crate::audit::Change;
 use crate::database::{Row, Value};
 use crate::error::Result;
-use crate::records::{self, Record};
+use crate::records::{self, Record, Records};
 use crate::revision::Topic;
 use crate::teams::Budget;
 
@@ -87,58 +86,9 @@ pub struct Rotation {
 }
 
 /// Virtual keys. See [`Store::keys`].
-#[derive(Clone, Copy, Debug)]
-pub struct Keys<'a>(pub(crate) &'a Store);
+pub type Keys<'a> = Records<'a, VirtualKey>;
 
 impl Keys<'_> {
-    /// Adds one; times and version are filled in.
-    ///
-    /// # Errors
-    /// `Conflict` with the field that is taken, `MissingReference` with the field that leads nowhere.
-    pub async fn insert(self, record: VirtualKey, change: &Change) -> Result<VirtualKey> {
-        records::insert(self.0, record, change).await
-    }
-
-    /// Replaces one, when it has not changed since it was read.
-    ///
-    /// # Errors
-    /// `Stale`, `NotFound`, and those of `insert`.
-    pub async fn update(self, record: VirtualKey, change: &Change) -> Result<VirtualKey> {
-        records::replace(self.0, record, change).await
-    }
-
-    /// Removes one.
-    ///
-    /// # Errors
-    /// `NotFound`; `InUse` while something refers to it.
-    pub async fn delete(self, id: &str, change: &Change) -> Result<()> {
-        records::delete::<VirtualKey>(self.0, id, change).await
-    }
-
-    /// The one with this id.
-    ///
-    /// # Errors
-    /// Those of any read.
-    pub async fn get(self, id: &str) -> Result<Option<VirtualKey>> {
-        records::find(self.0, "id", id.into()).await
-    }
-
-    /// The one with this name.
-    ///
-    /// # Errors
-    /// Those of any read.
-    pub async fn by_name(self, name: &str) -> Result<Option<VirtualKey>> {
-        records::find(self.0, "name", name.into()).await
-    }
-
-    /// Up to `limit` (at most 1,000) in the order of their ids, after the id `after`.
-    ///
-    /// # Errors
-    /// Those of any read.
-    pub async fn list(self, after: Option<&str>, limit: u32) -> Result<Vec<VirtualKey>> {
-        records::list(self.0, after, limit).await
-    }
-
     /// The key whose current hash this is, or whose previous one in its grace period. Not checked: whether it is
     /// blocked or has expired.
     ///
@@ -147,7 +97,7 @@ impl Keys<'_> {
     pub async fn by_hash(self, hash: &[u8], now_ms: i64) -> Result<Option<VirtualKey>> {
         let sql = "SELECT * FROM virtual_keys WHERE key_hash = $1
                    UNION ALL SELECT * FROM virtual_keys WHERE previous_key_hash = $1 AND previous_key_until > $2";
-        let row = self.0.database.row(sql, vec![hash.into(), now_ms.into()]).await?;
+        let row = self.store.database.row(sql, vec![hash.into(), now_ms.into()]).await?;
         row.map(|row| VirtualKey::read(&row)).transpose()
     }
 
@@ -166,7 +116,7 @@ impl Keys<'_> {
             key.rotated_at_ms = Some(change.at_ms);
             Ok(())
         };
-        records::modify(self.0, id, change, "rotate", edit).await
+        records::modify(self.store, id, change, "rotate", edit).await
     }
 
     /// Blocks or unblocks the key.
@@ -178,7 +128,7 @@ impl Keys<'_> {
             key.blocked = blocked;
             Ok(())
         };
-        records::modify(self.0, id, change, if blocked { "block" } else { "unblock" }, edit).await
+        records::modify(self.store, id, change, if blocked { "block" } else { "unblock" }, edit).await
     }
 }
 

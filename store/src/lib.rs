@@ -32,6 +32,7 @@ pub use keys::{Keys, Rotation, VirtualKey};
 pub use ledger::{
     Applied, Difference, Export, Ledger, LedgerEntry, LedgerFilter, MAX_BATCH, Owner, Spend, State,
 };
+pub use records::Records;
 pub use reports::{Dimension, ReportQuery, ReportRow, Reports, Totals};
 pub use request_log::{Contents, Erase, LoggedRequest, RequestLog};
 pub use revision::{Revisions, Topic, Watch};

@@ -1,6 +1,8 @@
 //! What keys, teams, users, credentials and admins have in common: each is a table of rows with an id and a version,
 //! and each change of one is audited and counted in the same transaction.
 
+use std::marker::PhantomData;
+
 use serde::Serialize;
 
 use crate::Store;
@@ -28,8 +30,80 @@ pub(crate) trait Record: Serialize + Sized {
     fn created_at(&mut self, at_ms: i64);
 }
 
+/// The rows of one administrated table. See [`Store::keys`] and its neighbours.
+#[derive(Debug)]
+pub struct Records<'a, R> {
+    pub(crate) store: &'a Store,
+    kind: PhantomData<fn() -> R>,
+}
+
+impl<R> Clone for Records<'_, R> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<R> Copy for Records<'_, R> {}
+
+impl<'a, R> Records<'a, R> {
+    pub(crate) fn new(store: &'a Store) -> Self {
+        Self { store, kind: PhantomData }
+    }
+}
+
+#[expect(private_bounds, reason = "sealed: the kinds of rows are this crate's")]
+impl<R: Record + Send> Records<'_, R> {
+    /// Adds one; times and version are filled in.
+    ///
+    /// # Errors
+    /// `Conflict` with the field that is taken, `MissingReference` with the field that leads nowhere.
+    pub async fn insert(self, record: R, change: &Change) -> Result<R> {
+        insert(self.store, record, change).await
+    }
+
+    /// Replaces one, when it has not changed since it was read.
+    ///
+    /// # Errors
+    /// `Stale`, `NotFound`, and those of `insert`.
+    pub async fn update(self, record: R, change: &Change) -> Result<R> {
+        replace(self.store, record, change).await
+    }
+
+    /// Removes one.
+    ///
+    /// # Errors
+    /// `NotFound`; `InUse` while something refers to it.
+    pub async fn delete(self, id: &str, change: &Change) -> Result<()> {
+        delete::<R>(self.store, id, change).await
+    }
+
+    /// The one with this id.
+    ///
+    /// # Errors
+    /// Those of any read.
+    pub async fn get(self, id: &str) -> Result<Option<R>> {
+        find(self.store, "id", id.into()).await
+    }
+
+    /// The one with this name.
+    ///
+    /// # Errors
+    /// Those of any read.
+    pub async fn by_name(self, name: &str) -> Result<Option<R>> {
+        find(self.store, "name", name.into()).await
+    }
+
+    /// Up to `limit` (at most 1,000) in the order of their ids, after the id `after`.
+    ///
+    /// # Errors
+    /// Those of any read.
+    pub async fn list(self, after: Option<&str>, limit: u32) -> Result<Vec<R>> {
+        list(self.store, after, limit).await
+    }
+}
+
 /// Adds a row; answers it as it is stored.
-pub(crate) async fn insert<R: Record>(store: &Store, mut record: R, change: &Change) -> Result<R> {
+async fn insert<R: Record>(store: &Store, mut record: R, change: &Change) -> Result<R> {
     record.created_at(change.at_ms);
     record.written(change.at_ms, 1);
     let columns = R::COLUMNS.join(", ");
@@ -86,7 +160,7 @@ pub(crate) async fn modify<R: Record>(
 }
 
 /// Replaces the row, when it is still the version that `record` was read as.
-pub(crate) async fn replace<R: Record + Send>(store: &Store, record: R, change: &Change) -> Result<R> {
+async fn replace<R: Record + Send>(store: &Store, record: R, change: &Change) -> Result<R> {
     let id = record.id().to_owned();
     let edit = |stored: &mut R| {
         if stored.version() != record.version() {
@@ -99,7 +173,7 @@ pub(crate) async fn replace<R: Record + Send>(store: &Store, record: R, change: 
 }
 
 /// Removes a row that nothing refers to.
-pub(crate) async fn delete<R: Record>(store: &Store, id: &str, change: &Change) -> Result<()> {
+async fn delete<R: Record>(store: &Store, id: &str, change: &Change) -> Result<()> {
     let mut transaction = store.database.write().await?;
     let sql = format!("DELETE FROM {} WHERE id = $1 RETURNING *", R::TABLE);
     let row = transaction.row(&sql, vec![id.into()]).await.map_err(|error| match error {
@@ -114,7 +188,7 @@ pub(crate) async fn delete<R: Record>(store: &Store, id: &str, change: &Change) 
 }
 
 /// The row whose `column` has this value.
-pub(crate) async fn find<R: Record>(store: &Store, column: &str, value: Value) -> Result<Option<R>> {
+async fn find<R: Record>(store: &Store, column: &str, value: Value) -> Result<Option<R>> {
     let sql = format!("SELECT * FROM {} WHERE {column} = $1", R::TABLE);
     store.database.row(&sql, vec![value]).await?.map(|row| R::read(&row)).transpose()
 }
@@ -123,7 +197,7 @@ pub(crate) async fn find<R: Record>(store: &Store, column: &str, value: Value) -
 const MAX_PAGE: u32 = 1_000;
 
 /// Rows in the order of their ids, after `after`.
-pub(crate) async fn list<R: Record>(store: &Store, after: Option<&str>, limit: u32) -> Result<Vec<R>> {
+async fn list<R: Record>(store: &Store, after: Option<&str>, limit: u32) -> Result<Vec<R>> {
     let sql = format!("SELECT * FROM {} WHERE id > $1 ORDER BY id LIMIT $2", R::TABLE);
     let values = vec![after.unwrap_or_default().into(), i64::from(limit.min(MAX_PAGE)).into()];
     store.database.rows(&sql, values).await?.iter().map(R::read).collect()

@@ -71,27 +71,27 @@ impl Store {
 
     /// Virtual keys.
     pub fn keys(&self) -> Keys<'_> {
-        Keys(self)
+        Keys::new(self)
     }
 
     /// Teams.
     pub fn teams(&self) -> Teams<'_> {
-        Teams(self)
+        Teams::new(self)
     }
 
     /// Users: people or programs that virtual keys belong to.
     pub fn users(&self) -> Users<'_> {
-        Users(self)
+        Users::new(self)
     }
 
     /// Provider credentials.
     pub fn credentials(&self) -> Credentials<'_> {
-        Credentials(self)
+        Credentials::new(self)
     }
 
     /// Who may use the admin API and the dashboard.
     pub fn admins(&self) -> Admins<'_> {
-        Admins(self)
+        Admins::new(self)
     }
 
     /// Their sessions.

@@ -3,11 +3,9 @@
 use domain::Micros;
 use serde::{Deserialize, Serialize};
 
-use crate::Store;
-use crate::audit::Change;
 use crate::database::{Row, Value};
 use crate::error::Result;
-use crate::records::{self, Record};
+use crate::records::{self, Record, Records};
 use crate::revision::Topic;
 
 /// A money cap per window, of a key, a team or a user. An owner may have several.
@@ -66,112 +64,10 @@ pub struct User {
 }
 
 /// Teams. See [`Store::teams`].
-#[derive(Clone, Copy, Debug)]
-pub struct Teams<'a>(pub(crate) &'a Store);
-
-impl Teams<'_> {
-    /// Adds one; times and version are filled in.
-    ///
-    /// # Errors
-    /// `Conflict` with the field that is taken, `MissingReference` with the field that leads nowhere.
-    pub async fn insert(self, record: Team, change: &Change) -> Result<Team> {
-        records::insert(self.0, record, change).await
-    }
-
-    /// Replaces one, when it has not changed since it was read.
-    ///
-    /// # Errors
-    /// `Stale`, `NotFound`, and those of `insert`.
-    pub async fn update(self, record: Team, change: &Change) -> Result<Team> {
-        records::replace(self.0, record, change).await
-    }
-
-    /// Removes one.
-    ///
-    /// # Errors
-    /// `NotFound`; `InUse` while something refers to it.
-    pub async fn delete(self, id: &str, change: &Change) -> Result<()> {
-        records::delete::<Team>(self.0, id, change).await
-    }
-
-    /// The one with this id.
-    ///
-    /// # Errors
-    /// Those of any read.
-    pub async fn get(self, id: &str) -> Result<Option<Team>> {
-        records::find(self.0, "id", id.into()).await
-    }
-
-    /// The one with this name.
-    ///
-    /// # Errors
-    /// Those of any read.
-    pub async fn by_name(self, name: &str) -> Result<Option<Team>> {
-        records::find(self.0, "name", name.into()).await
-    }
-
-    /// Up to `limit` (at most 1,000) in the order of their ids, after the id `after`.
-    ///
-    /// # Errors
-    /// Those of any read.
-    pub async fn list(self, after: Option<&str>, limit: u32) -> Result<Vec<Team>> {
-        records::list(self.0, after, limit).await
-    }
-}
+pub type Teams<'a> = Records<'a, Team>;
 
 /// Users. See [`Store::users`].
-#[derive(Clone, Copy, Debug)]
-pub struct Users<'a>(pub(crate) &'a Store);
-
-impl Users<'_> {
-    /// Adds one; times and version are filled in.
-    ///
-    /// # Errors
-    /// `Conflict` with the field that is taken, `MissingReference` with the field that leads nowhere.
-    pub async fn insert(self, record: User, change: &Change) -> Result<User> {
-        records::insert(self.0, record, change).await
-    }
-
-    /// Replaces one, when it has not changed since it was read.
-    ///
-    /// # Errors
-    /// `Stale`, `NotFound`, and those of `insert`.
-    pub async fn update(self, record: User, change: &Change) -> Result<User> {
-        records::replace(self.0, record, change).await
-    }
-
-    /// Removes one.
-    ///
-    /// # Errors
-    /// `NotFound`; `InUse` while something refers to it.
-    pub async fn delete(self, id: &str, change: &Change) -> Result<()> {
-        records::delete::<User>(self.0, id, change).await
-    }
-
-    /// The one with this id.
-    ///
-    /// # Errors
-    /// Those of any read.
-    pub async fn get(self, id: &str) -> Result<Option<User>> {
-        records::find(self.0, "id", id.into()).await
-    }
-
-    /// The one with this name.
-    ///
-    /// # Errors
-    /// Those of any read.
-    pub async fn by_name(self, name: &str) -> Result<Option<User>> {
-        records::find(self.0, "name", name.into()).await
-    }
-
-    /// Up to `limit` (at most 1,000) in the order of their ids, after the id `after`.
-    ///
-    /// # Errors
-    /// Those of any read.
-    pub async fn list(self, after: Option<&str>, limit: u32) -> Result<Vec<User>> {
-        records::list(self.0, after, limit).await
-    }
-}
+pub type Users<'a> = Records<'a, User>;
 
 impl Record for Team {
     const TABLE: &'static str = "teams";
