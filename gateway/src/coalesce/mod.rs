@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::hash::Hasher;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use http::{HeaderName, header};
+use http::{HeaderName, HeaderValue};
 use providers::Operation;
 use twox_hash::XxHash3_64;
 
@@ -101,14 +101,14 @@ fn hash(scope: &str, request: &Request) -> u64 {
 
 /// Do the two ask the same, byte for byte?
 fn is_same(one: &Request, other: &Request) -> bool {
-    let headers = |request: &'_ Request| -> Vec<_> {
-        let has_effect = |name: &HeaderName| !WITHOUT_EFFECT.contains(name) && *name != header::HOST;
-        request.headers.iter().filter(|(name, _)| has_effect(name)).cloned().collect()
-    };
     one.operation == other.operation
         && one.head.model == other.head.model
         && one.head.stream == other.head.stream
         && one.query == other.query
         && one.body == other.body
-        && headers(one) == headers(other)
+        && headers_with_effect(one).eq(headers_with_effect(other))
+}
+
+fn headers_with_effect(request: &Request) -> impl Iterator<Item = &(HeaderName, HeaderValue)> {
+    request.headers.iter().filter(|(name, _)| !WITHOUT_EFFECT.contains(name))
 }

@@ -45,16 +45,17 @@ impl Quantiles {
     /// What this share of the samples took at most; None as long as there are too few.
     pub fn quantile(&self, share: f64) -> Option<Duration> {
         let [even, odd] = &self.windows;
-        let counts = even.iter().zip(odd);
-        let counts: Vec<u32> =
-            counts.map(|(even, odd)| even.load(Ordering::Relaxed) + odd.load(Ordering::Relaxed)).collect();
-        let total: u32 = counts.iter().sum();
+        let counts = || {
+            let pairs = even.iter().zip(odd);
+            pairs.map(|(even, odd)| even.load(Ordering::Relaxed) + odd.load(Ordering::Relaxed))
+        };
+        let total: u32 = counts().sum();
         if total < ENOUGH {
             return None;
         }
         let wanted = f64::from(total) * share;
         let mut below = 0;
-        let bucket = counts.iter().position(|count| {
+        let bucket = counts().position(|count| {
             below += count;
             f64::from(below) >= wanted
         });
