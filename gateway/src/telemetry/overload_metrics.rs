@@ -1,5 +1,7 @@
 //! The metrics of limits on requests in flight, and of what they refuse.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use prometheus::{IntCounter, IntCounterVec, IntGauge, IntGaugeVec};
 
 use super::register::Register;
@@ -9,7 +11,7 @@ use super::register::Register;
 pub struct OverloadMetrics {
     shed: IntCounterVec,
     /// The sum of `shed`; it is not exposed.
-    shed_total: IntGauge,
+    shed_total: AtomicU64,
     /// Attempts that were not made because the retry budget was empty.
     pub retry_budget_exhausted: IntCounter,
     in_flight_limit: IntGaugeVec,
@@ -28,7 +30,7 @@ pub struct LimitSeries {
 impl OverloadMetrics {
     pub(super) fn new(metrics: &Register<'_>) -> Self {
         Self {
-            shed_total: metrics.unregistered(),
+            shed_total: AtomicU64::new(0),
             shed: metrics.counter(
                 "signalbox_shed_total",
                 "Requests refused in overload, by reason.",
@@ -60,13 +62,13 @@ impl OverloadMetrics {
     }
 
     /// Requests refused in overload so far.
-    pub fn shed_total(&self) -> i64 {
-        self.shed_total.get()
+    pub fn shed_total(&self) -> u64 {
+        self.shed_total.load(Ordering::Relaxed)
     }
 
     /// A request was refused in overload.
     pub fn shed(&self, reason: &str) {
         self.shed.with_label_values(&[reason]).inc();
-        self.shed_total.inc();
+        self.shed_total.fetch_add(1, Ordering::Relaxed);
     }
 }

@@ -23,11 +23,6 @@ impl Register<'_> {
         self.add(HistogramVec::new(HistogramOpts::new(name, help).buckets(buckets.to_vec()), labels))
     }
 
-    /// A gauge that nobody reads from outside.
-    pub(super) fn unregistered(&self) -> IntGauge {
-        IntGauge::new("unregistered", "Not exposed.").unwrap_or_else(|error| broken(&error))
-    }
-
     pub(super) fn add<T: Collector + Clone + 'static>(&self, metric: prometheus::Result<T>) -> T {
         let metric = metric.unwrap_or_else(|error| broken(&error));
         self.0.register(Box::new(metric.clone())).unwrap_or_else(|error| broken(&error));
