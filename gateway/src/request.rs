@@ -11,9 +11,9 @@ use providers::{Operation, RequestHead, WireFormat};
 use crate::app::App;
 use crate::limits::{Admitted, Parallel, Places};
 use crate::phases;
-use crate::snapshot::{Model, Principal};
+use crate::snapshot::{Model, Principal, Snapshot};
 use crate::telemetry::TraceContext;
-use crate::upstream::{Deployment, Taken};
+use crate::upstream::{Deployment, Taken, UpstreamCall};
 
 /// A parsed request.
 #[derive(Debug)]
@@ -41,6 +41,30 @@ impl Request {
     /// Its prompt in tokens, estimated.
     pub fn prompt_tokens(&self) -> u64 {
         self.body.len() as u64 / BYTES_PER_TOKEN
+    }
+
+    /// What is the same for every attempt at its answer.
+    pub fn upstream_call<'a>(
+        &'a self,
+        app: &'a App,
+        snapshot: &Snapshot,
+        plan: &Plan,
+        request_id: &'a str,
+        started: Instant,
+    ) -> UpstreamCall<'a> {
+        let total = plan.models.first().map_or(Duration::ZERO, |model| model.timeouts.total);
+        UpstreamCall {
+            connector: &app.connector,
+            request_id,
+            operation: self.operation,
+            head: &self.head,
+            body: &self.body,
+            query: self.query.as_deref(),
+            headers: &self.headers,
+            deadline: started + total,
+            answer_limit: usize::try_from(snapshot.limits.answer.0).unwrap_or(usize::MAX),
+            resumption: None,
+        }
     }
 
     /// The most tokens it may generate; 0 when it sets no bound.

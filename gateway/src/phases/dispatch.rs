@@ -12,12 +12,12 @@ use crate::app::App;
 use crate::client::Client;
 use crate::config::Priority;
 use crate::error::{GatewayError, Rejection};
-use crate::limits::{InFlightLimit, Places};
+use crate::limits::Places;
 use crate::request::{Plan, Record, Request};
 use crate::snapshot::{Model, Snapshot};
 use crate::upstream::{
-    Attempt, AttemptFailure, Demand, Deployment, DeploymentSet, Leniency, Opened, Permit, Seen, Selection,
-    Taken, UpstreamCall, connect_failure, observe,
+    Attempt, AttemptFailure, Demand, Deployment, DeploymentSet, Full, Leniency, Opened, Permit, Seen,
+    Selection, Taken, UpstreamCall, connect_failure, observe,
 };
 
 use hedge::Second;
@@ -43,19 +43,8 @@ pub async fn run(
     client: &mut impl Client,
     record: &mut Record,
 ) -> Result<Opened, GatewayError> {
-    let total = plan.models.first().map_or(Duration::ZERO, |model| model.timeouts.total);
-    let call = UpstreamCall {
-        connector: &app.connector,
-        request_id: &record.request_id.clone(),
-        operation: request.operation,
-        head: &request.head,
-        body: &request.body,
-        query: request.query.as_deref(),
-        headers: &request.headers,
-        deadline: record.started + total,
-        answer_limit: usize::try_from(snapshot.limits.answer.0).unwrap_or(usize::MAX),
-        resumption: None,
-    };
+    let request_id = record.request_id.clone();
+    let call = request.upstream_call(app, snapshot, plan, &request_id, record.started);
     app.retry_budget.request(record.started);
     if let Some(hedge) = plan.models.first().and_then(|model| model.hedge.as_ref()) {
         hedge.budget.request();
@@ -75,10 +64,13 @@ pub async fn run(
             if outgrown.is_some_and(|outgrown| !is_larger(model, outgrown)) {
                 continue;
             }
-            if !run.has_candidate(model, leniency, tried) || !enter(app, model, client, record).await? {
+            let turn = Turn { model, selection: run.selection(model), leniency };
+            // Nobody waits for a place at a model that has no one to call.
+            let has_candidate = turn.selection.has_candidate(tried, leniency, Instant::now());
+            if !has_candidate || !enter(app, model, client, record).await? {
                 continue;
             }
-            if let Some(opened) = run.model(model, leniency, tried, client, record, &mut last).await? {
+            if let Some(opened) = run.model(&turn, tried, client, record, &mut last).await? {
                 return Ok(opened);
             }
             if last.as_ref().is_some_and(AttemptFailure::is_context_length) {
@@ -145,22 +137,16 @@ impl Run<'_> {
         Selection { deployments: &model.deployments, operation: self.request.operation, demand }
     }
 
-    /// Is there anyone to call? Nobody waits for a place at a model that has none.
-    fn has_candidate(&self, model: &Model, leniency: Leniency, tried: &DeploymentSet) -> bool {
-        self.selection(model).has_candidate(tried, leniency, Instant::now())
-    }
-
     /// All deployments of one model, each at most once. None: the next model's turn.
     async fn model(
         &self,
-        model: &Arc<Model>,
-        leniency: Leniency,
+        turn: &Turn<'_>,
         tried: &mut DeploymentSet,
         client: &mut impl Client,
         record: &mut Record,
         last: &mut Option<AttemptFailure>,
     ) -> Result<Option<Opened>, GatewayError> {
-        let selection = self.selection(model);
+        let Turn { model, selection, leniency } = *turn;
         loop {
             let now = Instant::now();
             let picked = selection.pick(&model.balancer, tried, leniency, now);
@@ -170,11 +156,13 @@ impl Run<'_> {
                 return Ok(None);
             };
             tried.insert(index);
-            record.places.deployment = deployment.in_flight_limit.as_ref().and_then(InFlightLimit::try_enter);
-            if deployment.in_flight_limit.is_some() && record.places.deployment.is_none() {
-                record.passed_over = true;
-                continue;
-            }
+            record.places.deployment = match deployment.enter() {
+                Ok(place) => place,
+                Err(Full) => {
+                    record.passed_over = true;
+                    continue;
+                }
+            };
             // While half open only one request may probe; the others go on to the next deployment.
             let permit = deployment.state.cooldown.admit(now);
             if permit.is_none() && leniency != Leniency::Cooldown {
@@ -346,6 +334,13 @@ impl Run<'_> {
             record.waited += waiting.elapsed();
         }
     }
+}
+
+/// One model's turn to answer.
+struct Turn<'a> {
+    model: &'a Arc<Model>,
+    selection: Selection<'a>,
+    leniency: Leniency,
 }
 
 /// Whose answer counts.

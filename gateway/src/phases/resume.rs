@@ -2,7 +2,7 @@
 //! whole of it. Ends with an error only when nobody can go on.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use providers::Way;
 
@@ -11,7 +11,6 @@ use crate::client::Client;
 use crate::config::ResumeMode;
 use crate::delivery::Broken;
 use crate::error::GatewayError;
-use crate::limits::InFlightLimit;
 use crate::request::{Plan, Record, Request};
 use crate::snapshot::{Model, Snapshot};
 use crate::upstream::{Attempt, Deployment, Opened, Resumption, Seen, UpstreamCall, observe};
@@ -33,20 +32,8 @@ pub async fn run(
     record: &mut Record,
 ) -> Result<Option<Opened>, GatewayError> {
     let Some(resume) = &broken.resume else { return Ok(None) };
-    let total = plan.models.first().map_or(Duration::ZERO, |model| model.timeouts.total);
     let request_id = record.request_id.clone();
-    let call = UpstreamCall {
-        connector: &app.connector,
-        request_id: &request_id,
-        operation: request.operation,
-        head: &request.head,
-        body: &request.body,
-        query: request.query.as_deref(),
-        headers: &request.headers,
-        deadline: record.started + total,
-        answer_limit: usize::try_from(snapshot.limits.answer.0).unwrap_or(usize::MAX),
-        resumption: None,
-    };
+    let call = request.upstream_call(app, snapshot, plan, &request_id, record.started);
     let prefilled = resume.prefilled(request.operation, &request.head, &request.body);
     for (model, deployment) in targets(plan, request, record) {
         if record.resumptions >= MOST_RESUMPTIONS || Instant::now() >= call.deadline || app.is_draining() {
@@ -67,10 +54,7 @@ pub async fn run(
             _ => continue,
         };
         let tokens = request.prompt_tokens().saturating_add(request.completion_tokens());
-        let place = deployment.in_flight_limit.as_ref().and_then(InFlightLimit::try_enter);
-        if deployment.in_flight_limit.is_some() && place.is_none() {
-            continue;
-        }
+        let Ok(place) = deployment.enter() else { continue };
         let Ok(taken) = deployment.state.take(deployment.limit, tokens, Instant::now()) else { continue };
         let Some(permit) = deployment.state.cooldown.admit(Instant::now()) else { continue };
         let probe = permit.is_probe();

@@ -10,7 +10,7 @@ use providers::WireFormat;
 use super::{Cooldown, PeakEwma, Provider, Quantiles, Quota, RateLimit, Rates};
 use crate::alerts::raise;
 use crate::config::AlertKind;
-use crate::limits::InFlightLimit;
+use crate::limits::{InFlightLimit, Place};
 use crate::telemetry::DeploymentSeries;
 
 /// A credential that the provider refuses stays refused for a while.
@@ -59,6 +59,10 @@ pub struct DeploymentState {
     whole_quantiles: OnceLock<Box<Quantiles>>,
 }
 
+/// A deployment has as many requests in flight as it may.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Full;
+
 /// Counts one running attempt until it is dropped.
 #[derive(Debug)]
 pub struct InFlight(Arc<DeploymentState>);
@@ -70,6 +74,17 @@ impl Deployment {
         match self.provider.spec.format {
             WireFormat::Anthropic => prompt,
             _ => prompt.saturating_add(completion),
+        }
+    }
+
+    /// A place among its requests in flight; None when they have no limit.
+    ///
+    /// # Errors
+    /// When it is full.
+    pub fn enter(&self) -> Result<Option<Place>, Full> {
+        match &self.in_flight_limit {
+            Some(limit) => limit.try_enter().map(Some).ok_or(Full),
+            None => Ok(None),
         }
     }
 

@@ -24,7 +24,7 @@ mod throughput;
 pub use attempt::{Attempt, Opened, Outcome, Resumption, UpstreamCall};
 pub use balance::{Balancer, Demand, DeploymentSet, PeakEwma};
 pub use cooldown::{Cooldown, CooldownRule, CooldownState, Permit};
-pub use deployment::{Deployment, DeploymentState, InFlight};
+pub use deployment::{Deployment, DeploymentState, Full, InFlight};
 pub use failure::{AttemptFailure, ProviderReply};
 pub use observe::{Seen, observe};
 pub use opened_stream::OpenedStream;

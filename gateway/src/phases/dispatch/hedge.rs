@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::Run;
-use crate::limits::{InFlightLimit, Place};
+use crate::limits::Place;
 use crate::snapshot::Model;
 use crate::upstream::{
     Attempt, AttemptFailure, CooldownState, Deployment, DeploymentSet, Leniency, Outcome, Taken,
@@ -120,10 +120,7 @@ impl Run<'_> {
         if deployment.state.cooldown.state(now) != CooldownState::Closed {
             return None;
         }
-        let place = deployment.in_flight_limit.as_ref().and_then(InFlightLimit::try_enter);
-        if deployment.in_flight_limit.is_some() && place.is_none() {
-            return None;
-        }
+        let place = deployment.enter().ok()?;
         if !model.hedge.as_ref()?.budget.withdraw() {
             return None;
         }
