@@ -32,13 +32,13 @@ class Client:
     """Keeps connections as an SDK's pool does. A kept one that was closed before any byte of an answer is replaced once
     and counted in `stale`."""
 
-    def __init__(self, port, local="127.0.0.1"):
-        self.port, self.local, self.idle, self.stale = port, local, [], 0
+    def __init__(self, port):
+        self.port, self.idle, self.stale = port, [], 0
 
     async def connect(self):
         return await asyncio.open_connection("127.0.0.1", self.port, limit=1 << 20)
 
-    async def ask(self, body, keep=True, timeout=60, on_first=None):
+    async def ask(self, body, timeout=60):
         began = time.perf_counter()
         request = (
             f"POST /v1/chat/completions HTTP/1.1\r\nhost: 127.0.0.1\r\nauthorization: Bearer {KEY}\r\n"
@@ -46,9 +46,9 @@ class Client:
         ).encode()
         async with asyncio.timeout(timeout):
             # As every pool does: what the other side has closed already is not used again.
-            while keep and self.idle and is_closed(*self.idle[-1]):
+            while self.idle and is_closed(*self.idle[-1]):
                 self.idle.pop()[1].close()
-            kept = bool(keep and self.idle)
+            kept = bool(self.idle)
             reader, writer = self.idle.pop() if kept else await self.connect()
             try:
                 writer.write(request)
@@ -63,11 +63,9 @@ class Client:
                 writer.write(request)
                 head = await reader.readuntil(b"\r\n\r\n")
             first = time.perf_counter() - began
-            if on_first:
-                on_first()
             head = head.decode("latin-1")
             body, whole = await read_body(reader, head.lower())
-        if whole and keep and "connection: close" not in head.lower():
+        if whole and "connection: close" not in head.lower():
             self.idle.append((reader, writer))
         else:
             writer.close()
