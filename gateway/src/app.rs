@@ -24,7 +24,7 @@ use crate::alerts::{Deliveries, StateWatch};
 use crate::background::{ConfigWatch, Drain, NameRefresh};
 use crate::coalesce::Coalescer;
 use crate::config::{Config, TlsConfig};
-use crate::edge::{Edge, FrontDoor, GuessLimiter};
+use crate::edge::{Connections, Edge, FrontDoor, GuessLimiter};
 use crate::health::HealthChecks;
 use crate::limits::{Gate, LimitBook, RetryBudget};
 use crate::notify::Readiness;
@@ -49,6 +49,8 @@ pub struct App {
     pub access_log: AccessLog,
     /// Against guessing keys.
     pub guess_limiter: GuessLimiter,
+    /// The open connections of the public listener.
+    pub connections: Arc<Connections>,
     /// How many requests run at once.
     pub gate: Arc<Gate>,
     /// Answers that several requests share.
@@ -58,6 +60,7 @@ pub struct App {
     registry: Registry,
     limits: LimitBook,
     draining: AtomicBool,
+    closing: AtomicBool,
 }
 
 impl App {
@@ -79,12 +82,14 @@ impl App {
             metrics,
             access_log,
             guess_limiter: GuessLimiter::default(),
+            connections: Arc::default(),
             gate,
             coalescer: Arc::default(),
             retry_budget: RetryBudget::new(Instant::now()),
             registry,
             limits,
             draining: AtomicBool::new(false),
+            closing: AtomicBool::new(false),
         }))
     }
 
@@ -104,8 +109,19 @@ impl App {
         self.draining.load(Ordering::Relaxed)
     }
 
+    /// True once clients are told to connect anew for their next request.
+    pub fn is_closing(&self) -> bool {
+        self.closing.load(Ordering::Relaxed)
+    }
+
+    /// This process will not be there for much longer, or another one takes over: each answer closes its connection.
+    pub fn close_connections(&self) {
+        self.closing.store(true, Ordering::Relaxed);
+    }
+
     /// The process is asked to end: running requests finish, failed attempts are not repeated.
     pub fn drain(&self) {
+        self.close_connections();
         self.draining.store(true, Ordering::Relaxed);
     }
 }

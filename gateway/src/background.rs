@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use pingora::server::ShutdownWatch;
@@ -17,6 +17,8 @@ use crate::config::{self, AlertKind};
 const WATCH_INTERVAL: Duration = Duration::from_secs(1);
 const NAME_INTERVAL: Duration = Duration::from_secs(30);
 const DRAIN_INTERVAL: Duration = Duration::from_millis(50);
+/// How long connections without a request may keep a process that ends.
+const LONGEST_CLOSE: Duration = Duration::from_secs(2);
 
 /// Reloads the configuration on SIGHUP and when the file changes.
 pub struct ConfigWatch {
@@ -133,15 +135,30 @@ impl Drain {
 #[async_trait]
 impl BackgroundService for Drain {
     async fn start(&self, mut shutdown: ShutdownWatch) {
-        let Ok(mut terminate) = signal(SignalKind::terminate()) else { return };
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = shutdown.changed() => {}
+        let (Ok(mut terminate), Ok(mut quit)) = (signal(SignalKind::terminate()), signal(SignalKind::quit()))
+        else {
+            return;
+        };
+        loop {
+            tokio::select! {
+                _ = terminate.recv() => break,
+                _ = shutdown.changed() => break,
+                // Another process takes over. Pingora tells only after five seconds, when it drops connections
+                // without a request; by then busy ones shall have been closed behind an answer that says so.
+                _ = quit.recv() => self.app.close_connections(),
+            }
         }
         self.app.drain();
         // New connections are refused from here on; what was accepted a moment ago still arrives.
         tokio::time::sleep(DRAIN_INTERVAL * 4).await;
-        while self.app.metrics.in_flight.get() > 0 {
+        // A connection may have a request on its way, be it the first or the next one.
+        let mut busy_until = Instant::now();
+        loop {
+            if self.app.metrics.in_flight.get() > 0 {
+                busy_until = Instant::now();
+            } else if self.app.connections.open() == 0 || busy_until.elapsed() > LONGEST_CLOSE {
+                break;
+            }
             tokio::time::sleep(DRAIN_INTERVAL).await;
         }
         self.app.access_log.drain().await;

@@ -69,6 +69,10 @@ impl ProxyHttp for Edge {
         session.downstream_session.set_read_timeout(Some(READ_TIMEOUT));
         let write_time = self.app.snapshot.load().limits.write_time.0;
         session.downstream_session.set_write_timeout(Some(write_time));
+        if self.app.is_closing() {
+            // Also for the raw pass-through, whose answer Pingora writes.
+            session.downstream_session.set_keepalive(None);
+        }
         let head = session.downstream_session.req_header();
         let text = |name: &str| head.headers.get(name).and_then(|value| value.to_str().ok());
         ctx.record.request_id = request_id(text("x-request-id"));
@@ -81,7 +85,7 @@ impl ProxyHttp for Edge {
     async fn request_filter(&self, session: &mut Session, ctx: &mut Context) -> Result<bool> {
         let record = &mut ctx.record;
         let limits = self.app.snapshot.load().limits;
-        let mut downstream = Downstream::new(session, limits.write_time.0);
+        let mut downstream = Downstream::new(session, &self.app, limits.write_time.0);
         if let Some(problem) = downstream.framing_fault() {
             respond::error(&mut downstream, record, &GatewayError::Framing(problem)).await;
             return Ok(true);
@@ -148,7 +152,7 @@ impl ProxyHttp for Edge {
     async fn fail_to_proxy(&self, session: &mut Session, error: &Error, ctx: &mut Context) -> FailToProxy {
         let error = pass_through::failure(error);
         let write_time = self.app.snapshot.load().limits.write_time.0;
-        let mut downstream = Downstream::new(session, write_time);
+        let mut downstream = Downstream::new(session, &self.app, write_time);
         respond::error(&mut downstream, &mut ctx.record, &error).await;
         FailToProxy { error_code: error.face().status, can_reuse_downstream: false }
     }

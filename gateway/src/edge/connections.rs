@@ -50,6 +50,11 @@ impl Connections {
         Some(connection)
     }
 
+    /// How many are open.
+    pub fn open(&self) -> u32 {
+        self.open.load(Ordering::Relaxed)
+    }
+
     fn shard(&self, address: IpAddr) -> Option<MutexGuard<'_, HashMap<IpAddr, u32>>> {
         let index = usize::try_from(self.hasher.hash_one(address) % SHARDS as u64).ok()?;
         Some(self.by_address.get(index)?.lock().unwrap_or_else(PoisonError::into_inner))

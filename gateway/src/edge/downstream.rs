@@ -9,6 +9,7 @@ use http::header;
 use pingora::http::ResponseHeader;
 use pingora::proxy::Session;
 
+use crate::app::App;
 use crate::body_buffer::{BodyBuffer, TooLong};
 use crate::client::Client;
 use crate::error::GatewayError;
@@ -20,13 +21,14 @@ const DRAIN_LIMIT: usize = 1 << 20;
 /// One client request.
 pub struct Downstream<'a> {
     session: &'a mut Session,
+    app: &'a App,
     write_time: Duration,
 }
 
 impl<'a> Downstream<'a> {
     /// Wraps Pingora's session. A write may take no longer than `write_time`.
-    pub(super) fn new(session: &'a mut Session, write_time: Duration) -> Self {
-        Self { session, write_time }
+    pub(super) fn new(session: &'a mut Session, app: &'a App, write_time: Duration) -> Self {
+        Self { session, app, write_time }
     }
 
     /// The method.
@@ -157,6 +159,9 @@ impl Client for Downstream<'_> {
         let is_chunked = !self.is_http2() && !head.headers.contains_key(header::CONTENT_LENGTH);
         if is_chunked && head.insert_header(header::TRANSFER_ENCODING, "chunked").is_err() {
             return Err(GatewayError::Framing("The answer's header has no room."));
+        }
+        if self.app.is_closing() {
+            self.close_after();
         }
         self.session
             .downstream_session

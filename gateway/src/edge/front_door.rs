@@ -14,11 +14,14 @@ use pingora::proxy::HttpProxy;
 use pingora::server::ShutdownWatch;
 use tokio::io::AsyncReadExt;
 
-use super::{Connections, Edge};
+use super::Edge;
 use crate::app::App;
 
 /// How HTTP/2 without TLS begins (RFC 9113, 3.4).
 const H2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+/// How long a connection that was not announced to close waits for another request while the process ends.
+const LINGER: Duration = Duration::from_secs(1);
 
 tokio::task_local! {
     /// Whether the header of the request that this task serves has been read.
@@ -29,13 +32,12 @@ tokio::task_local! {
 pub struct FrontDoor {
     app: Arc<App>,
     proxy: Arc<HttpProxy<Edge>>,
-    connections: Arc<Connections>,
 }
 
 impl FrontDoor {
     /// In front of this proxy.
     pub fn new(app: Arc<App>, proxy: HttpProxy<Edge>) -> Self {
-        Self { app, proxy: Arc::new(proxy), connections: Arc::default() }
+        Self { app, proxy: Arc::new(proxy) }
     }
 
     /// The requests of one connection, one after the other. The first header must be here within
@@ -49,7 +51,11 @@ impl FrontDoor {
         loop {
             let serving = self.proxy.process_new_http(session, shutdown);
             let served = HEADER_READ.scope(Cell::new(false), in_time(time, serving)).await;
-            let Some((stream, settings)) = served.map(|reused| reused.consume()) else { return };
+            let Some((mut stream, settings)) = served.map(|reused| reused.consume()) else { return };
+            if self.app.is_closing() {
+                let Some(with_request) = lingered(stream).await else { return };
+                stream = with_request;
+            }
             session = ServerSession::new_http1(stream);
             if let Some(settings) = settings {
                 settings.apply_to_session(&mut session);
@@ -66,7 +72,7 @@ impl ServerApp for FrontDoor {
         let digest = stream.get_socket_digest();
         let address = digest.as_ref().and_then(|digest| Some(digest.peer_addr()?.as_inet()?.ip()));
         let Some(_connection) =
-            self.connections.enter(address, limits.connections, limits.connections_per_address)
+            self.app.connections.enter(address, limits.connections, limits.connections_per_address)
         else {
             self.app.metrics.overload.shed("connections");
             return None;
@@ -104,6 +110,24 @@ async fn in_time<T>(time: Duration, serving: impl Future<Output = Option<T>>) ->
         () = pingora_timeout::sleep(time) => {}
     }
     if HEADER_READ.with(Cell::get) { serving.await } else { None }
+}
+
+/// An answer that began before the process was asked to end has kept its connection open, and the client's next
+/// request may be on its way; Pingora would no longer wait for it. None when there is none. With TLS nothing can be
+/// read ahead, and Pingora decides.
+async fn lingered(stream: Stream) -> Option<Stream> {
+    if !stream.as_any().is::<PlainStream>() {
+        return Some(stream);
+    }
+    let mut stream = stream.into_any().downcast::<PlainStream>().ok()?;
+    let mut first = [0];
+    match pingora_timeout::timeout(LINGER, stream.read(&mut first)).await {
+        Ok(Ok(1)) => {
+            stream.rewind(&first);
+            Some(stream)
+        }
+        _ => None,
+    }
 }
 
 /// Is it HTTP/2 without TLS? Pingora's own look waits for 24 bytes, which a short request has not.

@@ -6,6 +6,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use crate::gateway::{Gateway, KEY, chat, eventually};
+use crate::overload::{Raw, head};
+use crate::service::Process;
 
 #[tokio::test]
 async fn sigquit_hands_the_sockets_to_a_process_that_upgrades() {
@@ -41,6 +43,51 @@ async fn sigquit_hands_the_sockets_to_a_process_that_upgrades() {
     successor.wait().unwrap();
     assert_eq!(load.failed, 0);
     assert!(load.served > 100);
+}
+
+#[tokio::test]
+async fn kept_connections_are_told_to_close_while_the_sockets_are_handed_over() {
+    let models = "  slow: {deployments: [{provider: mock, model: m;gap=100ms;chunks=70}]}";
+    let mut gateway = Gateway::start(models, "").await;
+    let plain = chat("plain", false).to_string();
+    let plain = head(KEY, plain.len()) + &plain;
+    let (mut kept, mut streaming) =
+        (Raw::connect(gateway.address).await, Raw::connect(gateway.address).await);
+    kept.send(&plain).await;
+    assert!(kept.answer().await.1.contains("connection: keep-alive"));
+    let slow = chat("slow", true).to_string();
+    streaming.send(&(head(KEY, slow.len()) + &slow)).await;
+
+    let successor = Command::new(env!("CARGO_BIN_EXE_signalbox"))
+        .args(["serve", "--upgrade", "--config"])
+        .arg(gateway.folder.join("signalbox.yaml"))
+        .spawn()
+        .unwrap();
+    let _successor = Process(successor.id());
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    assert!(Command::new("kill").args(["-QUIT", &gateway.pid().to_string()]).status().unwrap().success());
+    // The signal is on its way; any number of requests may still be answered as before.
+    loop {
+        kept.send(&plain).await;
+        let (status, head) = kept.answer().await;
+        assert_eq!(status, 200);
+        if head.contains("connection: close") {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    kept.closed().await;
+
+    // This one began before, and ends after Pingora has dropped what is idle: the client cannot know that the
+    // connection is to be closed.
+    let stream = streaming.chunked_answer().await;
+    assert!(stream.contains("connection: keep-alive") && stream.contains("data: [done]"), "{stream}");
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert!(!gateway.has_ended());
+    streaming.send(&plain).await;
+    let (status, head) = streaming.answer().await;
+    assert_eq!((status, head.contains("connection: close")), (200, true), "{head}");
+    eventually("the old process ends", || gateway.has_ended()).await;
 }
 
 /// How requests went.

@@ -234,26 +234,26 @@ async fn late_workers_shed_before_the_body_is_read_and_keep_the_connection() {
     assert!(metric(&gateway, "signalbox_shed_total", "lag").await >= 1.0);
 }
 
-fn head(key: &str, length: usize) -> String {
+pub(crate) fn head(key: &str, length: usize) -> String {
     format!(
         "POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {key}\r\ncontent-length: {length}\r\n\r\n"
     )
 }
 
 /// A client that sends what it likes.
-struct Raw(TcpStream);
+pub(crate) struct Raw(TcpStream);
 
 impl Raw {
-    async fn connect(address: SocketAddr) -> Self {
+    pub(crate) async fn connect(address: SocketAddr) -> Self {
         Self(TcpStream::connect(address).await.unwrap())
     }
 
-    async fn send(&mut self, text: &str) {
+    pub(crate) async fn send(&mut self, text: &str) {
         self.0.write_all(text.as_bytes()).await.unwrap();
     }
 
     /// Status and head of an answer with a length; its body is read and dropped.
-    async fn answer(&mut self) -> (u16, String) {
+    pub(crate) async fn answer(&mut self) -> (u16, String) {
         let mut head = Vec::new();
         while !head.ends_with(b"\r\n\r\n") {
             head.push(self.0.read_u8().await.unwrap());
@@ -264,8 +264,17 @@ impl Raw {
         (head[9..12].parse().unwrap(), head)
     }
 
+    /// A chunked answer in lower case, its head included.
+    pub(crate) async fn chunked_answer(&mut self) -> String {
+        let mut answer = Vec::new();
+        while !answer.ends_with(b"\r\n0\r\n\r\n") {
+            answer.push(self.0.read_u8().await.unwrap());
+        }
+        String::from_utf8(answer).unwrap().to_lowercase()
+    }
+
     /// How long until the gateway closes the connection; whatever it says before is thrown away.
-    async fn closed(&mut self) -> Duration {
+    pub(crate) async fn closed(&mut self) -> Duration {
         let began = Instant::now();
         let mut rest = [0; 4096];
         while self.0.read(&mut rest).await.is_ok_and(|read| read > 0) {}

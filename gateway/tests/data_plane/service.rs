@@ -126,7 +126,7 @@ impl Drop for Manager {
 }
 
 /// A process that is nobody's child here. Ends with the test.
-struct Process(u32);
+pub(crate) struct Process(pub(crate) u32);
 
 impl Drop for Process {
     fn drop(&mut self) {
