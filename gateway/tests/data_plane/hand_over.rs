@@ -58,7 +58,7 @@ async fn kept_connections_are_told_to_close_while_the_sockets_are_handed_over() 
     let slow = chat("slow", true).to_string();
     streaming.send(&(head(KEY, slow.len()) + &slow)).await;
 
-    let successor = Command::new(env!("CARGO_BIN_EXE_signalbox"))
+    let mut successor = Command::new(env!("CARGO_BIN_EXE_signalbox"))
         .args(["serve", "--upgrade", "--config"])
         .arg(gateway.folder.join("signalbox.yaml"))
         .spawn()
@@ -88,6 +88,8 @@ async fn kept_connections_are_told_to_close_while_the_sockets_are_handed_over() 
     let (status, head) = streaming.answer().await;
     assert_eq!((status, head.contains("connection: close")), (200, true), "{head}");
     eventually("the old process ends", || gateway.has_ended()).await;
+    successor.kill().unwrap();
+    successor.wait().unwrap();
 }
 
 /// How requests went.
