@@ -250,8 +250,8 @@ pub struct TimeoutConfig {
 pub struct CooldownConfig {
     /// Failures in a row that open it; 0 is never.
     pub failures: u32,
-    /// How long it stays out before one request probes it. Each probe that fails doubles it, up to a minute; the
-    /// actual time varies by a fifth.
+    /// How long it stays out before one request probes it. Each probe that fails doubles it, up to 24
+    /// seconds or what is set here; the actual time varies by a fifth.
     pub open: Span,
 }
 

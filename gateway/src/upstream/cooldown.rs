@@ -4,8 +4,9 @@
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-/// The longest wait between two probes, unless the configured one is longer.
-const LONGEST_OPEN: Duration = Duration::from_secs(60);
+/// The longest wait between two probes, unless the configured one is longer. With its jitter below the half minute
+/// within which a provider that has recovered is to have its traffic back.
+const LONGEST_OPEN: Duration = Duration::from_secs(24);
 /// Gateways that saw the same failure must not all probe at the same moment.
 const JITTER: f64 = 0.2;
 
@@ -219,10 +220,10 @@ mod tests {
     }
 
     #[test]
-    fn each_failed_probe_doubles_the_wait_up_to_a_minute() {
+    fn each_failed_probe_doubles_the_wait_up_to_24_seconds() {
         let mut now = Instant::now();
         let cooldown = opened(now);
-        for wait in [5, 10, 20, 40, 60, 60] {
+        for wait in [5, 10, 20, 24, 24] {
             assert_eq!(cooldown.state(now + seconds(wait - 1)), CooldownState::Open, "{wait}");
             now += seconds(wait);
             let probe = cooldown.admit(now).unwrap();
@@ -234,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn a_configured_wait_above_a_minute_stays() {
+    fn a_configured_wait_above_24_seconds_stays() {
         let now = Instant::now();
         let cooldown = Cooldown { origin: now, ..Cooldown::default() };
         let rule = CooldownRule { failures: 1, open: seconds(90) };
