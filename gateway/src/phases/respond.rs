@@ -24,6 +24,10 @@ const DRAIN_TIME: Duration = Duration::from_secs(5);
 /// A refusal in overload waits only for what is on its way already.
 const SHED_DRAIN_TIME: Duration = Duration::from_millis(20);
 
+/// A provider that sends faster than we pass on would otherwise have a worker for itself for a millisecond at a time,
+/// and every stream like it adds one to what the others wait.
+const PIECES_IN_A_ROW: u32 = 16;
+
 /// Sends an answer that has begun, or the rest of one.
 ///
 /// # Errors
@@ -138,7 +142,12 @@ async fn pump(
     for piece in std::mem::take(&mut stream.held) {
         client.write(piece, false).await?;
     }
+    let mut pieces = 0_u32;
     loop {
+        pieces = pieces.wrapping_add(1);
+        if pieces.is_multiple_of(PIECES_IN_A_ROW) {
+            tokio::task::yield_now().await;
+        }
         let waiting = Instant::now();
         let next = tokio::select! {
             biased;
