@@ -3,7 +3,7 @@
 //! answer begins: a thousand streams that trickle are no reason to refuse anyone.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::config::Priority;
@@ -32,6 +32,7 @@ pub struct Gate {
     limit: AtomicU32,
     idle_windows: AtomicU32,
     measured: AtomicBool,
+    lag_micros: AtomicU64,
     series: LimitSeries,
 }
 
@@ -60,6 +61,7 @@ impl Gate {
             limit: AtomicU32::new(OPEN),
             idle_windows: AtomicU32::new(0),
             measured: AtomicBool::new(false),
+            lag_micros: AtomicU64::new(0),
             series,
         })
     }
@@ -84,6 +86,12 @@ impl Gate {
         Ok(admitted)
     }
 
+    /// What is left of a wait in a queue: the workers' lateness is part of it, once before and once after.
+    pub fn wait_left(&self, wait: Duration) -> Duration {
+        let lag = Duration::from_micros(self.lag_micros.load(Ordering::Relaxed));
+        wait.saturating_sub(lag * 2)
+    }
+
     /// Measures on the runtime of whoever calls: Pingora's background services have a runtime of their
     /// own, which is in time when the workers are not. Ends when there is nothing to measure any more.
     fn measure(self: &Arc<Self>, cap: u32, target: Duration) {
@@ -96,12 +104,16 @@ impl Gate {
             while !idle {
                 idle = gate.learn(least_lag().await, target, cap);
             }
+            gate.lag_micros.store(0, Ordering::Relaxed);
             gate.measured.store(false, Ordering::Release);
         });
     }
 
     /// One window's verdict; true when the gate stands open and is little used.
     fn learn(&self, lag: Duration, target: Duration, cap: u32) -> bool {
+        // A tick of Tokio's clock is no lateness.
+        let late = lag.saturating_sub(Duration::from_millis(1));
+        self.lag_micros.store(u64::try_from(late.as_micros()).unwrap_or(u64::MAX), Ordering::Relaxed);
         let limit = self.limit.load(Ordering::Relaxed);
         let starting = self.starting.load(Ordering::Relaxed);
         let mut next = limit;
@@ -209,6 +221,17 @@ mod tests {
         assert_eq!(gate.admit(Priority::High, CAP, Duration::ZERO).unwrap_err(), Closed::Cap);
         all.pop();
         assert!(gate.admit(Priority::Low, CAP, Duration::ZERO).is_ok());
+    }
+
+    #[test]
+    fn lateness_is_part_of_a_wait() {
+        let (gate, _all) = filled(40);
+        let wait = Duration::from_millis(30);
+        assert_eq!(gate.wait_left(wait), wait);
+        gate.learn(Duration::from_millis(11), TARGET, CAP);
+        assert_eq!(gate.wait_left(wait), Duration::from_millis(10));
+        gate.learn(LATE, TARGET, CAP);
+        assert_eq!(gate.wait_left(wait), Duration::ZERO);
     }
 
     #[test]

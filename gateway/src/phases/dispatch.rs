@@ -110,7 +110,7 @@ async fn enter(
     let entered = match limit.line_up(priority) {
         Ok(mut waiting) => tokio::select! {
             biased;
-            place = waiting.place(model.queue_wait) => place,
+            place = waiting.place(app.gate.wait_left(model.queue_wait)) => place,
             () = client.gone() => return Err(GatewayError::ClientGone),
         },
         Err(shed) => Err(shed),
