@@ -161,10 +161,16 @@ impl Connection {
         let own = self.inbox.get(head.bytes..end).unwrap_or_default();
         let body = chunked.as_deref().unwrap_or(own);
         let request = Request::new(head, &self.inbox, body);
+        let slots = state.slots.as_ref().filter(|_| !request.is_control());
         let recorded = if request.is_control() { None } else { state.ring.add(head, &self.inbox, body) };
         let script = answer::compile(&state, &request, std::mem::take(&mut self.out));
         self.inbox.drain(..end);
         let _stream = script.stream.then(|| Held::new(&counters.open_streams));
+        // Whoever left meanwhile gives the place back at the first pause or write.
+        let _slot = match slots {
+            Some(slots) => slots.acquire().await.ok(),
+            None => None,
+        };
         let outcome = self.perform(&script).await;
         if script.stream && outcome.aborted_after_events.is_some() {
             counters.aborted_streams.fetch_add(1, Ordering::Relaxed);

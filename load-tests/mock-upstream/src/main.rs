@@ -29,6 +29,9 @@ struct Arguments {
     /// Content chunks of a stream; without it one per echoed word.
     #[arg(long)]
     chunks: Option<usize>,
+    /// Answers at once; further requests wait in line. Without it any number.
+    #[arg(long)]
+    capacity: Option<usize>,
     /// The credential every request must present.
     #[arg(long)]
     credential: Option<String>,
@@ -48,6 +51,7 @@ async fn serve(arguments: Arguments) -> io::Result<()> {
         gap: arguments.gap,
         chunks: arguments.chunks,
         credential: arguments.credential,
+        capacity: arguments.capacity,
         ..Options::default()
     };
     let mock = Mock::start(arguments.listen, options).await?;

@@ -37,6 +37,8 @@ pub struct Options {
     pub chunks: Option<usize>,
     /// The credential every request must present; `None`: any or none.
     pub credential: Option<String>,
+    /// Answers at once; further requests wait in line, as at a model server whose batch is full. `None`: any number.
+    pub capacity: Option<usize>,
     /// How long a connection may stay silent between requests.
     pub idle_timeout: Duration,
     /// How long `fault=hang` holds on before it closes.
@@ -52,6 +54,7 @@ impl Default for Options {
             gap: Duration::ZERO,
             chunks: None,
             credential: None,
+            capacity: None,
             idle_timeout: Duration::from_secs(300),
             hang_limit: Duration::from_secs(600),
         }

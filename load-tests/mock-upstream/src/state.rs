@@ -4,6 +4,8 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use tokio::sync::Semaphore;
+
 use crate::mock::Options;
 use crate::record::{Counters, Ring};
 
@@ -14,6 +16,8 @@ pub(crate) struct State {
     pub(crate) options: Options,
     pub(crate) ring: Ring,
     pub(crate) counters: Counters,
+    /// One for each answer at once.
+    pub(crate) slots: Option<Semaphore>,
     next_id: AtomicU64,
     asked: Mutex<HashMap<String, u64>>,
 }
@@ -21,10 +25,12 @@ pub(crate) struct State {
 impl State {
     pub(crate) fn new(options: Options) -> Self {
         let ring = Ring::new(options.record);
+        let slots = options.capacity.map(Semaphore::new);
         Self {
             options,
             ring,
             counters: Counters::default(),
+            slots,
             next_id: AtomicU64::new(1),
             asked: Mutex::default(),
         }

@@ -19,6 +19,14 @@ pub(crate) struct Connection {
     read: BytesMut,
 }
 
+/// What an answer's head says.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Answered {
+    pub(crate) status: u16,
+    /// False: the connection is of no further use.
+    pub(crate) keeps_connection: bool,
+}
+
 enum Framing {
     Length(usize),
     Chunked,
@@ -34,13 +42,21 @@ impl Connection {
 
     /// Sends a request and gives each piece of the answer's body to `piece`: the frames of a chunked body
     /// one by one, another body as it arrives.
-    pub(crate) async fn exchange(
+    pub(crate) async fn exchange(&mut self, request: &[u8], piece: impl FnMut(&[u8])) -> anyhow::Result<()> {
+        let status = self.answer(request, piece).await?.status;
+        ensure!(status == 200, "the target answered {status}");
+        Ok(())
+    }
+
+    /// As [`Self::exchange`], whatever the status.
+    pub(crate) async fn answer(
         &mut self,
         request: &[u8],
         mut piece: impl FnMut(&[u8]),
-    ) -> anyhow::Result<()> {
+    ) -> anyhow::Result<Answered> {
         self.socket.write_all(request).await?;
-        match self.read_head().await? {
+        let (answered, framing) = self.read_head().await?;
+        match framing {
             Framing::Length(mut left) => {
                 while left > 0 {
                     self.fill(1).await?;
@@ -48,19 +64,18 @@ impl Connection {
                     piece(&self.read.split_to(taken));
                     left -= taken;
                 }
-                Ok(())
             }
-            Framing::Chunked => self.read_chunks(piece).await,
+            Framing::Chunked => self.read_chunks(piece).await?,
         }
+        Ok(answered)
     }
 
-    async fn read_head(&mut self) -> anyhow::Result<Framing> {
+    async fn read_head(&mut self) -> anyhow::Result<(Answered, Framing)> {
         loop {
             let mut headers = [httparse::EMPTY_HEADER; HEADERS];
             let mut response = httparse::Response::new(&mut headers);
             if let httparse::Status::Complete(length) = response.parse(&self.read)? {
                 let status = response.code.unwrap_or(0);
-                ensure!(status == 200, "the target answered {status}");
                 let text = |name: &str| {
                     let found = response.headers.iter().find(|header| header.name.eq_ignore_ascii_case(name));
                     found.and_then(|header| std::str::from_utf8(header.value).ok())
@@ -70,8 +85,10 @@ impl Connection {
                     (None, Some(coding)) if coding.eq_ignore_ascii_case("chunked") => Framing::Chunked,
                     _ => bail!("the answer has no framing"),
                 };
+                let keeps_connection =
+                    !text("connection").is_some_and(|value| value.eq_ignore_ascii_case("close"));
                 self.read.advance(length);
-                return Ok(framing);
+                return Ok((Answered { status, keeps_connection }, framing));
             }
             self.more().await?;
         }

@@ -3,6 +3,7 @@
 
 mod connection;
 mod open_loop;
+mod overload;
 mod quantile;
 mod streams;
 
@@ -37,6 +38,8 @@ pub(crate) struct Target {
 enum Command {
     /// Requests at a fixed rate, whatever becomes of the earlier ones.
     OpenLoop(open_loop::Options),
+    /// The peak in a closed loop, then a multiple of it at a fixed rate, then less again.
+    Overload(overload::Options),
     /// Streams side by side, each on a connection that has served a request before.
     Streams(streams::Options),
 }
@@ -47,6 +50,7 @@ fn main() -> anyhow::Result<()> {
     let report = runtime.block_on(async {
         match arguments.command {
             Command::OpenLoop(options) => open_loop::run(&arguments.target, &options).await,
+            Command::Overload(options) => overload::run(&arguments.target, &options).await,
             Command::Streams(options) => streams::run(&arguments.target, &options).await,
         }
     })?;

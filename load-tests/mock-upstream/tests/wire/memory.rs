@@ -45,6 +45,18 @@ async fn requests_are_recorded_with_headers_body_and_hash() {
 }
 
 #[tokio::test]
+async fn beyond_its_capacity_requests_wait_in_line_and_one_that_left_gives_its_place_on() {
+    let mock = start(Options { capacity: Some(1), ..Options::default() }).await;
+    let (first, second) = (begin_stream(&mock, "m;ttft=60s").await, begin_stream(&mock, "m;ttft=60s").await);
+    wait_until(&mock, |mock| mock.stats().in_flight == 2).await;
+    drop((first, second));
+    let begun = Instant::now();
+    let body = chat("m;ttft=100ms", "hi");
+    tokio::join!(ask_chat(&mock, &body), ask_chat(&mock, &body));
+    assert!(begun.elapsed() >= Duration::from_millis(200), "{:?}", begun.elapsed());
+}
+
+#[tokio::test]
 async fn only_the_latest_requests_are_kept_and_large_bodies_are_not() {
     let mock = start(Options { record: 2, ..Options::default() }).await;
     for text in ["a", "b", "c"] {
