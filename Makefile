@@ -43,6 +43,7 @@ hostile:
 
 # Minutes under faults, overload, upgrades and floods: load-tests/endurance; `make endurance RUN=upgrades` for one.
 endurance: release
+	cargo build --release --locked --bin probe
 	scripts/endurance $(RUN)
 
 # Many more SDKs and four coding agents: not in `test`, since they are 1.5 GB to install and take minutes.
