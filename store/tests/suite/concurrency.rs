@@ -69,7 +69,7 @@ async fn twenty_tasks_with_overlapping_batches_lose_and_double_nothing(place: &P
 
 async fn a_locked_store_says_busy_and_works_again(place: &Place) {
     use sqlx::Connection as _;
-    let options = Options { acquire_timeout: Duration::from_millis(300), ..Options::default() };
+    let options = Options { acquire_timeout: Duration::from_secs(2), ..Options::default() };
     let store = Store::open_with(&place.url, &options).await.unwrap();
     let busy = if place.is_sqlite() {
         let mut other = sqlx::SqliteConnection::connect(&place.url).await.unwrap();
