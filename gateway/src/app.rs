@@ -2,7 +2,7 @@
 
 use std::io::{ErrorKind, Write};
 use std::net::TcpListener;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -26,9 +26,11 @@ use crate::coalesce::Coalescer;
 use crate::config::{Config, TlsConfig};
 use crate::edge::{Connections, Edge, FrontDoor, GuessLimiter};
 use crate::health::HealthChecks;
+use crate::ledger::{Applier, Ledger};
 use crate::limits::{Gate, LimitBook, RetryBudget};
 use crate::notify::Readiness;
 use crate::snapshot::Snapshot;
+use crate::storage::Storage;
 use crate::telemetry::{AccessLog, Metrics};
 use crate::upstream::Registry;
 
@@ -55,6 +57,10 @@ pub struct App {
     pub gate: Arc<Gate>,
     /// Answers that several requests share.
     pub coalescer: Arc<Coalescer>,
+    /// What requests cost.
+    pub ledger: Arc<Ledger>,
+    /// What outlives the process; None when nothing is to.
+    pub storage: Option<Storage>,
     /// What share of the traffic may be repeated attempts.
     pub retry_budget: RetryBudget,
     registry: Registry,
@@ -67,11 +73,19 @@ impl App {
     /// Resolves a checked configuration.
     ///
     /// # Errors
-    /// When a secret has gone since the check, or the access log cannot be opened.
+    /// When a secret has gone since the check, or the store or the access log cannot be opened.
     pub fn new(config: &Config) -> anyhow::Result<Arc<Self>> {
         let (registry, limits) = (Registry::default(), LimitBook::default());
         let metrics = Metrics::global();
-        let snapshot = Snapshot::new(config, &registry, &limits, metrics).map_err(anyhow::Error::msg)?;
+        let storage = Storage::open(&config.store)?;
+        let folder = storage.is_some().then_some(Path::new(&config.ledger.path));
+        let ledger = Ledger::open(folder, config.ledger.size.0)
+            .with_context(|| format!("ledger.path: {} cannot be written", config.ledger.path))?;
+        let snapshot = Snapshot::new(config, &registry, &limits, &ledger.budgets, metrics)
+            .map_err(anyhow::Error::msg)?;
+        if let Some(storage) = &storage {
+            start_ledger(&ledger, storage, metrics)?;
+        }
         let access_log = AccessLog::open(&config.log.access)
             .with_context(|| format!("log.access: {} cannot be opened", config.log.access))?;
         let gate = Gate::new(metrics.overload.in_flight_limit(""));
@@ -85,6 +99,8 @@ impl App {
             connections: Arc::default(),
             gate,
             coalescer: Arc::default(),
+            ledger,
+            storage,
             retry_budget: RetryBudget::new(Instant::now()),
             registry,
             limits,
@@ -98,7 +114,8 @@ impl App {
     /// # Errors
     /// When a secret has gone; the old configuration stays.
     pub fn reload(&self, config: &Config) -> Result<(), String> {
-        let snapshot = Snapshot::new(config, &self.registry, &self.limits, self.metrics)?;
+        let snapshot =
+            Snapshot::new(config, &self.registry, &self.limits, &self.ledger.budgets, self.metrics)?;
         self.gate.show(snapshot.limits.in_flight);
         self.snapshot.store(Arc::new(snapshot));
         Ok(())
@@ -124,6 +141,22 @@ impl App {
         self.close_connections();
         self.draining.store(true, Ordering::Relaxed);
     }
+}
+
+/// What processes before this one have left behind goes to the store, the accounts learn what is spent, and from then on
+/// the log is applied beside the requests.
+fn start_ledger(ledger: &Arc<Ledger>, storage: &Storage, metrics: &'static Metrics) -> anyhow::Result<()> {
+    let applier = Applier::new(ledger.clone(), storage.store.clone(), metrics);
+    let accounts = ledger.budgets.all();
+    let applier = storage.wait_for(async move {
+        applier.adopt().await?;
+        for account in accounts {
+            applier.load(&account, true).await?;
+        }
+        anyhow::Ok(applier)
+    })??;
+    storage.spawn(applier.run());
+    Ok(())
 }
 
 /// How listening sockets go from one process to the next (SIGQUIT to the old one).

@@ -49,11 +49,15 @@ fn serve_mock(started: &std::sync::mpsc::Sender<std::io::Result<SocketAddr>>) {
 
 /// The demo's configuration. Each model shows one thing.
 fn configuration(listen: &str, admin: &str, mock: SocketAddr) -> String {
+    let store = std::env::temp_dir().join(format!("signalbox-demo-{}.db", std::process::id()));
+    let store = store.display();
     let mut text = format!(
         "
 listen: {listen}
 admin: {{listen: {admin}}}
 log: {{access: 'off', level: error}}
+store: 'sqlite:{store}'
+ledger: {{path: '{store}-ledger'}}
 providers:
   mock: {{kind: openai, base_url: 'http://{mock}/v1', api_key: demo-credential}}
   mock-claude: {{kind: anthropic, base_url: 'http://{mock}', api_key: demo-credential}}

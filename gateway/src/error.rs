@@ -1,11 +1,13 @@
 //! Everything that can end a request badly, and the one place that says how a client is told.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use domain::FailureKind;
 use providers::{BadRequest, ClientError, ProviderError, WireFormat};
 
+use crate::budgets::Spent;
+use crate::ledger::Refused;
 use crate::limits::Refusal;
 
 /// Why a request gets no answer.
@@ -82,6 +84,15 @@ pub enum GatewayError {
     /// A limit of the virtual key.
     #[error("The API key's limit of {} {} {} is reached: retry in {} s.", .0.limit, .0.what, if .0.what == "parallel requests" { "at once" } else { "per minute" }, seconds(.0.retry_after))]
     RateLimited(Refusal),
+    /// The money of the key, its team or its user is spent.
+    #[error("The budget of {} USD is spent until {}: have it raised, or wait.", .0.limit, date(.0.until))]
+    BudgetSpent(Spent),
+    /// What is left of the money is held by requests that run.
+    #[error("The rest of the budget of {} USD is held by requests that run: retry shortly.", .0.limit)]
+    BudgetHeld(Spent),
+    /// The spend could not be written down.
+    #[error("The gateway cannot write its ledger (disk full, or the store away for too long): retry later.")]
+    LedgerFull,
     /// Too many requests in flight in this process.
     #[error("The gateway is at its limit of requests in flight: retry shortly.")]
     Overloaded,
@@ -177,6 +188,9 @@ impl GatewayError {
             Self::BodyTooLarge { .. } => (413, invalid, Some("request_too_large"), "too_large"),
             Self::BodyTimeout => (408, "timeout_error", Some("request_timeout"), "body_timeout"),
             Self::RateLimited(_) => (429, "rate_limit_error", Some("rate_limit_exceeded"), "rate_limited"),
+            Self::BudgetSpent(_) => (429, "insufficient_quota", Some("insufficient_quota"), "budget_spent"),
+            Self::BudgetHeld(_) => (429, "rate_limit_error", Some("budget_held"), "budget_held"),
+            Self::LedgerFull => (503, "api_error", Some("ledger_full"), "ledger_full"),
             Self::Overloaded | Self::Busy { .. } => {
                 (503, "overloaded_error", Some("overloaded"), "overloaded")
             }
@@ -221,9 +235,15 @@ impl GatewayError {
             }
             Self::DeploymentsExhausted { retry_after } => Some(*retry_after),
             Self::TooManyFailures => Some(Duration::from_secs(10)),
-            Self::Overloaded | Self::Busy { .. } => Some(Duration::from_secs(1)),
+            Self::Overloaded | Self::Busy { .. } | Self::BudgetHeld(_) => Some(Duration::from_secs(1)),
+            Self::LedgerFull => Some(Duration::from_secs(10)),
             _ => None,
         }
+    }
+
+    /// False when the same request cannot succeed soon, which SDKs are told in `x-should-retry`.
+    pub fn may_be_retried(&self) -> bool {
+        !matches!(self, Self::BudgetSpent(_))
     }
 
     /// True when the rest of the request cannot be read, so that the connection must be closed.
@@ -247,6 +267,22 @@ impl GatewayError {
         };
         ClientError { status: face.status, kind, code, param, message, request_id }
     }
+}
+
+impl From<Refused> for GatewayError {
+    fn from(refused: Refused) -> Self {
+        match refused {
+            Refused::Spent(spent) if spent.is_held => Self::BudgetHeld(spent),
+            Refused::Spent(spent) => Self::BudgetSpent(spent),
+            Refused::LogFull => Self::LedgerFull,
+        }
+    }
+}
+
+/// Unix milliseconds as RFC 3339.
+fn date(at_ms: i64) -> String {
+    let since = Duration::from_millis(u64::try_from(at_ms).unwrap_or(0));
+    humantime::format_rfc3339_seconds(SystemTime::UNIX_EPOCH + since).to_string()
 }
 
 /// Whole seconds, rounded up: a client that comes back early is refused again.

@@ -9,9 +9,10 @@ use crate::coalesce::{self, Joined, Lead};
 use crate::delivery::Delivered;
 use crate::edge::Downstream;
 use crate::error::GatewayError;
+use crate::keys::Principal;
 use crate::phases::{admit, authenticate, count, dispatch, follow, parse, reserve, respond, resume, route};
 use crate::request::{Plan, Record, Request};
-use crate::snapshot::{Principal, Snapshot};
+use crate::snapshot::Snapshot;
 
 /// Serves one request for a model.
 pub async fn run(app: &App, downstream: &mut Downstream<'_>, record: &mut Record) {

@@ -9,9 +9,11 @@ use http::{HeaderName, HeaderValue};
 use providers::{Operation, RequestHead, WireFormat};
 
 use crate::app::App;
+use crate::keys::Principal;
+use crate::ledger::{self, End, Refused, Reservation};
 use crate::limits::{Admitted, Parallel, Places};
 use crate::phases;
-use crate::snapshot::{Model, Principal, Snapshot};
+use crate::snapshot::{Model, Snapshot};
 use crate::telemetry::TraceContext;
 use crate::upstream::{Deployment, Taken, UpstreamCall};
 
@@ -109,6 +111,8 @@ pub struct Record {
     pub reserved: Option<(Instant, u64)>,
     /// What was counted against the deployment's own limits.
     pub taken: Option<Taken>,
+    /// What the answer may cost, until that is known.
+    pub reservation: Option<Reservation>,
     /// The model that was asked for.
     pub model: Option<Arc<Model>>,
     /// Who answered, or was asked last.
@@ -157,6 +161,7 @@ impl Record {
             passed_over: false,
             reserved: None,
             taken: None,
+            reservation: None,
             model: None,
             deployment: None,
             coalesced: false,
@@ -186,6 +191,33 @@ impl Record {
         rest.waited = self.waited;
         rest.handed_over = true;
         std::mem::replace(self, rest)
+    }
+
+    /// Holds what an attempt may cost; None when nobody has to pay.
+    ///
+    /// # Errors
+    /// When a budget is spent, or the ledger cannot be written.
+    pub fn reserve(
+        &self,
+        request: &Request,
+        model: &Model,
+        deployment: &Arc<Deployment>,
+    ) -> Result<Option<Reservation>, Refused> {
+        let Some(principal) = self.principal.as_ref().filter(|_| !request.operation.is_count()) else {
+            return Ok(None);
+        };
+        let longest = deployment.longest_answer();
+        let estimate = ledger::estimate(request.body.len(), request.completion_tokens(), longest);
+        let model = &self.model.as_ref().map_or(&model.name, |asked| &asked.name);
+        self.app.ledger.reserve(principal, &self.request_id, model, deployment, estimate).map(Some)
+    }
+
+    /// What was held becomes what was used. It is in the log when this returns.
+    pub fn settle(&mut self, outcome: &str, counts_request: bool) {
+        if let Some(reservation) = self.reservation.take() {
+            let usage = self.usage.unwrap_or_default();
+            reservation.settle(End { outcome, usage, counts_request });
+        }
     }
 
     /// What all attempts at the answer cost, when the price and the usage of the last one are known.

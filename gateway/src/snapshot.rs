@@ -6,15 +6,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use domain::{DeploymentId, ModelName, Price, ProviderName, Secret};
-use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
 use crate::alerts::AlertRules;
+use crate::budgets::BudgetBook;
 use crate::config::{
     Affinity, Coalesce, Config, DeploymentConfig, LimitConfig, MaxInFlight, ModelConfig, PriceConfig,
-    Priority, ResumeMode,
+    ResumeMode,
 };
-use crate::limits::{HedgeBudget, InFlightBook, InFlightLimit, InFlightRule, KeyLimits, LimitBook};
+use crate::keys::{KeyHash, KeyTable, Principal};
+use crate::limits::{HedgeBudget, InFlightBook, InFlightLimit, InFlightRule, LimitBook};
 use crate::telemetry::{DeploymentLabels, Metrics};
 use crate::upstream::{Backoff, Balancer, CooldownRule, Deployment, Provider, RateLimit, Registry};
 
@@ -27,9 +28,9 @@ pub struct Snapshot {
     pub providers: HashMap<ProviderName, Arc<Provider>>,
     /// Virtual keys by hash.
     pub keys: KeyTable,
-    /// What the admin API asks for; None: nothing.
     /// Who is told of alerts.
     pub alerts: Arc<AlertRules>,
+    /// What the admin API asks for; None: nothing.
     admin_token: Option<Secret>,
     /// Bounds on one request.
     pub limits: LimitConfig,
@@ -100,32 +101,6 @@ pub struct Timeouts {
     pub total: Duration,
 }
 
-/// Who a virtual key stands for.
-#[derive(Debug)]
-pub struct Principal {
-    /// The key's name.
-    pub name: Arc<str>,
-    allowed: Allowed,
-    /// Who goes first in overload.
-    pub priority: Priority,
-    /// The key's counters; None without limits.
-    pub limits: Option<Arc<KeyLimits>>,
-}
-
-#[derive(Debug)]
-enum Allowed {
-    EveryPublicModel,
-    Listed(Vec<String>),
-}
-
-/// Virtual keys by the SHA-256 of the key.
-#[derive(Debug, Default)]
-pub struct KeyTable {
-    by_hash: HashMap<[u8; 32], Arc<Principal>>,
-    /// Who an unauthenticated request stands for, when no keys are configured.
-    open: Option<Arc<Principal>>,
-}
-
 impl Snapshot {
     /// Resolves a checked configuration. State that must outlive a reload comes from `registry` and
     /// `limits`.
@@ -136,6 +111,7 @@ impl Snapshot {
         config: &Config,
         registry: &Registry,
         limits: &LimitBook,
+        budgets: &BudgetBook,
         metrics: &Metrics,
     ) -> Result<Self, String> {
         let mut providers = HashMap::new();
@@ -160,7 +136,7 @@ impl Snapshot {
                 (name.clone(), Arc::new(direct_deployment(provider, "*", registry, metrics)))
             })
             .collect();
-        let keys = KeyTable::new(config, limits)?;
+        let keys = KeyTable::new(config, limits, budgets)?;
         let admin_token = config.admin.token.as_ref().map(|token| token.resolve()).transpose();
         let admin_token = admin_token.map_err(|problem| format!("admin.token: {problem}"))?;
         let alerts = Arc::new(AlertRules::new(&config.alerts)?);
@@ -209,8 +185,7 @@ impl Snapshot {
     pub fn admits_admin(&self, authorization: Option<&[u8]>) -> bool {
         let Some(token) = &self.admin_token else { return true };
         let given = authorization.and_then(|header| header.strip_prefix(b"Bearer ")).unwrap_or_default();
-        let given: [u8; 32] = Sha256::digest(given).into();
-        bool::from(hash(token).ct_eq(&given))
+        bool::from(KeyHash::of(token.expose().as_bytes()).ct_eq(&KeyHash::of(given)))
     }
 
     /// Public names a principal may ask for, sorted.
@@ -367,69 +342,4 @@ fn price(config: PriceConfig) -> Price {
         cache_write: config.cache_write.map(micros),
         reasoning: None,
     }
-}
-
-impl Principal {
-    /// May this key ask for the model? `public`: the name is one of the configuration's.
-    pub fn may_use(&self, model: &str, public: bool) -> bool {
-        match &self.allowed {
-            Allowed::EveryPublicModel => public,
-            Allowed::Listed(names) => names.iter().any(|name| {
-                name == "*"
-                    || name == model
-                    || name
-                        .strip_suffix('*')
-                        .is_some_and(|prefix| prefix.ends_with('/') && model.starts_with(prefix))
-            }),
-        }
-    }
-
-    /// May this key use the provider's raw pass-through?
-    pub fn may_pass_through(&self, provider: &str) -> bool {
-        self.may_use(&format!("{provider}/*"), false)
-    }
-}
-
-impl KeyTable {
-    fn new(config: &Config, limits: &LimitBook) -> Result<Self, String> {
-        let mut table = Self::default();
-        for key in &config.keys {
-            let secret = key.key.resolve().map_err(|problem| format!("key {}: {problem}", key.name))?;
-            let allowed = key.models.clone().map_or(Allowed::EveryPublicModel, Allowed::Listed);
-            let limits = limits.of(&key.name, key.rpm, key.tpm, key.max_parallel);
-            table.by_hash.insert(
-                hash(&secret),
-                Arc::new(Principal {
-                    name: Arc::from(key.name.as_str()),
-                    allowed,
-                    priority: key.priority,
-                    limits,
-                }),
-            );
-        }
-        if config.keys.is_empty() {
-            let everything = Allowed::Listed(vec!["*".to_owned()]);
-            table.open = Some(Arc::new(Principal {
-                name: Arc::from("anonymous"),
-                allowed: everything,
-                priority: Priority::default(),
-                limits: None,
-            }));
-        }
-        Ok(table)
-    }
-
-    /// Who the key stands for. The look-up is by hash, and the hashes are compared in constant time.
-    pub fn find(&self, key: Option<&[u8]>) -> Option<&Arc<Principal>> {
-        if let Some(open) = &self.open {
-            return Some(open);
-        }
-        let wanted: [u8; 32] = Sha256::digest(key?).into();
-        let (hash, principal) = self.by_hash.get_key_value(&wanted)?;
-        bool::from(hash.ct_eq(&wanted)).then_some(principal)
-    }
-}
-
-fn hash(secret: &Secret) -> [u8; 32] {
-    Sha256::digest(secret.expose().as_bytes()).into()
 }

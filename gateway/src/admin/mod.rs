@@ -1,6 +1,7 @@
 //! The admin listener: metrics and health, for operators and their machines, never for clients.
 
 mod deployments;
+mod spend;
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -11,6 +12,8 @@ use pingora::apps::http_app::ServeHttp;
 use pingora::protocols::http::ServerSession;
 
 use crate::app::App;
+
+const SPEND: &str = "/api/v1/spend";
 
 /// Serves `/metrics`, `/healthz`, `/readyz` and the admin API below `/api`, which may ask for a token.
 pub struct Admin {
@@ -42,6 +45,7 @@ impl Admin {
             "/api/v1/deployments" => {
                 (StatusCode::OK, "application/json", deployments::list(&snapshot, Instant::now()))
             }
+            SPEND => (StatusCode::OK, "application/json", Vec::new()),
             "/metrics" => {
                 deployments::measure(&snapshot, self.app.metrics, Instant::now());
                 let dropped = i64::try_from(self.app.access_log.dropped()).unwrap_or(i64::MAX);
@@ -56,7 +60,7 @@ impl Admin {
             _ => (
                 StatusCode::NOT_FOUND,
                 plain,
-                b"known: /metrics /healthz /readyz /api/v1/deployments\n".to_vec(),
+                b"known: /metrics /healthz /readyz /api/v1/deployments /api/v1/spend?key=NAME\n".to_vec(),
             ),
         }
     }
@@ -66,10 +70,14 @@ impl Admin {
 impl ServeHttp for Admin {
     async fn response(&self, session: &mut ServerSession) -> Response<Vec<u8>> {
         let head = session.req_header();
-        let (status, content_type, body) = {
+        let (mut status, content_type, mut body) = {
             let authorization = head.headers.get(header::AUTHORIZATION).map(HeaderValue::as_bytes);
             self.answer(head.method.as_str(), head.uri.path(), authorization)
         };
+        // The one that has to wait for the store.
+        if status == StatusCode::OK && head.uri.path() == SPEND {
+            (status, body) = spend::of(&self.app, head.uri.query()).await;
+        }
         let length = body.len();
         let mut response = Response::new(body);
         *response.status_mut() = status;

@@ -56,6 +56,8 @@ pub enum AlertKind {
     RetryBudgetExhausted,
     /// Requests are refused.
     Overload,
+    /// A budget's alert share is spent.
+    Budget,
 }
 
 impl AlertKind {
@@ -68,6 +70,7 @@ impl AlertKind {
             Self::ConfigRefused => "config_refused",
             Self::RetryBudgetExhausted => "retry_budget_exhausted",
             Self::Overload => "overload",
+            Self::Budget => "budget",
         }
     }
 }

@@ -57,6 +57,10 @@ pub struct BudgetConfig {
     /// US dollars.
     #[schemars(range(min = 0))]
     pub usd: f64,
-    /// The window.
+    /// The window. Days and longer begin at midnight UTC and are counted from a Monday, shorter ones from the epoch.
     pub per: Span,
+    /// Percentage of the budget at which an alert of the kind `budget` is raised.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 100))]
+    pub alert_percent: Option<u8>,
 }

@@ -17,7 +17,7 @@ mod validate;
 pub use alert::{AlertConfig, AlertKind, WebhookConfig, WebhookFormat};
 pub use fault::{Fault, Faults};
 pub use health::{HealthCheckKind, HealthConfig};
-pub use key::{KeyConfig, Priority};
+pub use key::{BudgetConfig, KeyConfig, Priority};
 pub use load::{Loaded, load, load_text};
 pub use model::{
     Adaptive, Affinity, BackoffConfig, BalanceStrategy, Coalesce, CooldownConfig, DeploymentConfig,
@@ -25,7 +25,7 @@ pub use model::{
     TimeoutConfig,
 };
 pub use provider::ProviderConfig;
-pub use root::{AdminConfig, Config, LimitConfig, LogConfig, TlsConfig};
+pub use root::{AdminConfig, Config, LedgerConfig, LimitConfig, LogConfig, TlsConfig};
 pub use schema::json_schema;
 pub use secret::SecretSource;
 pub use unit::{Size, Span};

@@ -18,9 +18,11 @@ pub struct Config {
     pub tls: Option<TlsConfig>,
     /// The admin listener.
     pub admin: AdminConfig,
-    /// Where keys and spend are kept: `sqlite:PATH` or `postgres://…`. Not active yet.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub store: Option<String>,
+    /// Where keys and spend are kept: `sqlite:PATH` (below the working directory, when it is relative),
+    /// `postgres://USER@HOST/DATABASE`, or `none`: then nothing outlives the process, and budgets begin anew with it.
+    pub store: String,
+    /// The log of what requests cost, on its way to the store.
+    pub ledger: LedgerConfig,
     /// `redis://…`: limits and cache shared by several gateways. Not active yet.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cluster: Option<String>,
@@ -43,6 +45,16 @@ pub struct Config {
     pub threads: usize,
     /// How long running requests may take to finish after SIGTERM.
     pub drain: Span,
+}
+
+/// The log of what requests cost, on its way to the store.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct LedgerConfig {
+    /// Its folder, which several gateways may share.
+    pub path: String,
+    /// How much of it may wait for the store; then requests are refused with 503.
+    pub size: Size,
 }
 
 /// A certificate and its key, both PEM files.
@@ -169,7 +181,8 @@ impl Default for Config {
             listen: "127.0.0.1:8080".to_owned(),
             tls: None,
             admin: AdminConfig::default(),
-            store: None,
+            store: "none".to_owned(),
+            ledger: LedgerConfig::default(),
             cluster: None,
             providers: BTreeMap::new(),
             models: BTreeMap::new(),
@@ -181,6 +194,12 @@ impl Default for Config {
             threads: 0,
             drain: Span::from_millis(600_000),
         }
+    }
+}
+
+impl Default for LedgerConfig {
+    fn default() -> Self {
+        Self { path: "data/ledger".to_owned(), size: Size(1 << 30) }
     }
 }
 

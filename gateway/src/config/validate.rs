@@ -241,18 +241,17 @@ fn keys(config: &Config, faults: &mut Faults, notices: &mut Faults) {
                 faults.add(format!("{path}.models[{at}]"), unknown("model", wanted, config.models.keys()));
             }
         }
-        if key.budget.is_some() {
-            notices.add(format!("{path}.budget"), "is not active yet: spend is counted in metrics only");
+        if key.budget.is_some() && config.store == "none" {
+            notices.add(format!("{path}.budget"), "begins anew with the process: set `store` to keep it");
+        }
+        if key.budget.is_some_and(|budget| budget.per.0.is_zero()) {
+            faults.add(format!("{path}.budget.per"), "a window has no length: write for example 30d");
         }
     }
 }
 
 fn inactive(config: &Config, notices: &mut Faults) {
-    for (path, present) in [
-        ("store", config.store.is_some()),
-        ("cluster", config.cluster.is_some()),
-        ("cache", config.cache.is_some()),
-    ] {
+    for (path, present) in [("cluster", config.cluster.is_some()), ("cache", config.cache.is_some())] {
         if present {
             notices.add(path, "is not active yet: it is read and otherwise ignored");
         }

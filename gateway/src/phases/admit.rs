@@ -5,8 +5,9 @@ use std::time::Instant;
 use crate::app::App;
 use crate::config::LimitConfig;
 use crate::error::GatewayError;
+use crate::keys::Principal;
 use crate::request::Record;
-use crate::snapshot::{Principal, Snapshot};
+use crate::snapshot::Snapshot;
 
 /// Counts the request against the process's and the key's limits.
 ///

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use crate::app::App;
 use crate::edge::Downstream;
 use crate::error::GatewayError;
-use crate::snapshot::{Principal, Snapshot};
+use crate::keys::Principal;
+use crate::snapshot::Snapshot;
 
 /// The principal behind the request's key.
 ///

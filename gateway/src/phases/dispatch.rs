@@ -12,6 +12,7 @@ use crate::app::App;
 use crate::client::Client;
 use crate::config::Priority;
 use crate::error::{GatewayError, Rejection};
+use crate::ledger::Reservation;
 use crate::limits::Places;
 use crate::request::{Plan, Record, Request};
 use crate::snapshot::{Model, Snapshot};
@@ -235,19 +236,19 @@ impl Run<'_> {
         deployment.series.answered(waited.as_secs_f64());
         record.places.answered(waited, now);
         record.taken = answers.taken;
+        record.reservation = answers.reservation;
         record.deployment = Some(deployment);
     }
 
     /// The books of a race: who is left to answer for the request, and what became of the other.
     fn settle_race(&self, model: &Model, first: Answers, second: Second, record: &mut Record) -> Answers {
         record.attempts += 1;
-        let now = Instant::now();
         self.app.metrics.hedges.with_label_values(&[if second.won { "won" } else { "lost" }]).inc();
-        let beside = Answers { deployment: second.deployment, taken: second.taken };
+        let beside =
+            Answers { deployment: second.deployment, taken: second.taken, reservation: second.reservation };
         let (answers, other) = if second.won { (beside, first) } else { (first, beside) };
-        if let Some(taken) = other.taken {
-            taken.settle(0, now);
-        }
+        give_back(other.taken);
+        abort(other.reservation, "hedge_lost");
         if let Some((failure, waited)) = second.failure {
             let seen = Seen { probe: false, waited, stream: self.request.head.stream };
             observe(model, &other.deployment, &failure, seen);
@@ -280,6 +281,13 @@ impl Run<'_> {
                     connect_failure(FailureKind::RateLimited, "its configured rpm or tpm is used up");
                 return Ok(Err(failure.into()));
             };
+            let reservation = match record.reserve(self.request, model, deployment) {
+                Ok(reservation) => reservation,
+                Err(refused) => {
+                    give_back(taken);
+                    return Err(refused.into());
+                }
+            };
             record.attempts += 1;
             let attempt = Attempt {
                 call: self.call,
@@ -289,12 +297,12 @@ impl Run<'_> {
             };
             let raced = tokio::select! {
                 biased;
-                raced = self.race(model, &attempt, tried) => raced,
+                raced = self.race(model, &attempt, tried, record) => raced,
                 () = client.gone() => return Err(GatewayError::ClientGone),
             };
             let outcome = raced.outcome;
             record.waited += raced.waited;
-            let mut answers = Answers { deployment: deployment.clone(), taken };
+            let mut answers = Answers { deployment: deployment.clone(), taken, reservation };
             if let Some(second) = raced.second {
                 answers = self.settle_race(model, answers, second, record);
             }
@@ -307,9 +315,8 @@ impl Run<'_> {
                 Err(failure) => failure,
             };
             failed += 1;
-            if let Some(taken) = answers.taken {
-                taken.settle(0, Instant::now());
-            }
+            give_back(answers.taken);
+            abort(answers.reservation, failure.failure.kind.as_str());
             let seen = Seen { probe, waited: outcome.waited, stream: self.request.head.stream };
             observe(model, deployment, &failure, seen);
             if failure.is_overload() {
@@ -347,6 +354,21 @@ struct Turn<'a> {
 struct Answers {
     deployment: Arc<Deployment>,
     taken: Option<Taken>,
+    reservation: Option<Reservation>,
+}
+
+/// The attempt used none of the deployment's own limits.
+fn give_back(taken: Option<Taken>) {
+    if let Some(taken) = taken {
+        taken.settle(0, Instant::now());
+    }
+}
+
+/// The attempt cost nothing.
+fn abort(reservation: Option<Reservation>, outcome: &str) {
+    if let Some(reservation) = reservation {
+        reservation.abort(outcome);
+    }
 }
 
 /// The longest prompt a model takes, in tokens, where the catalogue knows.

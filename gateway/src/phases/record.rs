@@ -4,6 +4,7 @@ use std::time::{Instant, SystemTime};
 
 use domain::{Micros, Usage};
 
+use crate::ledger::End;
 use crate::request::Record;
 use crate::telemetry::AccessLine;
 use crate::upstream::Deployment;
@@ -19,6 +20,7 @@ pub fn run(record: &mut Record) {
         record.outcome = "aborted";
         record.status = 499;
     }
+    end_reservation(record);
     settle(record);
     let seconds = record.started.elapsed().as_secs_f64();
     let metrics = record.app.metrics;
@@ -46,6 +48,19 @@ pub fn run(record: &mut Record) {
 
 fn cost(deployment: &Deployment, usage: &Usage) -> Micros {
     deployment.price.map(|price| price.cost(usage)).unwrap_or_default()
+}
+
+/// An answer that ended without a settlement: with a count it is settled now, without one it stays open, to be shown as
+/// unsettled. What never began to answer cost nothing.
+fn end_reservation(record: &mut Record) {
+    let Some(reservation) = record.reservation.take() else { return };
+    match record.usage {
+        Some(usage) => {
+            reservation.settle(End { outcome: record.outcome, usage, counts_request: true });
+        }
+        None if record.ttft.is_some() => reservation.leave_open(),
+        None => reservation.abort(record.outcome),
+    }
 }
 
 /// What was reserved becomes what was used. Without a count from the provider the estimate stands.

@@ -3,8 +3,8 @@
 use std::time::Instant;
 
 use crate::error::GatewayError;
+use crate::keys::Principal;
 use crate::request::{Record, Request};
-use crate::snapshot::Principal;
 
 /// Reserves the estimate.
 ///

@@ -69,6 +69,8 @@ async fn whole(
         put(&mut head, "x-signalbox-cost-usd", cost.to_string())?;
     }
     client.write_head(head, record).await?;
+    // In the log before the client has the whole of it.
+    record.settle("ok", true);
     client.write(answer.body, true).await?;
     record.outcome = "ok";
     Ok(())
@@ -83,19 +85,13 @@ async fn streamed(
     if !client.has_answered() {
         client.write_head(stream_header(record)?, record).await?;
     }
-    let result = pump(&mut stream, client, record).await;
-    let model = record.deployment.as_ref().map(|deployment| deployment.upstream_model.clone());
-    let tokens = match (stream.usage(), &result) {
-        // The provider's count is the one that is billed.
-        (Some(_), Ok(None)) => 0,
-        _ => tokens::count(model.unwrap_or_default(), stream.text().to_owned()).await,
-    };
-    record.usage = match stream.usage() {
-        Some(usage) => Some(Usage { completion: usage.completion.max(tokens), ..usage }),
-        None => Some(Usage { prompt: request.prompt_tokens(), completion: tokens, ..Usage::default() }),
-    };
+    let result = pump(&mut stream, request, client, record).await;
+    if record.usage.is_none() {
+        count(&stream, request, record, matches!(result, Ok(None))).await;
+    }
     match result {
         Ok(None) => {
+            record.settle("ok", true);
             client.write(Bytes::new(), true).await?;
             stream.release().await;
             record.outcome = "ok";
@@ -112,10 +108,28 @@ async fn streamed(
                 observe(model, deployment, &failure, seen);
             }
             let resume = stream.resume(request.operation, &request.head, &request.body);
+            let tokens = record.usage.map_or(0, |usage| usage.completion);
             Ok(Delivered::Broken(Box::new(Broken { failure, resume, tokens })))
         }
-        Err(gone) => Err(gone),
+        Err(gone) => {
+            record.settle(gone.face().label, true);
+            Err(gone)
+        }
     }
+}
+
+/// What the provider counted, or we when it did not come to that.
+async fn count(stream: &OpenedStream, request: &Request, record: &mut Record, is_whole: bool) {
+    let model = record.deployment.as_ref().map(|deployment| deployment.upstream_model.clone());
+    let tokens = match stream.usage() {
+        // The provider's count is the one that is billed.
+        Some(_) if is_whole => 0,
+        _ => tokens::count(model.unwrap_or_default(), stream.text().to_owned()).await,
+    };
+    record.usage = Some(match stream.usage() {
+        Some(usage) => Usage { completion: usage.completion.max(tokens), ..usage },
+        None => Usage { prompt: request.prompt_tokens(), completion: tokens, ..Usage::default() },
+    });
 }
 
 /// Ends a stream with which nobody could go on: an error in the client's own form, and no end marker.
@@ -129,6 +143,7 @@ pub async fn broken_off(
 ) -> Result<Delivered, GatewayError> {
     let error = as_error(broken.failure);
     record.outcome = error.face().label;
+    record.settle(record.outcome, true);
     client.write(error.event(record.client, &record.request_id), true).await?;
     Ok(Delivered::Ended)
 }
@@ -136,10 +151,15 @@ pub async fn broken_off(
 /// Moves pieces until the end (None) or until the upstream fails (Some).
 async fn pump(
     stream: &mut OpenedStream,
+    request: &Request,
     client: &mut impl Client,
     record: &mut Record,
 ) -> Result<Option<AttemptFailure>, GatewayError> {
-    for piece in std::mem::take(&mut stream.held) {
+    let held = std::mem::take(&mut stream.held);
+    if stream.is_complete() {
+        ended(stream, request, record).await;
+    }
+    for piece in held {
         client.write(piece, false).await?;
     }
     let mut pieces = 0_u32;
@@ -156,10 +176,23 @@ async fn pump(
         };
         record.waited += waiting.elapsed();
         match next {
-            Ok(Some(piece)) => client.write(piece, false).await?,
+            Ok(Some(piece)) => {
+                if stream.is_complete() {
+                    ended(stream, request, record).await;
+                }
+                client.write(piece, false).await?;
+            }
             Ok(None) => return Ok(None),
             Err(failure) => return Ok(Some(failure)),
         }
+    }
+}
+
+/// The end marker is here: the ledger has the answer before the client has it.
+async fn ended(stream: &OpenedStream, request: &Request, record: &mut Record) {
+    if record.usage.is_none() {
+        count(stream, request, record, true).await;
+        record.settle("ok", true);
     }
 }
 

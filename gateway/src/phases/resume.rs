@@ -58,6 +58,7 @@ pub async fn run(
         let Ok(taken) = deployment.state.take(deployment.limit, tokens, Instant::now()) else { continue };
         let Some(permit) = deployment.state.cooldown.admit(Instant::now()) else { continue };
         let probe = permit.is_probe();
+        let reservation = record.reserve(request, model, deployment)?;
         app.retry_budget.repeat(Instant::now());
         record.attempts += 1;
         record.resumptions += 1;
@@ -71,6 +72,8 @@ pub async fn run(
         match outcome.result {
             Ok(opened) => {
                 deployment.state.cooldown.succeeded();
+                record.settle("resumed", false);
+                record.reservation = reservation;
                 let last = record.deployment.replace(deployment.clone());
                 record.taken = taken;
                 record.places.deployment = place;
@@ -79,6 +82,9 @@ pub async fn run(
                 return Ok(Some(opened));
             }
             Err(failure) => {
+                if let Some(reservation) = reservation {
+                    reservation.abort(failure.failure.kind.as_str());
+                }
                 let seen = Seen { probe, waited: outcome.waited, stream: true };
                 observe(model, deployment, &failure, seen);
             }

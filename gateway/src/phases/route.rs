@@ -5,8 +5,9 @@ use std::sync::Arc;
 use domain::ModelName;
 
 use crate::error::GatewayError;
+use crate::keys::Principal;
 use crate::request::{Plan, Record, Request};
-use crate::snapshot::{Model, Principal, Snapshot};
+use crate::snapshot::{Model, Snapshot};
 
 /// Fallbacks of fallbacks are followed up to this many models.
 const LONGEST_PLAN: usize = 8;

@@ -2,12 +2,14 @@
 //! here, and no text that a client chose becomes a label.
 
 mod access_log;
+mod ledger_metrics;
 mod metrics;
 mod overload_metrics;
 mod register;
 mod trace_context;
 
 pub use access_log::{AccessLine, AccessLog};
+pub use ledger_metrics::LedgerMetrics;
 pub use metrics::{DeploymentLabels, DeploymentSeries, Metrics, ModelSeries};
 pub use overload_metrics::{LimitSeries, OverloadMetrics};
 pub use trace_context::TraceContext;

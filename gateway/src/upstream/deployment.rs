@@ -88,6 +88,11 @@ impl Deployment {
         }
     }
 
+    /// The longest answer its model gives, in tokens, where the catalogue knows.
+    pub fn longest_answer(&self) -> Option<u32> {
+        providers::catalogue().model(&self.provider.spec.kind, &self.upstream_model)?.max_output_tokens
+    }
+
     /// Its provider refused the credential: out at once, and somebody has to mend it.
     pub fn credential_refused(&self, now: Instant) {
         self.state.cooldown.open(CREDENTIAL_COOLDOWN, now);

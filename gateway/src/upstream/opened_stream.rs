@@ -64,6 +64,11 @@ impl OpenedStream {
         self.decoder.resume(operation, head, body)
     }
 
+    /// The end marker was read.
+    pub fn is_complete(&self) -> bool {
+        self.decoder.is_complete()
+    }
+
     /// The text that was sent.
     pub fn text(&self) -> &str {
         self.decoder.text()

@@ -1,7 +1,7 @@
 //! A running gateway and the mock behind it.
 
 use std::net::{SocketAddr, TcpListener};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -82,13 +82,7 @@ impl Gateway {
         let config = folder.join("signalbox.yaml");
         std::fs::write(&config, configuration(address, admin, mock.address(), [providers, models, extra]))
             .unwrap();
-        let process = Command::new(env!("CARGO_BIN_EXE_signalbox"))
-            .args(["serve", "--config"])
-            .arg(&config)
-            .envs(environment.iter().cloned())
-            .stdout(Stdio::null())
-            .spawn()
-            .unwrap();
+        let process = run(&folder, environment);
         Self {
             process,
             folder,
@@ -159,6 +153,15 @@ impl Gateway {
         }
     }
 
+    /// Ends the process without a chance to tidy up, and starts another one with the same files.
+    pub(crate) async fn restart_after_kill(&mut self) {
+        self.process.kill().unwrap();
+        self.process.wait().unwrap();
+        self.process = run(&self.folder, &[]);
+        let url = self.url("/healthz");
+        assert!(self.becomes_ready(&reqwest::Client::new(), &url).await, "the gateway did not start again");
+    }
+
     pub(crate) fn pid(&self) -> u32 {
         self.process.id()
     }
@@ -192,6 +195,17 @@ impl Drop for Gateway {
         let _ = self.process.wait();
         let _ = std::fs::remove_dir_all(&self.folder);
     }
+}
+
+fn run(folder: &Path, environment: &[(&str, PathBuf)]) -> Child {
+    Command::new(env!("CARGO_BIN_EXE_signalbox"))
+        .args(["serve", "--config"])
+        .arg(folder.join("signalbox.yaml"))
+        .current_dir(folder)
+        .envs(environment.iter().cloned())
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap()
 }
 
 pub(crate) fn chat(model: &str, stream: bool) -> Value {

@@ -24,6 +24,7 @@ async fn sigquit_hands_the_sockets_to_a_process_that_upgrades() {
         tokio::time::sleep(Duration::from_millis(200)).await;
         let mut successor = Command::new(env!("CARGO_BIN_EXE_signalbox"))
             .args(["serve", "--upgrade", "--config"])
+            .current_dir(&gateway.folder)
             .arg(folder.join("signalbox.yaml"))
             .spawn()
             .unwrap();
@@ -60,6 +61,7 @@ async fn kept_connections_are_told_to_close_while_the_sockets_are_handed_over() 
 
     let mut successor = Command::new(env!("CARGO_BIN_EXE_signalbox"))
         .args(["serve", "--upgrade", "--config"])
+        .current_dir(&gateway.folder)
         .arg(gateway.folder.join("signalbox.yaml"))
         .spawn()
         .unwrap();

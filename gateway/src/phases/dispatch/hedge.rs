@@ -6,7 +6,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::Run;
+use crate::ledger::Reservation;
 use crate::limits::Place;
+use crate::request::Record;
 use crate::snapshot::Model;
 use crate::upstream::{
     Attempt, AttemptFailure, CooldownState, Deployment, DeploymentSet, Leniency, Outcome, Taken,
@@ -30,6 +32,8 @@ pub(super) struct Second {
     pub place: Option<Place>,
     /// What was counted against the deployment's own limits.
     pub taken: Option<Taken>,
+    /// What it may cost.
+    pub reservation: Option<Reservation>,
     /// It answered first.
     pub won: bool,
     /// Why the other of the two failed, if it did.
@@ -49,12 +53,13 @@ impl Run<'_> {
         model: &Arc<Model>,
         attempt: &Attempt<'_>,
         tried: &DeploymentSet,
+        record: &Record,
     ) -> Raced {
         let Some(delay) = self.hedge_delay(model, attempt.deployment) else {
             return Raced::alone(attempt.run().await);
         };
         // Boxed: two attempts would double the size of every request's future.
-        Box::pin(self.hedged(model, attempt, delay, tried)).await
+        Box::pin(self.hedged(model, attempt, delay, tried, record)).await
     }
 
     async fn hedged(
@@ -63,6 +68,7 @@ impl Run<'_> {
         attempt: &Attempt<'_>,
         delay: Duration,
         tried: &DeploymentSet,
+        record: &Record,
     ) -> Raced {
         let began = Instant::now();
         let mut first = pin!(attempt.run());
@@ -71,7 +77,7 @@ impl Run<'_> {
             outcome = &mut first => return Raced::alone(outcome),
             () = tokio::time::sleep(delay) => {}
         }
-        let Some(mut second) = self.second(model, attempt.deployment, tried) else {
+        let Some(mut second) = self.second(model, attempt.deployment, tried, record) else {
             return Raced::alone(first.await);
         };
         let beside = Attempt { deployment: &second.deployment.clone(), ..*attempt };
@@ -112,7 +118,13 @@ impl Run<'_> {
     }
 
     /// Who gets the second attempt: another deployment, or the same once more when there is no other.
-    fn second(&self, model: &Arc<Model>, first: &Arc<Deployment>, tried: &DeploymentSet) -> Option<Second> {
+    fn second(
+        &self,
+        model: &Arc<Model>,
+        first: &Arc<Deployment>,
+        tried: &DeploymentSet,
+        record: &Record,
+    ) -> Option<Second> {
         let now = Instant::now();
         let other = self.selection(model).pick(&model.balancer, tried, Leniency::None, now);
         let deployment = other.and_then(|index| model.deployments.get(index)).unwrap_or(first).clone();
@@ -125,6 +137,10 @@ impl Run<'_> {
             return None;
         }
         let taken = self.take(&deployment, now).ok()?;
-        Some(Second { deployment, place, taken, won: false, failure: None })
+        let Ok(reservation) = record.reserve(self.request, model, &deployment) else {
+            super::give_back(taken);
+            return None;
+        };
+        Some(Second { deployment, place, taken, reservation, won: false, failure: None })
     }
 }

@@ -28,6 +28,9 @@ pub(super) fn error_header(
         put(&mut head, "retry-after", seconds(wait).to_string())?;
         put(&mut head, "retry-after-ms", wait.as_millis().to_string())?;
     }
+    if !error.may_be_retried() {
+        put(&mut head, "x-should-retry", "false")?;
+    }
     if let GatewayError::MethodNotAllowed { allowed, .. } = error {
         put(&mut head, "allow", *allowed)?;
     }

@@ -1,0 +1,60 @@
+//! Who a virtual key stands for.
+
+use std::sync::Arc;
+
+use crate::budgets::Account;
+use crate::config::Priority;
+use crate::limits::KeyLimits;
+
+/// Who a virtual key stands for, and what it may do. Resolved once, when the key becomes known.
+#[derive(Debug)]
+pub struct Principal {
+    /// Never changes; a key of the configuration has its name for an id.
+    pub id: Arc<str>,
+    /// The key's name.
+    pub name: Arc<str>,
+    /// The id of the team that pays with it.
+    pub team: Option<Arc<str>>,
+    /// The id of the user whose key it is.
+    pub user: Option<Arc<str>>,
+    /// Of everything it spends, for reports.
+    pub tags: Arc<[String]>,
+    /// What it may ask for.
+    pub allowed: Allowed,
+    /// Who goes first in overload.
+    pub priority: Priority,
+    /// The key's counters; None without limits.
+    pub limits: Option<Arc<KeyLimits>>,
+    /// Who pays: the accounts of the key, its team and its user that have a budget.
+    pub accounts: Box<[Arc<Account>]>,
+}
+
+/// Which models a key may ask for.
+#[derive(Clone, Debug)]
+pub enum Allowed {
+    /// All public names.
+    EveryPublicModel,
+    /// Public names, `provider/model`, `provider/*` or `*`.
+    Listed(Vec<String>),
+}
+
+impl Principal {
+    /// May this key ask for the model? `public`: the name is one of the configuration's.
+    pub fn may_use(&self, model: &str, public: bool) -> bool {
+        match &self.allowed {
+            Allowed::EveryPublicModel => public,
+            Allowed::Listed(names) => names.iter().any(|name| {
+                name == "*"
+                    || name == model
+                    || name
+                        .strip_suffix('*')
+                        .is_some_and(|prefix| prefix.ends_with('/') && model.starts_with(prefix))
+            }),
+        }
+    }
+
+    /// May this key use the provider's raw pass-through?
+    pub fn may_pass_through(&self, provider: &str) -> bool {
+        self.may_use(&format!("{provider}/*"), false)
+    }
+}

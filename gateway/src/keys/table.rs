@@ -1,0 +1,84 @@
+//! All virtual keys by the hash of the key.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use domain::Micros;
+use subtle::ConstantTimeEq;
+
+use super::{Allowed, KeyHash, Principal};
+use crate::budgets::{Budget, BudgetBook, Owner};
+use crate::config::{BudgetConfig, Config, Priority};
+use crate::ledger::now_ms;
+use crate::limits::LimitBook;
+
+/// Virtual keys by hash.
+#[derive(Debug, Default)]
+pub struct KeyTable {
+    by_hash: HashMap<KeyHash, Arc<Principal>>,
+    /// Who an unauthenticated request stands for, when no keys are configured.
+    open: Option<Arc<Principal>>,
+}
+
+impl KeyTable {
+    /// The keys of a checked configuration.
+    ///
+    /// # Errors
+    /// When a secret has gone since the check.
+    pub fn new(config: &Config, limits: &LimitBook, budgets: &BudgetBook) -> Result<Self, String> {
+        let mut table = Self::default();
+        for key in &config.keys {
+            let secret = key.key.resolve().map_err(|problem| format!("key {}: {problem}", key.name))?;
+            let name: Arc<str> = Arc::from(key.name.as_str());
+            let own: Vec<Budget> = key.budget.iter().map(budget).collect();
+            let account = budgets.account(Owner::Key(name.clone()), &own, now_ms());
+            let principal = Principal {
+                id: name.clone(),
+                name,
+                team: None,
+                user: None,
+                tags: Arc::default(),
+                allowed: key.models.clone().map_or(Allowed::EveryPublicModel, Allowed::Listed),
+                priority: key.priority,
+                limits: limits.of(&key.name, key.rpm, key.tpm, key.max_parallel),
+                accounts: account.into_iter().collect(),
+            };
+            table.by_hash.insert(KeyHash::of(secret.expose().as_bytes()), Arc::new(principal));
+        }
+        if config.keys.is_empty() {
+            let name: Arc<str> = Arc::from("anonymous");
+            table.open = Some(Arc::new(Principal {
+                id: name.clone(),
+                name,
+                team: None,
+                user: None,
+                tags: Arc::default(),
+                allowed: Allowed::Listed(vec!["*".to_owned()]),
+                priority: Priority::default(),
+                limits: None,
+                accounts: Box::default(),
+            }));
+        }
+        Ok(table)
+    }
+
+    /// Who the key stands for. The look-up is by hash, and the hashes are compared in constant time.
+    pub fn find(&self, key: Option<&[u8]>) -> Option<&Arc<Principal>> {
+        if let Some(open) = &self.open {
+            return Some(open);
+        }
+        let wanted = KeyHash::of(key?);
+        let (hash, principal) = self.by_hash.get_key_value(&wanted)?;
+        bool::from(hash.ct_eq(&wanted)).then_some(principal)
+    }
+}
+
+fn budget(config: &BudgetConfig) -> Budget {
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "the schema keeps budgets positive and a float saturates"
+    )]
+    let limit = Micros((config.usd * 1_000_000.0).round() as u64);
+    Budget { limit, period: config.per.0, alert_percent: config.alert_percent }
+}

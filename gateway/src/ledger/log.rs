@@ -1,0 +1,178 @@
+//! The write-ahead log of one process: a folder with a lock and numbered segments. An appended line has been given to the
+//! operating system, so it outlives the process (not the machine's power).
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use super::line::Line;
+
+/// Lines that could not be written wait for the disk up to this size; then they are lost, and counted.
+const BACKLOG: usize = 16 << 20;
+/// A longer segment is followed by another one, so that what is applied can be deleted.
+const SEGMENT: u64 = 4 << 20;
+const LOCK: &str = "lock";
+
+/// The log that this process writes.
+#[derive(Debug)]
+pub(super) struct Log {
+    folder: PathBuf,
+    segment: Mutex<Segment>,
+    written: AtomicU64,
+    lost: AtomicU64,
+    /// Held as long as the process lives.
+    _lock: File,
+}
+
+#[derive(Debug)]
+struct Segment {
+    number: u64,
+    length: u64,
+    file: File,
+    /// For encoding; kept for its room.
+    line: Vec<u8>,
+    /// What the disk did not take.
+    backlog: Vec<u8>,
+}
+
+impl Log {
+    /// Begins a log of its own below `root`.
+    ///
+    /// # Errors
+    /// When the folder cannot be made or written.
+    pub(super) fn create(root: &Path, name: &str) -> io::Result<Self> {
+        let folder = root.join(name);
+        fs::create_dir_all(&folder)?;
+        let lock = File::create(folder.join(LOCK))?;
+        lock.try_lock().map_err(io::Error::from)?;
+        let file = open(&folder, 0)?;
+        let segment =
+            Segment { number: 0, length: 0, file, line: Vec::with_capacity(1 << 10), backlog: Vec::new() };
+        Ok(Self {
+            folder,
+            segment: Mutex::new(segment),
+            written: AtomicU64::new(0),
+            lost: AtomicU64::new(0),
+            _lock: lock,
+        })
+    }
+
+    /// Appends a line that may be refused: a reservation.
+    ///
+    /// # Errors
+    /// When the disk is full or gone. Half a line may have been written; it fails its check.
+    pub(super) fn append(&self, line: &Line<'_>) -> io::Result<()> {
+        let mut segment = self.segment();
+        segment.flush()?;
+        segment.encode(line);
+        let written = segment.write()?;
+        self.count(&mut segment, written);
+        Ok(())
+    }
+
+    /// Appends a line that must not be lost: a settlement. What the disk does not take waits in memory.
+    pub(super) fn append_or_keep(&self, line: &Line<'_>) {
+        let mut segment = self.segment();
+        segment.encode(line);
+        match segment.flush().and_then(|()| segment.write()) {
+            Ok(written) => self.count(&mut segment, written),
+            Err(_) if !segment.keep() => {
+                self.lost.fetch_add(1, Ordering::Relaxed);
+            }
+            Err(_) => {}
+        }
+    }
+
+    /// Lines that are gone for good.
+    pub(super) fn lost(&self) -> u64 {
+        self.lost.load(Ordering::Relaxed)
+    }
+
+    fn segment(&self) -> MutexGuard<'_, Segment> {
+        self.segment.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn count(&self, segment: &mut Segment, length: u64) {
+        self.written.fetch_add(length, Ordering::Relaxed);
+        segment.length += length;
+        if segment.length >= SEGMENT {
+            // Without a new one the old one just grows on.
+            if let Ok(file) = open(&self.folder, segment.number + 1) {
+                (segment.number, segment.length, segment.file) = (segment.number + 1, 0, file);
+            }
+        }
+    }
+
+    /// Bytes so far.
+    pub(super) fn written(&self) -> u64 {
+        self.written.load(Ordering::Relaxed)
+    }
+
+    /// Where its segments are.
+    pub(super) fn folder(&self) -> &Path {
+        &self.folder
+    }
+}
+
+impl Segment {
+    fn encode(&mut self, line: &Line<'_>) {
+        line.encode(&mut self.line);
+    }
+
+    /// Writes the encoded line; answers its length.
+    fn write(&mut self) -> io::Result<u64> {
+        self.file.write_all(&self.line).inspect_err(|_| {
+            // The next line must not hang on to a half one.
+            let _ = self.file.write_all(b"\n");
+        })?;
+        Ok(self.line.len() as u64)
+    }
+
+    /// Writes what the disk did not take before.
+    fn flush(&mut self) -> io::Result<()> {
+        if !self.backlog.is_empty() {
+            self.file.write_all(b"\n")?;
+            self.file.write_all(&self.backlog)?;
+            self.backlog = Vec::new();
+        }
+        Ok(())
+    }
+
+    /// Keeps the encoded line for later; false when there is no room.
+    fn keep(&mut self) -> bool {
+        let fits = self.backlog.len() + self.line.len() <= BACKLOG;
+        if fits {
+            self.backlog.extend_from_slice(&self.line);
+        }
+        fits
+    }
+}
+
+fn open(folder: &Path, number: u64) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.create(true).append(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(segment_path(folder, number))
+}
+
+/// A segment's file.
+pub(super) fn segment_path(folder: &Path, number: u64) -> PathBuf {
+    folder.join(format!("{number:08}.log"))
+}
+
+/// The logs below `root` whose process has ended, each locked for as long as the file is kept.
+pub(super) fn orphans(root: &Path) -> io::Result<Vec<(PathBuf, File)>> {
+    let mut orphans = Vec::new();
+    for entry in fs::read_dir(root)? {
+        let folder = entry?.path();
+        let Ok(lock) = OpenOptions::new().write(true).open(folder.join(LOCK)) else { continue };
+        if lock.try_lock().is_ok() {
+            orphans.push((folder, lock));
+        }
+    }
+    orphans.sort_by(|a, b| a.0.cmp(&b.0));
+    Ok(orphans)
+}

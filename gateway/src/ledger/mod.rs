@@ -1,0 +1,177 @@
+//! What each attempt costs: reserved before it is sent, settled when its answer is whole, kept in a write-ahead log
+//! until the store has it. Nothing here waits for the database.
+//!
+//! `line` is one entry on disk, `log` the files this process writes, `tail` reads them, `applier` brings them to the
+//! store, `reservation` is what a running attempt holds.
+
+mod applier;
+mod line;
+mod log;
+mod reservation;
+mod tail;
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use domain::{ModelName, Usage};
+use tokio::sync::Notify;
+
+use crate::alerts::raise;
+use crate::budgets::{Account, BudgetBook, Hold, Spent};
+use crate::config::AlertKind;
+use crate::keys::Principal;
+use crate::upstream::Deployment;
+
+use log::Log;
+
+pub use applier::Applier;
+pub use reservation::{End, Reservation};
+
+/// Without a bound of its own and without one in the catalogue, an answer is taken to be this long, in tokens.
+const LONGEST_ANSWER: u64 = 16_384;
+
+/// The ledger of this process.
+#[derive(Debug)]
+pub struct Ledger {
+    /// The caps.
+    pub budgets: BudgetBook,
+    /// None when nothing is to outlive the process.
+    log: Option<Log>,
+    root: PathBuf,
+    /// Begins every attempt's id; unique among all processes.
+    name: String,
+    attempts: AtomicU64,
+    /// Bytes of the log that may wait for the store.
+    limit: u64,
+    applied: AtomicU64,
+    progress: Notify,
+}
+
+/// Why an attempt must not be sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refused {
+    /// A budget is spent.
+    Spent(Spent),
+    /// The log is full or cannot be written: what it costs would be lost.
+    LogFull,
+}
+
+impl Ledger {
+    /// A ledger in the folder `root`, whose log may hold so many bytes that the store has not taken; in memory only
+    /// without a folder.
+    ///
+    /// # Errors
+    /// When the folder cannot be made or written.
+    pub fn open(root: Option<&Path>, limit: u64) -> io::Result<Arc<Self>> {
+        let name = store::new_id();
+        let log = root.map(|root| Log::create(root, &name)).transpose()?;
+        Ok(Arc::new(Self {
+            budgets: BudgetBook::default(),
+            log,
+            root: root.map(Path::to_owned).unwrap_or_default(),
+            name,
+            attempts: AtomicU64::new(0),
+            limit,
+            applied: AtomicU64::new(0),
+            progress: Notify::new(),
+        }))
+    }
+
+    /// Holds what an attempt may cost, on every account that pays for it, and writes it down.
+    ///
+    /// # Errors
+    /// When a budget is spent or the log is full: the attempt must not be sent.
+    pub fn reserve(
+        self: &Arc<Self>,
+        principal: &Arc<Principal>,
+        request_id: &str,
+        model: &ModelName,
+        deployment: &Arc<Deployment>,
+        estimate: Usage,
+    ) -> Result<Reservation, Refused> {
+        if self.pending() > self.limit {
+            return Err(Refused::LogFull);
+        }
+        let reserved = deployment.price.map(|price| price.cost(&estimate)).unwrap_or_default();
+        let now = now_ms();
+        let hold = |account: &Arc<Account>| account.hold(reserved, now);
+        let holds = principal.accounts.iter().map(hold).collect::<Result<Vec<Hold>, Spent>>();
+        let number = self.attempts.fetch_add(1, Ordering::Relaxed);
+        let mut reservation = Reservation {
+            ledger: self.clone(),
+            attempt_id: format!("{}-{number:x}", self.name),
+            request_id: request_id.to_owned(),
+            principal: principal.clone(),
+            model: model.clone(),
+            deployment: deployment.clone(),
+            reserved,
+            holds: holds.map_err(Refused::Spent)?,
+            is_open: false,
+        };
+        if let Some(log) = &self.log {
+            log.append(&reservation.opening(now)).map_err(|_| Refused::LogFull)?;
+            reservation.is_open = true;
+        }
+        Ok(reservation)
+    }
+
+    /// Bytes of the log that the store has not taken.
+    pub fn pending(&self) -> u64 {
+        let written = self.log.as_ref().map_or(0, Log::written);
+        written.saturating_sub(self.applied.load(Ordering::Relaxed))
+    }
+
+    /// Waits until the store has all that was written before the call; false when that takes longer than `limit`.
+    pub async fn caught_up(&self, limit: Duration) -> bool {
+        let Some(log) = &self.log else { return true };
+        let written = log.written();
+        let wait = async {
+            loop {
+                let progress = self.progress.notified();
+                if self.applied.load(Ordering::Relaxed) >= written {
+                    return;
+                }
+                progress.await;
+            }
+        };
+        tokio::time::timeout(limit, wait).await.is_ok()
+    }
+
+    /// Settlements that are gone for good, because the disk took nothing for too long.
+    pub fn lost(&self) -> u64 {
+        self.log.as_ref().map_or(0, Log::lost)
+    }
+
+    fn append_or_keep(&self, line: &line::Line<'_>) {
+        if let Some(log) = &self.log {
+            log.append_or_keep(line);
+        }
+    }
+
+    fn watch_alerts(&self, account: &Account) {
+        if let Some(window) = account.newly_alerted() {
+            let message = format!(
+                "{} of {} USD are spent: raise the budget or expect refusals",
+                window.spent(),
+                window.budget.limit
+            );
+            raise(AlertKind::Budget, account.owner.id(), message);
+        }
+    }
+}
+
+/// What an attempt may use, as far as that is known before it: prompt bytes at three to a token, and the longest answer
+/// that the request or the model allows.
+pub fn estimate(prompt_bytes: usize, asked: u64, longest: Option<u32>) -> Usage {
+    let completion = if asked > 0 { asked } else { longest.map_or(LONGEST_ANSWER, u64::from) };
+    Usage { prompt: (prompt_bytes as u64).div_ceil(3), completion, ..Usage::default() }
+}
+
+/// The time in unix milliseconds.
+pub(crate) fn now_ms() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}

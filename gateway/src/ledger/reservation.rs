@@ -1,0 +1,111 @@
+//! One attempt in the ledger, from its reservation to its end.
+
+use std::sync::Arc;
+
+use domain::{Micros, ModelName, Usage};
+use store::State;
+
+use super::line::Line;
+use super::{Ledger, now_ms};
+use crate::budgets::Hold;
+use crate::keys::Principal;
+use crate::upstream::Deployment;
+
+/// What is held for a running attempt. Dropped without an end it is aborted: it cost nothing.
+#[derive(Debug)]
+pub struct Reservation {
+    pub(super) ledger: Arc<Ledger>,
+    pub(super) attempt_id: String,
+    pub(super) request_id: String,
+    pub(super) principal: Arc<Principal>,
+    pub(super) model: ModelName,
+    pub(super) deployment: Arc<Deployment>,
+    pub(super) reserved: Micros,
+    pub(super) holds: Vec<Hold>,
+    pub(super) is_open: bool,
+}
+
+/// How an attempt ended.
+#[derive(Clone, Copy, Debug)]
+pub struct End<'a> {
+    /// `ok`, or the metric label of the failure.
+    pub outcome: &'a str,
+    /// Tokens, as billed.
+    pub usage: Usage,
+    /// True for one attempt of a request.
+    pub counts_request: bool,
+}
+
+impl Reservation {
+    /// It cost what its usage costs at its deployment. In the log when this returns.
+    pub fn settle(mut self, end: End<'_>) -> Micros {
+        let cost = self.deployment.price.map(|price| price.cost(&end.usage)).unwrap_or_default();
+        let now = now_ms();
+        self.close(State::Settled, end, cost, now);
+        for hold in self.holds.drain(..) {
+            let account = hold.account().clone();
+            hold.settle(cost, now);
+            self.ledger.watch_alerts(&account);
+        }
+        cost
+    }
+
+    /// It cost nothing.
+    pub fn abort(mut self, outcome: &str) {
+        self.close(
+            State::Aborted,
+            End { outcome, usage: Usage::default(), counts_request: false },
+            Micros(0),
+            now_ms(),
+        );
+    }
+
+    /// What it cost will not be known: the store shows it as unsettled.
+    pub fn leave_open(mut self) {
+        self.is_open = false;
+    }
+
+    /// The line of the reservation itself.
+    pub(super) fn opening(&self, at_ms: i64) -> Line<'_> {
+        let end = End { outcome: "", usage: Usage::default(), counts_request: false };
+        self.line(State::Reserved, end, Micros(0), at_ms)
+    }
+
+    fn close(&mut self, state: State, end: End<'_>, cost: Micros, now: i64) {
+        self.is_open = false;
+        self.ledger.append_or_keep(&self.line(state, end, cost, now));
+    }
+
+    fn line<'a>(&'a self, state: State, end: End<'a>, cost: Micros, at_ms: i64) -> Line<'a> {
+        let principal = &self.principal;
+        Line {
+            attempt_id: &self.attempt_id,
+            request_id: &self.request_id,
+            at_ms,
+            state,
+            key_id: &principal.id,
+            key_name: &principal.name,
+            team_id: principal.team.as_deref().unwrap_or_default(),
+            user_id: principal.user.as_deref().unwrap_or_default(),
+            model: self.model.as_str(),
+            deployment: self.deployment.id.as_str(),
+            provider: self.deployment.provider.name.as_str(),
+            outcome: end.outcome,
+            counts_request: end.counts_request,
+            usage: end.usage,
+            cost,
+            reserved: self.reserved,
+            saved: Micros(0),
+            tags: &principal.tags,
+        }
+    }
+}
+
+impl Drop for Reservation {
+    fn drop(&mut self) {
+        if self.is_open {
+            let end = End { outcome: "dropped", usage: Usage::default(), counts_request: false };
+            self.close(State::Aborted, end, Micros(0), now_ms());
+        }
+    }
+}

@@ -1,0 +1,130 @@
+//! What the ledger says is what the provider served, also after a kill.
+
+use std::time::{Duration, Instant};
+
+use domain::Micros;
+use serde_json::Value;
+use store::{LedgerFilter, Owner, Store};
+
+use crate::gateway::{Gateway, KEY, chat};
+
+/// A million tokens a dollar on either side: a token is a micro-dollar.
+const PRICED: &str = "  priced: {deployments: [{provider: mock, model: m, price: {input: 1, output: 1}}]}";
+const STORE: &str = "store: sqlite:data/signalbox.db";
+const DAY_MS: i64 = 86_400_000;
+
+fn now_ms() -> i64 {
+    let since = std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap();
+    i64::try_from(since.as_millis()).unwrap()
+}
+
+async fn store(gateway: &Gateway) -> Store {
+    Store::open(&format!("sqlite:{}", gateway.folder.join("data/signalbox.db").display())).await.unwrap()
+}
+
+/// Waits until the key has settled so many requests; what it spent.
+async fn spend(store: &Store, key: &str, requests: u64) -> store::Spend {
+    let deadline = Instant::now() + Duration::from_secs(30);
+    loop {
+        let now = now_ms();
+        let spend = store.ledger().spend(Owner::Key(key), now - DAY_MS, now + DAY_MS).await.unwrap();
+        if spend.requests >= requests {
+            return spend;
+        }
+        assert!(Instant::now() < deadline, "{spend:?}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+#[tokio::test]
+async fn an_answer_costs_what_the_provider_counted() {
+    let gateway = Gateway::start(PRICED, STORE).await;
+    let answer: Value = gateway.chat("priced").await.json().await.unwrap();
+    let first = answer["usage"]["total_tokens"].as_u64().unwrap();
+    let mut body = chat("priced", true);
+    body["stream_options"] = serde_json::json!({"include_usage": true});
+    let stream = gateway.post("/v1/chat/completions", body.to_string()).await.text().await.unwrap();
+    let usage = stream.lines().rev().find(|line| line.contains("total_tokens")).unwrap();
+    let usage: Value = serde_json::from_str(usage.trim_start_matches("data: ")).unwrap();
+    let second = usage["usage"]["total_tokens"].as_u64().unwrap();
+    let spent = spend(&store(&gateway).await, "test", 2).await;
+    assert!(first > 0 && second > 0);
+    assert_eq!((spent.cost, spent.unsettled), (Micros(first + second), Micros(0)));
+    let url = format!("http://{}/api/v1/spend?key=test", gateway.admin);
+    let told: Value = gateway.client.get(url).send().await.unwrap().json().await.unwrap();
+    assert_eq!(
+        (told["micros"].as_u64(), told["requests"].as_u64()),
+        (Some(first + second), Some(2)),
+        "{told}"
+    );
+}
+
+#[tokio::test]
+async fn a_failed_attempt_costs_nothing_and_its_fallback_counts_once() {
+    let models = "  bad:
+    deployments: [{provider: mock, model: 'm;status=500', price: {input: 1, output: 1}}]
+    retries: {attempts: 2, backoff: {initial: 1ms, max: 1ms}}
+    fallbacks: [priced]
+";
+    let gateway = Gateway::start(&format!("{models}{PRICED}"), STORE).await;
+    assert_eq!(gateway.chat("bad").await.status(), 200);
+    let store = store(&gateway).await;
+    assert_eq!(spend(&store, "test", 1).await.requests, 1);
+    let mut export = store.ledger().export(LedgerFilter::default());
+    let entries = export.next_page().await.unwrap().unwrap();
+    let states: Vec<_> = entries.iter().map(|entry| entry.state).collect();
+    assert_eq!(states.iter().filter(|state| **state == store::State::Aborted).count(), 2, "{entries:?}");
+    assert_eq!(states.len(), 3);
+}
+
+#[tokio::test]
+async fn a_budget_is_exceeded_by_one_reservation_at_most() {
+    let keys = format!("  - {{name: poor, key: sk-poor-key, budget: {{usd: 0.0005, per: 1d}}}}\n{STORE}");
+    let gateway = Gateway::start(PRICED, &keys).await;
+    let mut body = chat("priced", false);
+    body["max_tokens"] = 20.into();
+    let body = body.to_string();
+    let reservation = (body.len() as u64).div_ceil(3) + 20;
+    let ask = || async {
+        let request = gateway.client.post(gateway.url("/v1/chat/completions")).bearer_auth("sk-poor-key");
+        let answer = request.body(body.clone()).send().await.unwrap();
+        let status = answer.status().as_u16();
+        (status, answer.headers().contains_key("x-should-retry"), answer.json::<Value>().await.unwrap())
+    };
+    let mut served = 0;
+    for _ in 0..40 {
+        let answers = futures_util::future::join_all((0..10).map(|_| ask())).await;
+        served += answers.iter().filter(|(status, _, _)| *status == 200).count() as u64;
+        for (status, final_, body) in &answers {
+            assert!(*status == 200 || *status == 429, "{body}");
+            let code = body["error"]["code"].as_str().unwrap_or_default();
+            assert!(
+                *status == 200 || code == "budget_held" || code == "insufficient_quota" && *final_,
+                "{body}"
+            );
+        }
+        if answers.iter().all(|(_, is_final, _)| *is_final) {
+            break;
+        }
+    }
+    let spent = spend(&store(&gateway).await, "poor", served).await;
+    assert!(spent.cost.0 >= 500 && spent.cost.0 <= 500 + reservation, "{spent:?}, {reservation}");
+}
+
+#[tokio::test]
+async fn what_was_answered_before_a_kill_is_in_the_ledger_and_what_was_not_is_unsettled() {
+    let slow = "  slow: {deployments: [{provider: mock, model: 'm;gap=1s;chunks=60', price: {input: 1, output: 1}}]}\n";
+    let mut gateway = Gateway::start(&format!("{slow}{PRICED}"), STORE).await;
+    let mut tokens = 0;
+    for _ in 0..20 {
+        let answer: Value = gateway.chat("priced").await.json().await.unwrap();
+        tokens += answer["usage"]["total_tokens"].as_u64().unwrap();
+    }
+    let running = gateway.client.post(gateway.url("/v1/chat/completions")).bearer_auth(KEY);
+    let mut running = running.body(chat("slow", true).to_string()).send().await.unwrap();
+    running.chunk().await.unwrap();
+    gateway.restart_after_kill().await;
+    let spent = spend(&store(&gateway).await, "test", 20).await;
+    assert_eq!((spent.cost, spent.requests), (Micros(tokens), 20));
+    assert!(spent.unsettled.0 > 0);
+}
