@@ -111,14 +111,14 @@ impl Applier {
         }
     }
 
-    /// One batch, and now and then a look at the others; answers how many entries were applied.
+    /// One batch, and now and then a look at the others; answers how many bytes of the log were applied.
     async fn turn(
         &self,
         folder: &Path,
         tail: &mut Option<Tail>,
         refreshed: &mut Instant,
         next: &mut usize,
-    ) -> Result<usize, ApplyError> {
+    ) -> Result<u64, ApplyError> {
         let tail = match tail {
             Some(tail) => tail,
             None => tail.insert(Tail::new(folder)?),
@@ -144,7 +144,8 @@ impl Applier {
         Ok(applied)
     }
 
-    async fn step(&self, tail: &mut Tail, applied: impl FnOnce(&Batch)) -> Result<usize, ApplyError> {
+    /// One batch; answers its bytes, which are none at the end of the log only.
+    async fn step(&self, tail: &mut Tail, applied: impl FnOnce(&Batch)) -> Result<u64, ApplyError> {
         let batch = tail.read()?;
         for entries in batch.entries.chunks(BATCH) {
             let done = self.store.ledger().apply(entries).await?;
@@ -155,7 +156,7 @@ impl Applier {
         if batch.bytes > 0 {
             applied(&batch);
         }
-        Ok(batch.entries.len())
+        Ok(batch.bytes)
     }
 
     /// What was on its way to the store has arrived.

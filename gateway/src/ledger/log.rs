@@ -65,7 +65,8 @@ impl Log {
     /// When the disk is full or gone. Half a line may have been written; it fails its check.
     pub(super) fn append(&self, line: &Line<'_>) -> io::Result<()> {
         let mut segment = self.segment();
-        segment.flush()?;
+        let flushed = segment.flush()?;
+        self.count(&mut segment, flushed);
         segment.encode(line);
         let written = segment.write()?;
         self.count(&mut segment, written);
@@ -76,7 +77,7 @@ impl Log {
     pub(super) fn append_or_keep(&self, line: &Line<'_>) {
         let mut segment = self.segment();
         segment.encode(line);
-        match segment.flush().and_then(|()| segment.write()) {
+        match segment.flush().and_then(|flushed| Ok(flushed + segment.write()?)) {
             Ok(written) => self.count(&mut segment, written),
             Err(_) if !segment.keep() => {
                 self.lost.fetch_add(1, Ordering::Relaxed);
@@ -130,14 +131,16 @@ impl Segment {
         Ok(self.line.len() as u64)
     }
 
-    /// Writes what the disk did not take before.
-    fn flush(&mut self) -> io::Result<()> {
-        if !self.backlog.is_empty() {
-            self.file.write_all(b"\n")?;
-            self.file.write_all(&self.backlog)?;
-            self.backlog = Vec::new();
+    /// Writes what the disk did not take before; answers its length.
+    fn flush(&mut self) -> io::Result<u64> {
+        if self.backlog.is_empty() {
+            return Ok(0);
         }
-        Ok(())
+        self.file.write_all(b"\n")?;
+        self.file.write_all(&self.backlog)?;
+        let flushed = 1 + self.backlog.len() as u64;
+        self.backlog = Vec::new();
+        Ok(flushed)
     }
 
     /// Keeps the encoded line for later; false when there is no room.
