@@ -11,6 +11,24 @@ use crate::Usage;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Micros(pub u64);
 
+impl Micros {
+    /// From US dollars, rounded to the nearest; what is negative or no number becomes zero, what is too much the most.
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "the cast saturates, and a negative amount becomes zero"
+    )]
+    pub fn from_usd(usd: f64) -> Self {
+        Self((usd * 1_000_000.0).round() as u64)
+    }
+
+    /// In US dollars, for display.
+    #[expect(clippy::cast_precision_loss, reason = "exact up to nine thousand million dollars")]
+    pub fn usd(self) -> f64 {
+        self.0 as f64 / 1_000_000.0
+    }
+}
+
 impl Add for Micros {
     type Output = Self;
     fn add(self, other: Self) -> Self {
@@ -88,6 +106,13 @@ mod tests {
         let price = Price { input: 400_000, output: 400_000, ..Price::default() };
         let usage = Usage { prompt: 1, completion: 1, ..Usage::default() };
         assert_eq!(price.cost(&usage), Micros(1));
+    }
+
+    #[test]
+    fn dollars_become_micro_dollars_and_back() {
+        assert_eq!(Micros::from_usd(0.15), Micros(150_000));
+        assert_eq!((Micros::from_usd(-1.0), Micros::from_usd(f64::NAN)), (Micros(0), Micros(0)));
+        assert!((Micros(25_000_123).usd() - 25.000_123).abs() < 1e-9);
     }
 
     #[test]

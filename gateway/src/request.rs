@@ -203,13 +203,17 @@ impl Record {
         model: &Model,
         deployment: &Arc<Deployment>,
     ) -> Result<Option<Reservation>, Refused> {
-        let Some(principal) = self.principal.as_ref().filter(|_| !request.operation.is_count()) else {
+        let ledger = &self.app.ledger;
+        let Some(principal) = self.principal.as_ref().filter(|principal| ledger.concerns(principal)) else {
             return Ok(None);
         };
-        let longest = deployment.longest_answer();
+        if request.operation.is_count() {
+            return Ok(None);
+        }
+        let longest = deployment.spec.and_then(|spec| spec.max_output_tokens);
         let estimate = ledger::estimate(request.body.len(), request.completion_tokens(), longest);
         let model = &self.model.as_ref().map_or(&model.name, |asked| &asked.name);
-        self.app.ledger.reserve(principal, &self.request_id, model, deployment, estimate).map(Some)
+        ledger.reserve(principal, &self.request_id, model, deployment, estimate).map(Some)
     }
 
     /// What was held becomes what was used. It is in the log when this returns.
@@ -222,9 +226,8 @@ impl Record {
 
     /// What all attempts at the answer cost, when the price and the usage of the last one are known.
     pub fn cost(&self) -> Option<Micros> {
-        let last = self.deployment.as_ref()?.price?.cost(self.usage.as_ref()?);
-        let earlier =
-            self.earlier.iter().filter_map(|(deployment, usage)| Some(deployment.price?.cost(usage).0));
+        let last = self.deployment.as_ref()?.cost(self.usage.as_ref()?)?;
+        let earlier = self.earlier.iter().filter_map(|(deployment, usage)| Some(deployment.cost(usage)?.0));
         Some(Micros(earlier.fold(last.0, u64::saturating_add)))
     }
 

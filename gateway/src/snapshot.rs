@@ -5,7 +5,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use domain::{DeploymentId, ModelName, Price, ProviderName, Secret};
+use domain::{DeploymentId, Micros, ModelName, Price, ProviderName, Secret};
+use providers::ModelSpec;
 use subtle::ConstantTimeEq;
 
 use crate::alerts::AlertRules;
@@ -150,14 +151,15 @@ impl Snapshot {
         }
         let (provider, upstream_model) = wanted.split_once('/')?;
         let template = self.direct.get(provider)?;
-        let price = catalogue_price(&template.provider, upstream_model);
+        let spec = catalogue_spec(&template.provider, upstream_model);
         let deployment = Deployment {
             id: template.id.clone(),
             provider: template.provider.clone(),
             upstream_model: upstream_model.to_owned(),
             weight: 1,
             prefill: template.provider.spec.prefills(upstream_model),
-            price,
+            price: spec.and_then(|spec| spec.price),
+            spec,
             limit: template.limit,
             in_flight_limit: None,
             state: template.state.clone(),
@@ -289,6 +291,7 @@ fn deployment(
     if limit.rpm > 0 || limit.tpm > 0 {
         state.rates.count();
     }
+    let spec = catalogue_spec(provider, &target.model);
     Deployment {
         series: metrics.deployment(&labels),
         id: DeploymentId::from(id),
@@ -296,7 +299,8 @@ fn deployment(
         upstream_model: target.model.clone(),
         weight: target.weight,
         prefill: target.prefill.unwrap_or_else(|| provider.spec.prefills(&target.model)),
-        price: target.price.map(price).or_else(|| catalogue_price(provider, &target.model)),
+        price: target.price.map(price).or_else(|| spec?.price),
+        spec,
         limit,
         in_flight_limit: None,
         state,
@@ -323,18 +327,13 @@ fn direct_deployment(
     deployment(&name, &target, provider, 0, registry, metrics)
 }
 
-fn catalogue_price(provider: &Provider, model: &str) -> Option<Price> {
-    providers::catalogue().model(&provider.spec.kind, model).and_then(|spec| spec.price)
+fn catalogue_spec(provider: &Provider, model: &str) -> Option<&'static ModelSpec> {
+    providers::catalogue().model(&provider.spec.kind, model)
 }
 
 fn price(config: PriceConfig) -> Price {
     // USD per million tokens to micro-dollars per million tokens.
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "the schema keeps prices positive and a float saturates"
-    )]
-    let micros = |usd: f64| (usd * 1_000_000.0).round() as u64;
+    let micros = |usd| Micros::from_usd(usd).0;
     Price {
         input: micros(config.input),
         output: micros(config.output),

@@ -8,11 +8,10 @@ use store::Store;
 use tokio::runtime::{Builder, Handle};
 use tokio::task::JoinHandle;
 
+use crate::config::NO_STORE;
+
 /// How long the start waits for the database.
 const OPEN_TIME: Duration = Duration::from_secs(30);
-
-/// The setting for a gateway that keeps nothing.
-pub const NONE: &str = "none";
 
 /// An open store. Clones share it.
 #[derive(Clone, Debug)]
@@ -28,7 +27,7 @@ impl Storage {
     /// # Errors
     /// When the database cannot be reached or its file not be opened.
     pub fn open(setting: &str) -> anyhow::Result<Option<Self>> {
-        if setting == NONE {
+        if setting == NO_STORE {
             return Ok(None);
         }
         let runtime = Builder::new_current_thread().enable_all().build().context("the store's thread")?;

@@ -41,10 +41,8 @@ pub(super) async fn of(app: &App, query: Option<&str>) -> (StatusCode, Vec<u8>) 
 
 impl From<Spend> for Row {
     fn from(spend: Spend) -> Self {
-        #[expect(clippy::cast_precision_loss, reason = "for display; `micros` is exact")]
-        let usd = spend.cost.0 as f64 / 1_000_000.0;
         Self {
-            usd,
+            usd: spend.cost.usd(),
             micros: spend.cost.0,
             requests: spend.requests,
             input_tokens: spend.input_tokens,

@@ -7,6 +7,9 @@ use serde::{Deserialize, Serialize};
 
 use super::{AlertConfig, KeyConfig, ModelConfig, ProviderConfig, SecretSource, Size, Span};
 
+/// The setting `store` of a gateway that keeps nothing.
+pub const NO_STORE: &str = "none";
+
 /// The configuration of one gateway.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
@@ -181,7 +184,7 @@ impl Default for Config {
             listen: "127.0.0.1:8080".to_owned(),
             tls: None,
             admin: AdminConfig::default(),
-            store: "none".to_owned(),
+            store: NO_STORE.to_owned(),
             ledger: LedgerConfig::default(),
             cluster: None,
             providers: BTreeMap::new(),

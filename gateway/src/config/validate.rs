@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::net::SocketAddr;
 
 use super::load::closest;
-use super::{Config, Fault, Faults, HealthCheckKind, HealthConfig, ModelConfig, ProviderConfig};
+use super::{Config, Fault, Faults, HealthCheckKind, HealthConfig, ModelConfig, NO_STORE, ProviderConfig};
 use crate::upstream::DeploymentSet;
 
 /// Adds the faults it finds and returns the notices.
@@ -241,7 +241,7 @@ fn keys(config: &Config, faults: &mut Faults, notices: &mut Faults) {
                 faults.add(format!("{path}.models[{at}]"), unknown("model", wanted, config.models.keys()));
             }
         }
-        if key.budget.is_some() && config.store == "none" {
+        if key.budget.is_some() && config.store == NO_STORE {
             notices.add(format!("{path}.budget"), "begins anew with the process: set `store` to keep it");
         }
         if key.budget.is_some_and(|budget| budget.per.0.is_zero()) {

@@ -74,11 +74,5 @@ impl KeyTable {
 }
 
 fn budget(config: &BudgetConfig) -> Budget {
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "the schema keeps budgets positive and a float saturates"
-    )]
-    let limit = Micros((config.usd * 1_000_000.0).round() as u64);
-    Budget { limit, period: config.per.0, alert_percent: config.alert_percent }
+    Budget { limit: Micros::from_usd(config.usd), period: config.per.0, alert_percent: config.alert_percent }
 }

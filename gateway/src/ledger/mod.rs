@@ -80,6 +80,11 @@ impl Ledger {
         }))
     }
 
+    /// Must what this key's attempts cost be written down, or held against a budget?
+    pub fn concerns(&self, principal: &Principal) -> bool {
+        self.log.is_some() || !principal.accounts.is_empty()
+    }
+
     /// Holds what an attempt may cost, on every account that pays for it, and writes it down.
     ///
     /// # Errors
@@ -95,7 +100,7 @@ impl Ledger {
         if self.pending() > self.limit {
             return Err(Refused::LogFull);
         }
-        let reserved = deployment.price.map(|price| price.cost(&estimate)).unwrap_or_default();
+        let reserved = deployment.cost(&estimate).unwrap_or_default();
         let now = now_ms();
         let hold = |account: &Arc<Account>| account.hold(reserved, now);
         let holds = principal.accounts.iter().map(hold).collect::<Result<Vec<Hold>, Spent>>();

@@ -36,10 +36,16 @@ pub struct End<'a> {
     pub counts_request: bool,
 }
 
+impl<'a> End<'a> {
+    fn without_cost(outcome: &'a str) -> Self {
+        Self { outcome, usage: Usage::default(), counts_request: false }
+    }
+}
+
 impl Reservation {
     /// It cost what its usage costs at its deployment. In the log when this returns.
     pub fn settle(mut self, end: End<'_>) -> Micros {
-        let cost = self.deployment.price.map(|price| price.cost(&end.usage)).unwrap_or_default();
+        let cost = self.deployment.cost(&end.usage).unwrap_or_default();
         let now = now_ms();
         self.close(State::Settled, end, cost, now);
         for hold in self.holds.drain(..) {
@@ -52,12 +58,7 @@ impl Reservation {
 
     /// It cost nothing.
     pub fn abort(mut self, outcome: &str) {
-        self.close(
-            State::Aborted,
-            End { outcome, usage: Usage::default(), counts_request: false },
-            Micros(0),
-            now_ms(),
-        );
+        self.close(State::Aborted, End::without_cost(outcome), Micros(0), now_ms());
     }
 
     /// What it cost will not be known: the store shows it as unsettled.
@@ -67,7 +68,7 @@ impl Reservation {
 
     /// The line of the reservation itself.
     pub(super) fn opening(&self, at_ms: i64) -> Line<'_> {
-        let end = End { outcome: "", usage: Usage::default(), counts_request: false };
+        let end = End::without_cost("");
         self.line(State::Reserved, end, Micros(0), at_ms)
     }
 
@@ -104,7 +105,7 @@ impl Reservation {
 impl Drop for Reservation {
     fn drop(&mut self) {
         if self.is_open {
-            let end = End { outcome: "dropped", usage: Usage::default(), counts_request: false };
+            let end = End::without_cost("dropped");
             self.close(State::Aborted, end, Micros(0), now_ms());
         }
     }

@@ -373,10 +373,7 @@ fn abort(reservation: Option<Reservation>, outcome: &str) {
 
 /// The longest prompt a model takes, in tokens, where the catalogue knows.
 fn window(model: &Model) -> Option<u32> {
-    let windows = model.deployments.iter().map(|deployment| {
-        let kind = &deployment.provider.spec.kind;
-        providers::catalogue().model(kind, &deployment.upstream_model)?.context_tokens
-    });
+    let windows = model.deployments.iter().map(|deployment| deployment.spec?.context_tokens);
     windows.collect::<Option<Vec<u32>>>()?.into_iter().max()
 }
 

@@ -47,7 +47,7 @@ pub fn run(record: &mut Record) {
 }
 
 fn cost(deployment: &Deployment, usage: &Usage) -> Micros {
-    deployment.price.map(|price| price.cost(usage)).unwrap_or_default()
+    deployment.cost(usage).unwrap_or_default()
 }
 
 /// An answer that ended without a settlement: with a count it is settled now, without one it stays open, to be shown as

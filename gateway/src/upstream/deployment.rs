@@ -4,8 +4,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use domain::{DeploymentId, Price};
-use providers::WireFormat;
+use domain::{DeploymentId, Micros, Price, Usage};
+use providers::{ModelSpec, WireFormat};
 
 use super::{Cooldown, PeakEwma, Provider, Quantiles, Quota, RateLimit, Rates};
 use crate::alerts::raise;
@@ -33,6 +33,8 @@ pub struct Deployment {
     pub prefill: bool,
     /// What it charges, when known.
     pub price: Option<Price>,
+    /// What the catalogue knows of its model.
+    pub spec: Option<&'static ModelSpec>,
     /// What is configured of its requests and tokens per minute.
     pub limit: RateLimit,
     /// How many attempts may be in flight; None without a limit.
@@ -88,9 +90,9 @@ impl Deployment {
         }
     }
 
-    /// The longest answer its model gives, in tokens, where the catalogue knows.
-    pub fn longest_answer(&self) -> Option<u32> {
-        providers::catalogue().model(&self.provider.spec.kind, &self.upstream_model)?.max_output_tokens
+    /// What it charges for an answer, when known.
+    pub fn cost(&self, usage: &Usage) -> Option<Micros> {
+        Some(self.price?.cost(usage))
     }
 
     /// Its provider refused the credential: out at once, and somebody has to mend it.

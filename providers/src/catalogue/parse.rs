@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use domain::Price;
+use domain::{Micros, Price};
 use serde::Deserialize;
 
 use super::{AuthHeader, Catalogue, ModelSpec, ProviderSpec, Quirks, ReasoningField};
@@ -153,6 +153,7 @@ fn provider(kind: String, entry: ProviderEntry) -> ProviderSpec {
 }
 
 fn model(entry: &ModelEntry) -> ModelSpec {
+    let micros = |usd| Micros::from_usd(usd).0;
     ModelSpec {
         price: Some(Price {
             input: micros(entry.input),
@@ -164,9 +165,4 @@ fn model(entry: &ModelEntry) -> ModelSpec {
         context_tokens: entry.context,
         max_output_tokens: entry.max_output,
     }
-}
-
-/// The cast saturates, and a negative price becomes zero.
-fn micros(usd: f64) -> u64 {
-    (usd * 1_000_000.0).round() as u64
 }

@@ -141,6 +141,7 @@ pub(super) mod tests {
                 weight: *weight,
                 prefill: false,
                 price: None,
+                spec: None,
                 limit: RateLimit::default(),
                 in_flight_limit: None,
                 state: Arc::new(DeploymentState::default()),
