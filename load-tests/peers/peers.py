@@ -4,7 +4,7 @@ import pathlib
 from dataclasses import dataclass
 
 HERE = pathlib.Path(__file__).parent
-WORK = HERE / "work"
+ENVIRONMENTS = HERE / "environments"
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Peer:
 LITELLM = Peer(
     name="litellm",
     command=[
-        str(WORK / "litellm/bin/litellm"), "--config", "{work}/litellm.yaml",
+        str(ENVIRONMENTS / "litellm/bin/litellm"), "--config", "{work}/litellm.yaml",
         "--host", "127.0.0.1", "--port", "{litellm_port}", "--telemetry", "False",
     ],
     # Without these it fetches its list of prices at start.
@@ -54,7 +54,7 @@ PORTKEY = Peer(
 OPTILLM = Peer(
     name="optillm",
     command=[
-        str(WORK / "optillm/bin/optillm"), "--host", "127.0.0.1", "--port", "{optillm_port}",
+        str(ENVIRONMENTS / "optillm/bin/optillm"), "--host", "127.0.0.1", "--port", "{optillm_port}",
         "--base-url", "{mock}/v1", "--best-of-n", "2", "--log", "warning",
     ],
     # Its own credential, for what comes without one; OPTILLM_API_KEY would start its local models instead.

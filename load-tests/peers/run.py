@@ -20,7 +20,7 @@ import traceback
 import cases
 import reverse
 from mock import Mock
-from peers import HERE, PEERS, WORK
+from peers import HERE, PEERS, ENVIRONMENTS
 from process import Server, is_taken
 
 ROOT = HERE.parent.parent
@@ -61,7 +61,7 @@ class Table:
 def addresses(first_port, spoil):
     """What the configurations and commands may name: of each server its URL, `_address` and `_port`."""
     names = ["mock", "signalbox", "admin", *(peer.name for peer in PEERS)]
-    values = {"spoil": spoil, "work": str(WORK / "run")}
+    values = {"spoil": spoil, "work": str(ENVIRONMENTS / "run")}
     for port, name in enumerate(names, first_port):
         if is_taken(port):
             sys.exit(f"error: something else listens on 127.0.0.1:{port} already; set PEERS_PORT")
@@ -72,12 +72,12 @@ def addresses(first_port, spoil):
 def write_configurations(values):
     pathlib.Path(values["work"]).mkdir(parents=True, exist_ok=True)
     for source in (HERE / "config").glob("*.yaml"):
-        (WORK / "run" / source.name).write_text(string.Template(source.read_text()).substitute(values))
+        (ENVIRONMENTS / "run" / source.name).write_text(string.Template(source.read_text()).substitute(values))
 
 
 def start(name, command, ready, values, environment=()):
     command = [part.format(**values) for part in command]
-    server = Server(name, command, WORK / "run" / f"{name}.log", dict(environment), folder=values["work"])
+    server = Server(name, command, ENVIRONMENTS / "run" / f"{name}.log", dict(environment), folder=values["work"])
     try:
         took = server.wait_until(values[name] + ready, READY_WITHIN_SECONDS.get(name, 30))
     except BaseException:
