@@ -7,13 +7,11 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use async_trait::async_trait;
-use http::{HeaderValue, Response, StatusCode, header};
+use http::{HeaderValue, Response, StatusCode, Uri, header};
 use pingora::apps::http_app::ServeHttp;
 use pingora::protocols::http::ServerSession;
 
 use crate::app::App;
-
-const SPEND: &str = "/api/v1/spend";
 
 /// Serves `/metrics`, `/healthz`, `/readyz` and the admin API below `/api`, which may ask for a token.
 pub struct Admin {
@@ -26,17 +24,17 @@ impl Admin {
         Self { app }
     }
 
-    fn answer(
+    async fn answer(
         &self,
         method: &str,
-        path: &str,
+        uri: &Uri,
         authorization: Option<&[u8]>,
     ) -> (StatusCode, &'static str, Vec<u8>) {
         let plain = "text/plain; charset=utf-8";
         if method != "GET" && method != "HEAD" {
             return (StatusCode::METHOD_NOT_ALLOWED, plain, b"GET only\n".to_vec());
         }
-        let snapshot = self.app.snapshot.load();
+        let (path, snapshot) = (uri.path(), self.app.snapshot.load_full());
         if path.starts_with("/api/") && !snapshot.admits_admin(authorization) {
             let text = b"send admin.token as `Authorization: Bearer TOKEN`\n";
             return (StatusCode::UNAUTHORIZED, plain, text.to_vec());
@@ -45,7 +43,10 @@ impl Admin {
             "/api/v1/deployments" => {
                 (StatusCode::OK, "application/json", deployments::list(&snapshot, Instant::now()))
             }
-            SPEND => (StatusCode::OK, "application/json", Vec::new()),
+            "/api/v1/spend" => {
+                let (status, body) = spend::of(&self.app, uri.query()).await;
+                (status, "application/json", body)
+            }
             "/metrics" => {
                 deployments::measure(&snapshot, self.app.metrics, Instant::now());
                 let dropped = i64::try_from(self.app.access_log.dropped()).unwrap_or(i64::MAX);
@@ -70,14 +71,8 @@ impl Admin {
 impl ServeHttp for Admin {
     async fn response(&self, session: &mut ServerSession) -> Response<Vec<u8>> {
         let head = session.req_header();
-        let (mut status, content_type, mut body) = {
-            let authorization = head.headers.get(header::AUTHORIZATION).map(HeaderValue::as_bytes);
-            self.answer(head.method.as_str(), head.uri.path(), authorization)
-        };
-        // The one that has to wait for the store.
-        if status == StatusCode::OK && head.uri.path() == SPEND {
-            (status, body) = spend::of(&self.app, head.uri.query()).await;
-        }
+        let authorization = head.headers.get(header::AUTHORIZATION).map(HeaderValue::as_bytes);
+        let (status, content_type, body) = self.answer(head.method.as_str(), &head.uri, authorization).await;
         let length = body.len();
         let mut response = Response::new(body);
         *response.status_mut() = status;
