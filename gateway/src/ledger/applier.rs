@@ -3,7 +3,6 @@
 
 use std::fs;
 use std::io;
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -91,9 +90,9 @@ impl Applier {
         let Some(folder) = self.ledger.log.as_ref().map(|log| log.folder().to_owned()) else { return };
         let mut backoff = BACKOFF;
         let mut refreshed = Instant::now();
-        let (mut tail, mut next) = (None, 0);
+        let (mut tail, mut next) = (Tail::of_new(folder), 0);
         loop {
-            let done = self.turn(&folder, &mut tail, &mut refreshed, &mut next).await;
+            let done = self.turn(&mut tail, &mut refreshed, &mut next).await;
             self.measure();
             match done {
                 Ok(0) => {
@@ -114,15 +113,10 @@ impl Applier {
     /// One batch, and now and then a look at the others; answers how many bytes of the log were applied.
     async fn turn(
         &self,
-        folder: &Path,
-        tail: &mut Option<Tail>,
+        tail: &mut Tail,
         refreshed: &mut Instant,
         next: &mut usize,
     ) -> Result<u64, ApplyError> {
-        let tail = match tail {
-            Some(tail) => tail,
-            None => tail.insert(Tail::new(folder)?),
-        };
         let applied = self
             .step(tail, |batch| {
                 self.ledger.applied.fetch_add(batch.bytes, Ordering::Relaxed);

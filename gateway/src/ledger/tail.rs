@@ -31,6 +31,11 @@ pub(super) struct Batch {
 }
 
 impl Tail {
+    /// The beginning of a log that is being written from its first segment on.
+    pub(super) fn of_new(folder: PathBuf) -> Self {
+        Self { folder, number: 0, offset: 0 }
+    }
+
     /// From the oldest segment on.
     ///
     /// # Errors
