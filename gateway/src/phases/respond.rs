@@ -85,13 +85,9 @@ async fn streamed(
     if !client.has_answered() {
         client.write_head(stream_header(record)?, record).await?;
     }
-    let result = pump(&mut stream, request, client, record).await;
-    if record.usage.is_none() {
-        count(&stream, request, record, matches!(result, Ok(None))).await;
-    }
-    match result {
+    match pump(&mut stream, request, client, record).await {
         Ok(None) => {
-            record.settle("ok", true);
+            ended(&stream, request, record).await;
             client.write(Bytes::new(), true).await?;
             stream.release().await;
             record.outcome = "ok";
@@ -107,29 +103,29 @@ async fn streamed(
                 let seen = Seen { probe: false, waited: Duration::ZERO, stream: true };
                 observe(model, deployment, &failure, seen);
             }
+            let tokens = count(&stream, request, record).await;
             let resume = stream.resume(request.operation, &request.head, &request.body);
-            let tokens = record.usage.map_or(0, |usage| usage.completion);
             Ok(Delivered::Broken(Box::new(Broken { failure, resume, tokens })))
         }
         Err(gone) => {
+            if record.usage.is_none() {
+                count(&stream, request, record).await;
+            }
             record.settle(gone.face().label, true);
             Err(gone)
         }
     }
 }
 
-/// What the provider counted, or we when it did not come to that.
-async fn count(stream: &OpenedStream, request: &Request, record: &mut Record, is_whole: bool) {
+/// Counts the text that was sent, in tokens; the usage is that, or what the provider has counted when that is more.
+async fn count(stream: &OpenedStream, request: &Request, record: &mut Record) -> u64 {
     let model = record.deployment.as_ref().map(|deployment| deployment.upstream_model.clone());
-    let tokens = match stream.usage() {
-        // The provider's count is the one that is billed.
-        Some(_) if is_whole => 0,
-        _ => tokens::count(model.unwrap_or_default(), stream.text().to_owned()).await,
-    };
+    let tokens = tokens::count(model.unwrap_or_default(), stream.text().to_owned()).await;
     record.usage = Some(match stream.usage() {
         Some(usage) => Usage { completion: usage.completion.max(tokens), ..usage },
         None => Usage { prompt: request.prompt_tokens(), completion: tokens, ..Usage::default() },
     });
+    tokens
 }
 
 /// Ends a stream with which nobody could go on: an error in the client's own form, and no end marker.
@@ -190,10 +186,17 @@ async fn pump(
 
 /// The end marker is here: the ledger has the answer before the client has it.
 async fn ended(stream: &OpenedStream, request: &Request, record: &mut Record) {
-    if record.usage.is_none() {
-        count(stream, request, record, true).await;
-        record.settle("ok", true);
+    if record.usage.is_some() {
+        return;
     }
+    match stream.usage() {
+        // The provider's count is the one that is billed.
+        Some(usage) => record.usage = Some(usage),
+        None => {
+            count(stream, request, record).await;
+        }
+    }
+    record.settle("ok", true);
 }
 
 fn as_error(failure: AttemptFailure) -> GatewayError {
