@@ -12,7 +12,7 @@ use crate::app::App;
 use crate::client::Client;
 use crate::config::Priority;
 use crate::error::{GatewayError, Rejection};
-use crate::ledger::Reservation;
+use crate::ledger::{Refused, Reservation};
 use crate::limits::Places;
 use crate::request::{Plan, Record, Request};
 use crate::snapshot::{Model, Snapshot};
@@ -216,12 +216,27 @@ impl Run<'_> {
         true
     }
 
-    /// Counts one attempt against the deployment's own limits and its provider's quota.
-    fn take(&self, deployment: &Deployment, now: Instant) -> Result<Option<Taken>, Duration> {
+    /// Counts one attempt against the deployment's own limits, its provider's quota and the budgets. None: the
+    /// deployment's own limits are used up.
+    fn claim(
+        &self,
+        model: &Model,
+        deployment: &Arc<Deployment>,
+        record: &Record,
+    ) -> Result<Option<Claim>, Refused> {
         let (prompt, completion) = (self.request.prompt_tokens(), self.request.completion_tokens());
-        let taken = deployment.state.take(deployment.limit, prompt.saturating_add(completion), now)?;
+        let tokens = prompt.saturating_add(completion);
+        let Ok(taken) = deployment.state.take(deployment.limit, tokens, Instant::now()) else {
+            return Ok(None);
+        };
         deployment.state.quota.spend(deployment.quota_tokens(prompt, completion));
-        Ok(taken)
+        match record.reserve(self.request, model, deployment) {
+            Ok(reservation) => Ok(Some(Claim { taken, reservation })),
+            Err(refused) => {
+                Claim { taken, reservation: None }.give_back("");
+                Err(refused)
+            }
+        }
     }
 
     /// An answer has begun.
@@ -235,8 +250,8 @@ impl Run<'_> {
         }
         deployment.series.answered(waited.as_secs_f64());
         record.places.answered(waited, now);
-        record.taken = answers.taken;
-        record.reservation = answers.reservation;
+        record.taken = answers.claim.taken;
+        record.reservation = answers.claim.reservation;
         record.deployment = Some(deployment);
     }
 
@@ -244,11 +259,8 @@ impl Run<'_> {
     fn settle_race(&self, model: &Model, first: Answers, second: Second, record: &mut Record) -> Answers {
         record.attempts += 1;
         self.app.metrics.hedges.with_label_values(&[if second.won { "won" } else { "lost" }]).inc();
-        let beside =
-            Answers { deployment: second.deployment, taken: second.taken, reservation: second.reservation };
-        let (answers, other) = if second.won { (beside, first) } else { (first, beside) };
-        give_back(other.taken);
-        abort(other.reservation, "hedge_lost");
+        let (answers, other) = if second.won { (second.answers, first) } else { (first, second.answers) };
+        other.claim.give_back("hedge_lost");
         if let Some((failure, waited)) = second.failure {
             let seen = Seen { probe: false, waited, stream: self.request.head.stream };
             observe(model, &other.deployment, &failure, seen);
@@ -276,17 +288,10 @@ impl Run<'_> {
         record.deployment = Some(deployment.clone());
         let mut failed = 0;
         loop {
-            let Ok(taken) = self.take(deployment, Instant::now()) else {
+            let Some(claim) = self.claim(model, deployment, record)? else {
                 let failure =
                     connect_failure(FailureKind::RateLimited, "its configured rpm or tpm is used up");
                 return Ok(Err(failure.into()));
-            };
-            let reservation = match record.reserve(self.request, model, deployment) {
-                Ok(reservation) => reservation,
-                Err(refused) => {
-                    give_back(taken);
-                    return Err(refused.into());
-                }
             };
             record.attempts += 1;
             let attempt = Attempt {
@@ -302,7 +307,7 @@ impl Run<'_> {
             };
             let outcome = raced.outcome;
             record.waited += raced.waited;
-            let mut answers = Answers { deployment: deployment.clone(), taken, reservation };
+            let mut answers = Answers { deployment: deployment.clone(), claim };
             if let Some(second) = raced.second {
                 answers = self.settle_race(model, answers, second, record);
             }
@@ -315,8 +320,7 @@ impl Run<'_> {
                 Err(failure) => failure,
             };
             failed += 1;
-            give_back(answers.taken);
-            abort(answers.reservation, failure.failure.kind.as_str());
+            answers.claim.give_back(failure.failure.kind.as_str());
             let seen = Seen { probe, waited: outcome.waited, stream: self.request.head.stream };
             observe(model, deployment, &failure, seen);
             if failure.is_overload() {
@@ -353,21 +357,26 @@ struct Turn<'a> {
 /// Whose answer counts.
 struct Answers {
     deployment: Arc<Deployment>,
+    claim: Claim,
+}
+
+/// What an attempt takes before it is sent.
+struct Claim {
+    /// Of the deployment's own limits.
     taken: Option<Taken>,
+    /// Of the budgets.
     reservation: Option<Reservation>,
 }
 
-/// The attempt used none of the deployment's own limits.
-fn give_back(taken: Option<Taken>) {
-    if let Some(taken) = taken {
-        taken.settle(0, Instant::now());
-    }
-}
-
-/// The attempt cost nothing.
-fn abort(reservation: Option<Reservation>, outcome: &str) {
-    if let Some(reservation) = reservation {
-        reservation.abort(outcome);
+impl Claim {
+    /// The attempt used nothing and cost nothing.
+    fn give_back(self, outcome: &str) {
+        if let Some(taken) = self.taken {
+            taken.settle(0, Instant::now());
+        }
+        if let Some(reservation) = self.reservation {
+            reservation.abort(outcome);
+        }
     }
 }
 

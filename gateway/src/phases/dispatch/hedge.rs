@@ -5,14 +5,11 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::Run;
-use crate::ledger::Reservation;
+use super::{Answers, Run};
 use crate::limits::Place;
 use crate::request::Record;
 use crate::snapshot::Model;
-use crate::upstream::{
-    Attempt, AttemptFailure, CooldownState, Deployment, DeploymentSet, Leniency, Outcome, Taken,
-};
+use crate::upstream::{Attempt, AttemptFailure, CooldownState, Deployment, DeploymentSet, Leniency, Outcome};
 
 /// How an attempt and the one beside it ended.
 pub(super) struct Raced {
@@ -26,14 +23,10 @@ pub(super) struct Raced {
 
 /// A second attempt.
 pub(super) struct Second {
-    /// Its target.
-    pub deployment: Arc<Deployment>,
+    /// Its target, and what it has claimed.
+    pub answers: Answers,
     /// Its place among the deployment's requests in flight.
     pub place: Option<Place>,
-    /// What was counted against the deployment's own limits.
-    pub taken: Option<Taken>,
-    /// What it may cost.
-    pub reservation: Option<Reservation>,
     /// It answered first.
     pub won: bool,
     /// Why the other of the two failed, if it did.
@@ -80,7 +73,7 @@ impl Run<'_> {
         let Some(mut second) = self.second(model, attempt.deployment, tried, record) else {
             return Raced::alone(first.await);
         };
-        let beside = Attempt { deployment: &second.deployment.clone(), ..*attempt };
+        let beside = Attempt { deployment: &second.answers.deployment.clone(), ..*attempt };
         let mut other = pin!(beside.run());
         let outcome = tokio::select! {
             biased;
@@ -136,11 +129,7 @@ impl Run<'_> {
         if !model.hedge.as_ref()?.budget.withdraw() {
             return None;
         }
-        let taken = self.take(&deployment, now).ok()?;
-        let Ok(reservation) = record.reserve(self.request, model, &deployment) else {
-            super::give_back(taken);
-            return None;
-        };
-        Some(Second { deployment, place, taken, reservation, won: false, failure: None })
+        let claim = self.claim(model, &deployment, record).ok()??;
+        Some(Second { answers: Answers { deployment, claim }, place, won: false, failure: None })
     }
 }
