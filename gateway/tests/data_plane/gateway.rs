@@ -154,6 +154,7 @@ impl Gateway {
     }
 
     /// Ends the process without a chance to tidy up, and starts another one with the same files.
+    #[allow(dead_code, reason = "only the control plane's tests need it")]
     pub(crate) async fn restart_after_kill(&mut self) {
         self.process.kill().unwrap();
         self.process.wait().unwrap();

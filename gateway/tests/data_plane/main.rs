@@ -21,7 +21,6 @@ mod gateway;
 mod hand_over;
 mod health;
 mod hedge;
-mod ledger;
 mod overload;
 mod resume;
 mod service;

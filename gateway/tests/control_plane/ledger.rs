@@ -77,38 +77,45 @@ async fn a_failed_attempt_costs_nothing_and_its_fallback_counts_once() {
     assert_eq!(states.len(), 3);
 }
 
+/// A token is a tenth of a cent, so that a dollar is gone after about a hundred answers.
+const DEAR: &str =
+    "  dear: {deployments: [{provider: mock, model: 'm;ttft=20ms', price: {input: 1000, output: 1000}}]}";
+const DOLLAR: Micros = Micros(1_000_000);
+
 #[tokio::test]
-async fn a_budget_is_exceeded_by_one_reservation_at_most() {
-    let keys = format!("  - {{name: poor, key: sk-poor-key, budget: {{usd: 0.0005, per: 1d}}}}\n{STORE}");
-    let gateway = Gateway::start(PRICED, &keys).await;
-    let mut body = chat("priced", false);
+async fn five_hundred_at_once_exceed_a_dollar_by_one_reservation_at_most() {
+    let keys = format!("  - {{name: poor, key: sk-poor-key, budget: {{usd: 1, per: 1d}}}}\n{STORE}");
+    let gateway = Gateway::start(DEAR, &keys).await;
+    let mut body = chat("dear", false);
     body["max_tokens"] = 20.into();
     let body = body.to_string();
-    let reservation = (body.len() as u64).div_ceil(3) + 20;
+    let reservation = ((body.len() as u64).div_ceil(3) + 20) * 1000;
     let ask = || async {
         let request = gateway.client.post(gateway.url("/v1/chat/completions")).bearer_auth("sk-poor-key");
         let answer = request.body(body.clone()).send().await.unwrap();
-        let status = answer.status().as_u16();
-        (status, answer.headers().contains_key("x-should-retry"), answer.json::<Value>().await.unwrap())
+        let (status, is_final) = (answer.status().as_u16(), answer.headers().contains_key("x-should-retry"));
+        let body: Value = answer.json().await.unwrap();
+        let code = body["error"]["code"].as_str().unwrap_or_default();
+        assert!(
+            status == 200
+                || status == 429 && (code == "budget_held" || code == "insufficient_quota" && is_final),
+            "{status} {body}"
+        );
+        (status, is_final)
     };
-    let mut served = 0;
-    for _ in 0..40 {
-        let answers = futures_util::future::join_all((0..10).map(|_| ask())).await;
-        served += answers.iter().filter(|(status, _, _)| *status == 200).count() as u64;
-        for (status, final_, body) in &answers {
-            assert!(*status == 200 || *status == 429, "{body}");
-            let code = body["error"]["code"].as_str().unwrap_or_default();
-            assert!(
-                *status == 200 || code == "budget_held" || code == "insufficient_quota" && *final_,
-                "{body}"
-            );
-        }
-        if answers.iter().all(|(_, is_final, _)| *is_final) {
+    let (mut served, mut spent_out) = (0, false);
+    for _ in 0..100 {
+        let answers = futures_util::future::join_all((0..500).map(|_| ask())).await;
+        served += answers.iter().filter(|(status, _)| *status == 200).count() as u64;
+        spent_out = answers.iter().all(|(_, is_final)| *is_final);
+        if spent_out {
             break;
         }
     }
     let spent = spend(&store(&gateway).await, "poor", served).await;
-    assert!(spent.cost.0 >= 500 && spent.cost.0 <= 500 + reservation, "{spent:?}, {reservation}");
+    println!("{served} served, {} of a dollar spent, a reservation is {reservation}", spent.cost.0);
+    assert!(spent_out && spent.requests == served);
+    assert!(spent.cost >= DOLLAR && spent.cost.0 <= DOLLAR.0 + reservation, "{spent:?}, {reservation}");
 }
 
 #[tokio::test]

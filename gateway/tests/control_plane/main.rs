@@ -1,0 +1,13 @@
+//! The control plane over real sockets: virtual keys, budgets, limits and the admin API of the real binary.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that meets the unexpected must end there"
+)]
+
+#[path = "../data_plane/gateway.rs"]
+#[allow(dead_code, reason = "the data plane's tests use the rest")]
+mod gateway;
+mod ledger;
