@@ -10,4 +10,5 @@
 #[path = "../data_plane/gateway.rs"]
 #[allow(dead_code, reason = "the data plane's tests use the rest")]
 mod gateway;
+mod kill;
 mod ledger;

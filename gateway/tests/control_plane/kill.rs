@@ -1,0 +1,158 @@
+//! `kill -9` under mixed traffic: what a client was told is in the ledger to the micro-dollar, once.
+//!
+//! `KILL_RUNS` and `KILL_REQUESTS` set how often and how much.
+
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+use domain::Micros;
+use futures_util::StreamExt;
+use serde_json::{Value, json};
+use store::{LedgerEntry, LedgerFilter, Owner, State, Store};
+
+use crate::gateway::{Gateway, KEY, chat};
+
+/// A token is a micro-dollar.
+const MODELS: &str = "  priced: {deployments: [{provider: mock, model: m, price: {input: 1, output: 1}}]}
+  retried:
+    deployments: [{provider: mock, model: 'r;every=3;status=500', price: {input: 1, output: 1}}]
+    retries: {attempts: 3, backoff: {initial: 1ms, max: 1ms}}
+    fallbacks: [priced]
+  failing:
+    deployments: [{provider: mock, model: 'f;status=503', price: {input: 1, output: 1}}]
+    fallbacks: [priced]
+  slow: {deployments: [{provider: mock, model: 's;gap=3ms;chunks=40', price: {input: 1, output: 1}}]}";
+const CONCURRENT: usize = 32;
+
+/// What a client knows of an answer it has received to its end.
+struct Acknowledged {
+    request_id: String,
+    tokens: u64,
+}
+
+/// None when the answer was not received to its end.
+async fn ask(client: reqwest::Client, url: String, kind: u64) -> Option<Acknowledged> {
+    let model = match kind % 6 {
+        0 | 1 => "priced",
+        2 => "retried",
+        3 => "failing",
+        _ => "slow",
+    };
+    let (stream, leaves) = (kind % 2 == 1 || model == "slow", kind % 6 == 5);
+    let mut body = chat(model, stream);
+    if stream {
+        body["stream_options"] = json!({"include_usage": true});
+    }
+    let answer = client.post(url).bearer_auth(KEY).body(body.to_string()).send().await.ok()?;
+    if answer.status() != 200 {
+        return None;
+    }
+    let request_id = answer.headers()["x-request-id"].to_str().unwrap().to_owned();
+    if leaves {
+        answer.bytes_stream().next().await;
+        return None;
+    }
+    let text = answer.text().await.ok()?;
+    let usage = if stream {
+        assert!(text.contains("data: [DONE]"), "an answer ended early without an error: {text}");
+        text.lines().rev().find(|line| line.contains("total_tokens"))?.trim_start_matches("data: ").to_owned()
+    } else {
+        text
+    };
+    let usage: Value = serde_json::from_str(&usage).unwrap();
+    Some(Acknowledged { request_id, tokens: usage["usage"]["total_tokens"].as_u64().unwrap() })
+}
+
+async fn entries(store: &Store) -> Vec<LedgerEntry> {
+    let mut export = store.ledger().export(LedgerFilter::default());
+    let mut all = Vec::new();
+    while let Some(page) = export.next_page().await.unwrap() {
+        all.extend(page);
+    }
+    all
+}
+
+/// Each request's settled entries.
+fn settled(entries: &[LedgerEntry]) -> HashMap<&str, Vec<&LedgerEntry>> {
+    let mut by_request: HashMap<&str, Vec<&LedgerEntry>> = HashMap::new();
+    for entry in entries.iter().filter(|entry| entry.state == State::Settled) {
+        by_request.entry(&entry.request_id).or_default().push(entry);
+    }
+    by_request
+}
+
+fn has_all(settled: &HashMap<&str, Vec<&LedgerEntry>>, acknowledged: &[Acknowledged]) -> bool {
+    acknowledged.iter().all(|told| settled.contains_key(told.request_id.as_str()))
+}
+
+#[allow(clippy::disallowed_methods, reason = "a test's size, not the gateway's configuration")]
+fn number(name: &str, default: u64) -> u64 {
+    std::env::var(name).ok().map_or(default, |text| text.parse().unwrap())
+}
+
+/// Sends so many requests and kills the gateway after a while; what was acknowledged.
+async fn run(gateway: &mut Gateway, requests: u64, life: Duration) -> Vec<Acknowledged> {
+    let (client, url) = (reqwest::Client::new(), gateway.url("/v1/chat/completions"));
+    let traffic = tokio::spawn(
+        futures_util::stream::iter(0..requests)
+            .map(move |kind| ask(client.clone(), url.clone(), kind))
+            .buffer_unordered(CONCURRENT)
+            .filter_map(std::future::ready)
+            .collect::<Vec<_>>(),
+    );
+    tokio::time::sleep(life).await;
+    gateway.restart_after_kill().await;
+    traffic.await.unwrap()
+}
+
+#[tokio::test]
+async fn the_ledger_agrees_with_every_client_after_each_kill() {
+    let (runs, requests) = (number("KILL_RUNS", 3), number("KILL_REQUESTS", 500));
+    let mut gateway = Gateway::start(MODELS, "store: sqlite:data/signalbox.db").await;
+    let store = format!("sqlite:{}", gateway.folder.join("data/signalbox.db").display());
+    let store = Store::open(&store).await.unwrap();
+    let mut acknowledged = Vec::new();
+    for round in 0..runs {
+        let nanos = u64::from(std::time::UNIX_EPOCH.elapsed().unwrap().subsec_nanos());
+        let life = Duration::from_millis(50 + (nanos ^ round) % (requests * 4));
+        acknowledged.extend(run(&mut gateway, requests, life).await);
+    }
+    let deadline = Instant::now() + Duration::from_secs(60);
+    let mut all = entries(&store).await;
+    while !has_all(&settled(&all), &acknowledged) {
+        assert!(Instant::now() < deadline, "acknowledged and not in the ledger");
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        all = entries(&store).await;
+    }
+    let by_request = settled(&all);
+    for told in &acknowledged {
+        let known = &by_request[told.request_id.as_str()];
+        assert_eq!(known.iter().map(|entry| entry.cost.0).sum::<u64>(), told.tokens, "{known:?}");
+        assert_eq!(known.iter().filter(|entry| entry.counts_request).count(), 1, "{known:?}");
+    }
+    let total: u64 = all.iter().filter(|e| e.state == State::Settled).map(|entry| entry.cost.0).sum();
+    let held: u64 = all.iter().filter(|e| e.state == State::Reserved).map(|entry| entry.reserved.0).sum();
+    let spend = store.ledger().spend(Owner::Key("test"), 0, i64::MAX / 2).await.unwrap();
+    let open = all.iter().filter(|entry| entry.state == State::Reserved).count();
+    println!("{} acknowledged, {} settled, {open} unsettled", acknowledged.len(), by_request.len());
+    assert!(!acknowledged.is_empty());
+    assert_eq!((spend.cost, spend.unsettled), (Micros(total), Micros(held)));
+}
+
+#[tokio::test]
+async fn a_client_that_leaves_a_stream_pays_for_what_it_was_sent() {
+    let gateway = Gateway::start(MODELS, "store: sqlite:data/signalbox.db").await;
+    let store = format!("sqlite:{}", gateway.folder.join("data/signalbox.db").display());
+    let store = Store::open(&store).await.unwrap();
+    assert!(ask(gateway.client.clone(), gateway.url("/v1/chat/completions"), 5).await.is_none());
+    let deadline = Instant::now() + Duration::from_secs(10);
+    loop {
+        let all = entries(&store).await;
+        if all.len() == 1 && all[0].state == State::Settled {
+            assert!(all[0].cost.0 > 0);
+            break;
+        }
+        assert!(Instant::now() < deadline, "{all:?}");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
