@@ -4,13 +4,14 @@ use std::time::{Duration, Instant};
 
 use domain::Micros;
 use serde_json::Value;
-use store::{LedgerFilter, Owner, Store};
+use store::{LedgerEntry, LedgerFilter, Owner, Store};
 
 use crate::gateway::{Gateway, KEY, chat};
 
 /// A million tokens a dollar on either side: a token is a micro-dollar.
-const PRICED: &str = "  priced: {deployments: [{provider: mock, model: m, price: {input: 1, output: 1}}]}";
-const STORE: &str = "store: sqlite:data/signalbox.db";
+pub(super) const PRICED: &str =
+    "  priced: {deployments: [{provider: mock, model: m, price: {input: 1, output: 1}}]}";
+pub(super) const STORE: &str = "store: sqlite:data/signalbox.db";
 const DAY_MS: i64 = 86_400_000;
 
 fn now_ms() -> i64 {
@@ -18,8 +19,18 @@ fn now_ms() -> i64 {
     i64::try_from(since.as_millis()).unwrap()
 }
 
-async fn store(gateway: &Gateway) -> Store {
+pub(super) async fn store(gateway: &Gateway) -> Store {
     Store::open(&format!("sqlite:{}", gateway.folder.join("data/signalbox.db").display())).await.unwrap()
+}
+
+/// All attempts that the ledger knows.
+pub(super) async fn entries(store: &Store) -> Vec<LedgerEntry> {
+    let mut export = store.ledger().export(LedgerFilter::default());
+    let mut all = Vec::new();
+    while let Some(page) = export.next_page().await.unwrap() {
+        all.extend(page);
+    }
+    all
 }
 
 /// Waits until the key has settled so many requests; what it spent.
@@ -70,8 +81,7 @@ async fn a_failed_attempt_costs_nothing_and_its_fallback_counts_once() {
     assert_eq!(gateway.chat("bad").await.status(), 200);
     let store = store(&gateway).await;
     assert_eq!(spend(&store, "test", 1).await.requests, 1);
-    let mut export = store.ledger().export(LedgerFilter::default());
-    let entries = export.next_page().await.unwrap().unwrap();
+    let entries = entries(&store).await;
     let states: Vec<_> = entries.iter().map(|entry| entry.state).collect();
     assert_eq!(states.iter().filter(|state| **state == store::State::Aborted).count(), 2, "{entries:?}");
     assert_eq!(states.len(), 3);
