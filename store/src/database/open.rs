@@ -3,7 +3,7 @@
 use std::fs::OpenOptions;
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
@@ -16,6 +16,8 @@ use crate::location::Location;
 
 /// Statements kept prepared on each connection.
 const PREPARED: usize = 128;
+/// How long a SQLite file that another process is opening is left alone.
+const BUSY_PAUSE: Duration = Duration::from_millis(10);
 
 /// Connects; creates the SQLite file and its folder where they are missing.
 pub(crate) async fn open(location: &Location, options: &Options) -> Result<Database> {
@@ -42,11 +44,23 @@ async fn sqlite(path: &Path, options: &Options) -> Result<Pools> {
     // commits when the machine (not the process) dies, never the file's consistency: the gateway's own log of the
     // ledger is replayed after a crash, and FULL would pay an fsync for each commit to win nothing more.
     let writing = common.clone().journal_mode(SqliteJournalMode::Wal).synchronous(SqliteSynchronous::Normal);
-    let writer = sqlite_pool(writing, 1, options, path).await?;
+    let writer = sqlite_writer(writing, options, path).await?;
     // `query_only` instead of opening read-only: a reader must be able to create the shared-memory file.
     let reading = common.pragma("query_only", "ON");
     let readers = sqlite_pool(reading, options.max_connections.max(1), options, path).await?;
     Ok(Pools::Sqlite { writer, readers })
+}
+
+/// While several processes open a new file at once, each wants it alone to change its journal mode, and SQLite refuses
+/// all but one without the busy time-out, lest they wait for each other (sqlite3_busy_handler): so we ask again.
+async fn sqlite_writer(connect: SqliteConnectOptions, options: &Options, path: &Path) -> Result<SqlitePool> {
+    let deadline = Instant::now() + options.acquire_timeout;
+    loop {
+        match sqlite_pool(connect.clone(), 1, options, path).await {
+            Err(StoreError::Busy { .. }) if Instant::now() < deadline => tokio::time::sleep(BUSY_PAUSE).await,
+            opened => return opened,
+        }
+    }
 }
 
 async fn sqlite_pool(
