@@ -97,7 +97,9 @@ def targets(root, mock):
     plain.write_text(SIGNALBOX.format(port=19003, admin=19013, mock=MOCK, key=KEY, log="'off'", limits=""))
     limits = ", rpm: 100000000, tpm: 1000000000000, max_parallel: 100000"
     log = folder / "access.log"
-    full.write_text(SIGNALBOX.format(port=19004, admin=19014, mock=MOCK, key=KEY, log=log, limits=limits))
+    store = f"store: sqlite:{folder}/signalbox.db\nledger: {{path: {folder}/ledger}}\n"
+    text = SIGNALBOX.format(port=19004, admin=19014, mock=MOCK, key=KEY, log=log, limits=limits)
+    full.write_text(store + text)
     binary = str(root / "target/release/signalbox")
     pass_through = [str(root / "target/release/pass-through"), "--listen", "127.0.0.1:19002"]
     return [

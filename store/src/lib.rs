@@ -30,7 +30,8 @@ pub use database::MAX_FIGURE;
 pub use error::{Result, StoreError};
 pub use keys::{Keys, Rotation, VirtualKey};
 pub use ledger::{
-    Applied, Difference, Export, Ledger, LedgerEntry, LedgerFilter, MAX_BATCH, Owner, Spend, State,
+    Applied, Difference, Export, Ledger, LedgerEntry, LedgerFilter, LogBatch, MAX_BATCH, Owner, Position,
+    Spend, State,
 };
 pub use records::Records;
 pub use reports::{Dimension, ReportQuery, ReportRow, Reports, Totals};

@@ -11,14 +11,21 @@ struct Migration {
 }
 
 /// In order; a released one never changes.
-const MIGRATIONS: &[Migration] = &[Migration {
-    version: 1,
-    sqlite: include_str!("../migrations/sqlite/0001_initial.sql"),
-    postgres: include_str!("../migrations/postgres/0001_initial.sql"),
-}];
+const MIGRATIONS: &[Migration] = &[
+    Migration {
+        version: 1,
+        sqlite: include_str!("../migrations/sqlite/0001_initial.sql"),
+        postgres: include_str!("../migrations/postgres/0001_initial.sql"),
+    },
+    Migration {
+        version: 2,
+        sqlite: include_str!("../migrations/sqlite/0002_ledger_blocks.sql"),
+        postgres: include_str!("../migrations/postgres/0002_ledger_blocks.sql"),
+    },
+];
 
 /// The newest schema this program knows.
-pub const SCHEMA_VERSION: i64 = 1;
+pub const SCHEMA_VERSION: i64 = 2;
 
 /// Any number, the same in every version: whoever migrates a PostgreSQL database holds it.
 const MIGRATION_LOCK: &str = "SELECT pg_advisory_xact_lock(5711483905212)";

@@ -1,7 +1,7 @@
 //! Rows for tests.
 
 use domain::{Micros, Usage};
-use store::{Budget, Change, LedgerEntry, State, VirtualKey};
+use store::{Budget, Change, LedgerEntry, LogBatch, Position, State, VirtualKey};
 
 /// A time in the middle of an hour: 2026-01-02 03:30 UTC.
 pub(crate) const NOON: i64 = 1_767_324_600_000;
@@ -77,4 +77,13 @@ pub(crate) fn reserved(attempt_id: &str) -> LedgerEntry {
 /// The end of the same attempt without an answer.
 pub(crate) fn aborted(attempt_id: &str) -> LedgerEntry {
     LedgerEntry { state: State::Aborted, at_ms: NOON, outcome: "connect".to_owned(), ..reserved(attempt_id) }
+}
+
+/// A piece of a log of its own that says so. Reservations are opened; what has ended is closed where it was opened.
+pub(crate) fn batch(entries: &[LedgerEntry]) -> LogBatch {
+    let (opened, ended): (Vec<_>, Vec<_>) =
+        entries.iter().cloned().partition(|entry| entry.state == State::Reserved);
+    let closed = ended.iter().map(|entry| entry.attempt_id.clone()).collect();
+    let to = Position { segment: 0, offset: 1 };
+    LogBatch { log: store::new_id(), from: Position::default(), to, ended, opened, closed }
 }

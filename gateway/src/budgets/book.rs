@@ -12,7 +12,7 @@ pub struct BudgetBook(Mutex<HashMap<Owner, Arc<Account>>>);
 
 impl BudgetBook {
     /// The owner's account, with these budgets from now (unix milliseconds) on; None without budgets. A new one knows
-    /// nothing of what was spent before: see [`crate::ledger::Ledger::load_account`].
+    /// nothing of what was spent before: see [`crate::ledger::Applier::load`].
     pub fn account(&self, owner: Owner, budgets: &[Budget], now: i64) -> Option<Arc<Account>> {
         let mut accounts = self.accounts();
         if budgets.is_empty() {
@@ -27,6 +27,11 @@ impl BudgetBook {
     /// The owner's account, if it has one.
     pub fn find(&self, owner: &Owner) -> Option<Arc<Account>> {
         self.accounts().get(owner).cloned()
+    }
+
+    /// Nobody has a budget.
+    pub fn is_empty(&self) -> bool {
+        self.accounts().is_empty()
     }
 
     /// All of them.

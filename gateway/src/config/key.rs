@@ -57,7 +57,8 @@ pub struct BudgetConfig {
     /// US dollars.
     #[schemars(range(min = 0))]
     pub usd: f64,
-    /// The window. Days and longer begin at midnight UTC and are counted from a Monday, shorter ones from the epoch.
+    /// The window: whole minutes up to an hour, whole hours beyond. Days and longer begin at midnight UTC and are counted
+    /// from a Monday, shorter ones from the epoch.
     pub per: Span,
     /// Percentage of the budget at which an alert of the kind `budget` is raised.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -3,10 +3,14 @@
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use super::load::closest;
 use super::{Config, Fault, Faults, HealthCheckKind, HealthConfig, ModelConfig, NO_STORE, ProviderConfig};
 use crate::upstream::DeploymentSet;
+
+const MINUTE: Duration = Duration::from_secs(60);
+const HOUR: Duration = Duration::from_secs(3_600);
 
 /// Adds the faults it finds and returns the notices.
 pub(super) fn run(config: &Config, faults: &mut Faults) -> Vec<Fault> {
@@ -244,8 +248,10 @@ fn keys(config: &Config, faults: &mut Faults, notices: &mut Faults) {
         if key.budget.is_some() && config.store == NO_STORE {
             notices.add(format!("{path}.budget"), "begins anew with the process: set `store` to keep it");
         }
-        if key.budget.is_some_and(|budget| budget.per.0.is_zero()) {
-            faults.add(format!("{path}.budget.per"), "a window has no length: write for example 30d");
+        if key.budget.is_some_and(|budget| !is_window(budget.per.0)) {
+            let text =
+                "a window is whole minutes up to an hour, and whole hours beyond: write for example 30d";
+            faults.add(format!("{path}.budget.per"), text);
         }
     }
 }
@@ -266,4 +272,10 @@ fn unknown<'a>(what: &str, name: &str, known: impl Iterator<Item = &'a String> +
             format!("`{name}` is not a known {what}: known are {known}")
         }
     }
+}
+
+/// Spend is summed up by the minute for the last hours and by the hour for ever.
+fn is_window(period: Duration) -> bool {
+    let step = if period <= HOUR { MINUTE } else { HOUR };
+    !period.is_zero() && period.as_millis().is_multiple_of(step.as_millis())
 }

@@ -1,22 +1,21 @@
 //! Brings the log to the store, in batches and beside the requests; what the store refuses for now stays in the log.
 //! Afterwards the accounts learn what the store knows, since other gateways spend too.
 
-use std::fs;
-use std::io;
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use domain::Micros;
-use store::{LedgerEntry, State, Store, StoreError};
+use store::{LedgerEntry, State, Store};
 
-use super::tail::{Batch, Tail};
+use super::follower::{ApplyError, Follower, Step};
 use super::{Ledger, now_ms};
 use crate::budgets::{Account, Owner};
 use crate::telemetry::Metrics;
 
 /// Between two looks at the log.
-const EVERY: Duration = Duration::from_millis(50);
+const EVERY: Duration = Duration::from_millis(200);
 /// Between two looks at what others spend, and at logs that others have left behind.
 const REFRESH: Duration = Duration::from_secs(1);
 /// Accounts that are looked at each time, in turn.
@@ -24,8 +23,9 @@ const LOOKS: usize = 100;
 /// After a failure: first, and at most.
 const BACKOFF: Duration = Duration::from_millis(100);
 const LONGEST_BACKOFF: Duration = Duration::from_secs(2);
-/// Entries of one transaction: a longer one would keep other writers waiting.
-const BATCH: usize = 1_000;
+/// Between two times that old minutes are forgotten, and how old they are. Budgets ask for those of two hours.
+const TIDY: Duration = Duration::from_secs(600);
+const OLD_MS: i64 = 24 * 3_600_000;
 
 /// Brings the log to the store.
 #[derive(Debug)]
@@ -33,17 +33,6 @@ pub struct Applier {
     ledger: Arc<Ledger>,
     store: Store,
     metrics: &'static Metrics,
-}
-
-/// Why the log is not applied.
-#[derive(Debug, thiserror::Error)]
-pub enum ApplyError {
-    /// The store refused, or is away.
-    #[error("{0}")]
-    Store(#[from] StoreError),
-    /// The log cannot be read.
-    #[error("the ledger's log: {0}")]
-    Log(#[from] io::Error),
 }
 
 impl Applier {
@@ -61,9 +50,9 @@ impl Applier {
             return Ok(());
         }
         for (folder, _lock) in super::log::orphans(&self.ledger.root)? {
-            let mut tail = Tail::new(&folder)?;
-            while self.step(&mut tail, |_| ()).await? > 0 {}
-            fs::remove_dir_all(&folder)?;
+            let mut follower = Follower::resume(&folder, &self.store).await?;
+            while !self.step(&mut follower).await?.is_end {}
+            follower.finish(&self.store).await?;
         }
         Ok(())
     }
@@ -88,18 +77,28 @@ impl Applier {
     /// Applies this process's log for ever.
     pub async fn run(self) {
         let Some(folder) = self.ledger.log.as_ref().map(|log| log.folder().to_owned()) else { return };
+        let mut follower = Follower::of_new(&folder);
         let mut backoff = BACKOFF;
-        let mut refreshed = Instant::now();
-        let (mut tail, mut next) = (Tail::of_new(folder), 0);
+        let (mut refreshed, mut tidied, mut next) = (Instant::now(), Instant::now(), 0);
         loop {
-            let done = self.turn(&mut tail, &mut refreshed, &mut next).await;
+            let done = async {
+                let step = self.step(&mut follower).await?;
+                self.ledger.applied.fetch_add(step.bytes, Ordering::Relaxed);
+                self.tell_accounts(step.ended());
+                self.ledger.progress.notify_waiters();
+                self.refresh(&mut refreshed, &mut next).await?;
+                self.tidy(&mut tidied).await?;
+                Ok::<bool, ApplyError>(step.is_end)
+            };
+            let done = done.await;
             self.measure();
             match done {
-                Ok(0) => {
+                Ok(is_end) => {
                     backoff = BACKOFF;
-                    tokio::time::sleep(EVERY).await;
+                    if is_end {
+                        tokio::time::sleep(EVERY).await;
+                    }
                 }
-                Ok(_) => backoff = BACKOFF,
                 Err(error) => {
                     self.metrics.ledger.failures.inc();
                     tracing::warn!(%error, "the ledger waits for its store");
@@ -110,61 +109,56 @@ impl Applier {
         }
     }
 
-    /// One batch, and now and then a look at the others; answers how many bytes of the log were applied.
-    async fn turn(
-        &self,
-        tail: &mut Tail,
-        refreshed: &mut Instant,
-        next: &mut usize,
-    ) -> Result<u64, ApplyError> {
-        let applied = self
-            .step(tail, |batch| {
-                self.ledger.applied.fetch_add(batch.bytes, Ordering::Relaxed);
-                batch.entries.iter().for_each(|entry| self.tell_accounts(entry));
-                self.ledger.progress.notify_waiters();
-            })
-            .await?;
-        if refreshed.elapsed() >= REFRESH {
-            *refreshed = Instant::now();
-            self.adopt().await?;
-            let accounts = self.ledger.budgets.all();
-            for account in accounts.iter().cycle().skip(*next).take(accounts.len().min(LOOKS)) {
-                // What is unsettled includes what runs here, and that is held already.
-                let is_idle = account.is_idle(now_ms());
-                self.load(account, is_idle).await?;
-            }
-            *next = (*next + LOOKS).checked_rem(accounts.len()).unwrap_or(0);
+    /// Now and then: what others have left behind, and what they spend.
+    async fn refresh(&self, refreshed: &mut Instant, next: &mut usize) -> Result<(), ApplyError> {
+        if refreshed.elapsed() < REFRESH {
+            return Ok(());
         }
-        Ok(applied)
+        *refreshed = Instant::now();
+        self.adopt().await?;
+        let accounts = self.ledger.budgets.all();
+        for account in accounts.iter().cycle().skip(*next).take(accounts.len().min(LOOKS)) {
+            // What is unsettled includes what runs here, and that is held already.
+            let is_idle = account.is_idle(now_ms());
+            self.load(account, is_idle).await?;
+        }
+        *next = (*next + LOOKS).checked_rem(accounts.len()).unwrap_or(0);
+        Ok(())
     }
 
-    /// One batch; answers its bytes, which are none at the end of the log only.
-    async fn step(&self, tail: &mut Tail, applied: impl FnOnce(&Batch)) -> Result<u64, ApplyError> {
-        let batch = tail.read()?;
-        for entries in batch.entries.chunks(BATCH) {
-            let done = self.store.ledger().apply(entries).await?;
-            self.metrics.ledger.applied.inc_by(done.changed as u64);
+    async fn tidy(&self, tidied: &mut Instant) -> Result<(), ApplyError> {
+        if tidied.elapsed() >= TIDY {
+            *tidied = Instant::now();
+            self.store.ledger().forget_minutes(now_ms() - OLD_MS).await?;
         }
-        self.metrics.ledger.damaged.inc_by(batch.damaged);
-        tail.advance(&batch);
-        if batch.bytes > 0 {
-            applied(&batch);
-        }
-        Ok(batch.bytes)
+        Ok(())
+    }
+
+    async fn step(&self, follower: &mut Follower) -> Result<Step, ApplyError> {
+        let step = follower.step(&self.store).await?;
+        self.metrics.ledger.applied.inc_by(step.applied.ended as u64);
+        self.metrics.ledger.damaged.inc_by(step.damaged);
+        Ok(step)
     }
 
     /// What was on its way to the store has arrived.
-    fn tell_accounts(&self, entry: &LedgerEntry) {
-        if entry.state != State::Settled || entry.cost == Micros(0) {
+    fn tell_accounts(&self, ended: &[LedgerEntry]) {
+        let mut known: HashMap<Owner, Option<Arc<Account>>> = HashMap::new();
+        if self.ledger.budgets.is_empty() {
             return;
         }
-        let owners = [
-            Owner::Key(entry.key_id.as_str().into()),
-            Owner::Team(entry.team_id.as_str().into()),
-            Owner::User(entry.user_id.as_str().into()),
-        ];
-        for account in owners.iter().filter_map(|owner| self.ledger.budgets.find(owner)) {
-            account.applied(entry.cost, entry.at_ms);
+        for entry in ended.iter().filter(|entry| entry.state == State::Settled && entry.cost > Micros(0)) {
+            let owners = [
+                Owner::Key(entry.key_id.as_str().into()),
+                Owner::Team(entry.team_id.as_str().into()),
+                Owner::User(entry.user_id.as_str().into()),
+            ];
+            for owner in owners {
+                let account = known.entry(owner).or_insert_with_key(|owner| self.ledger.budgets.find(owner));
+                if let Some(account) = account {
+                    account.applied(entry.cost, entry.at_ms);
+                }
+            }
         }
     }
 

@@ -1,19 +1,18 @@
-//! One line of the log: eight hexadecimal digits of CRC-32, a space, the entry as JSON, a line feed. A line that was cut
-//! off by a crash fails its check and is left out.
+//! One line of the log: eight hexadecimal digits of CRC-32, a space, `o` or `e` for the opening or the end of an attempt,
+//! its number in hexadecimal digits, a space, the rest as JSON, a line feed. A line that was cut off by a crash fails its
+//! check and is left out.
 
 use std::io::Write;
 
 use domain::{Micros, Usage};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use store::{LedgerEntry, State};
 
-/// An entry that borrows what it says. The fields are [`LedgerEntry`]'s.
+/// A reservation. The fields are [`LedgerEntry`]'s.
 #[derive(Clone, Copy, Debug, Serialize)]
-pub(super) struct Line<'a> {
-    pub attempt_id: &'a str,
+pub(super) struct Opening<'a> {
     pub request_id: &'a str,
     pub at_ms: i64,
-    pub state: State,
     pub key_id: &'a str,
     pub key_name: &'a str,
     pub team_id: &'a str,
@@ -21,50 +20,83 @@ pub(super) struct Line<'a> {
     pub model: &'a str,
     pub deployment: &'a str,
     pub provider: &'a str,
-    pub outcome: &'a str,
+    pub reserved: Micros,
+    pub tags: &'a [String],
+}
+
+/// Its end. What the reservation says is not said again.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub(super) struct Ending<S> {
+    pub at_ms: i64,
+    pub state: State,
+    pub outcome: S,
     pub counts_request: bool,
+    #[serde(skip_serializing_if = "Usage::is_empty")]
     pub usage: Usage,
     pub cost: Micros,
-    pub reserved: Micros,
-    pub saved: Micros,
-    pub tags: &'a [String],
+}
+
+/// What a line says of the attempt with this number.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Line {
+    Opened(u64, Box<LedgerEntry>),
+    Ended(u64, Ending<String>),
 }
 
 const CHECK: usize = 8;
 
-impl Line<'_> {
-    /// Writes it into `out`, which is emptied first.
-    pub(super) fn encode(&self, out: &mut Vec<u8>) {
-        out.clear();
-        out.extend_from_slice(&[b' '; CHECK + 1]);
-        // Strings and numbers always serialise.
-        let _ = serde_json::to_writer(&mut *out, self);
-        let check = crc32fast::hash(out.get(CHECK + 1..).unwrap_or_default());
-        if let Some(mut head) = out.get_mut(..CHECK) {
-            let _ = write!(head, "{check:08x}");
-        }
-        out.push(b'\n');
-    }
+/// Writes the opening of an attempt into `out`, which is emptied first.
+pub(super) fn encode_opening(out: &mut Vec<u8>, attempt: u64, opening: &Opening<'_>) {
+    encode(out, 'o', attempt, opening);
 }
 
-/// The entry of a line without its line feed; None when the line is damaged.
-pub(super) fn decode(line: &[u8]) -> Option<LedgerEntry> {
-    let (check, json) = line.split_at_checked(CHECK)?;
+/// Writes the end of an attempt into `out`, which is emptied first.
+pub(super) fn encode_ending(out: &mut Vec<u8>, attempt: u64, ending: &Ending<&str>) {
+    encode(out, 'e', attempt, ending);
+}
+
+fn encode(out: &mut Vec<u8>, kind: char, attempt: u64, rest: &impl Serialize) {
+    out.clear();
+    out.extend_from_slice(&[b' '; CHECK + 1]);
+    // A vector takes everything, and strings and numbers always serialise.
+    let _ = write!(out, "{kind}{attempt:x} ");
+    let _ = serde_json::to_writer(&mut *out, rest);
+    let check = crc32fast::hash(out.get(CHECK + 1..).unwrap_or_default());
+    if let Some(mut head) = out.get_mut(..CHECK) {
+        let _ = write!(head, "{check:08x}");
+    }
+    out.push(b'\n');
+}
+
+/// What a line without its line feed says; None when it is damaged.
+pub(super) fn decode(line: &[u8]) -> Option<Line> {
+    let (check, rest) = line.split_at_checked(CHECK)?;
     let check = u32::from_str_radix(std::str::from_utf8(check).ok()?, 16).ok()?;
-    let json = json.strip_prefix(b" ")?;
-    (crc32fast::hash(json) == check).then(|| serde_json::from_slice(json).ok())?
+    let rest = rest.strip_prefix(b" ")?;
+    if crc32fast::hash(rest) != check {
+        return None;
+    }
+    let (kind, rest) = rest.split_first()?;
+    let end = rest.iter().position(|byte| *byte == b' ')?;
+    let (attempt, json) = rest.split_at_checked(end)?;
+    let attempt = u64::from_str_radix(std::str::from_utf8(attempt).ok()?, 16).ok()?;
+    let json = json.get(1..)?;
+    match kind {
+        b'o' => serde_json::from_slice(json).ok().map(|entry| Line::Opened(attempt, entry)),
+        b'e' => serde_json::from_slice(json).ok().map(|ending| Line::Ended(attempt, ending)),
+        _ => None,
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn line(tags: &[String]) -> Line<'_> {
-        Line {
-            attempt_id: "a-1",
+    fn opening(tags: &[String]) -> Opening<'_> {
+        Opening {
             request_id: "req_1",
             at_ms: 1_795_498_200_000,
-            state: State::Settled,
             key_id: "k",
             key_name: "key \"one\"",
             team_id: "",
@@ -72,30 +104,40 @@ mod tests {
             model: "small",
             deployment: "openai/gpt-4o-mini",
             provider: "openai",
-            outcome: "ok",
-            counts_request: true,
-            usage: Usage { prompt: 10, completion: 20, ..Usage::default() },
-            cost: Micros(12),
             reserved: Micros(40),
-            saved: Micros(0),
             tags,
         }
     }
 
+    const ENDING: Ending<&str> = Ending {
+        at_ms: 1_795_498_201_000,
+        state: State::Settled,
+        outcome: "ok",
+        counts_request: true,
+        usage: Usage { prompt: 10, completion: 20, cached: 0, cache_write: 0, reasoning: 0 },
+        cost: Micros(12),
+    };
+
     #[test]
-    fn a_line_reads_back_as_the_entry_it_was() {
+    fn a_line_reads_back_as_what_it_was() {
         let tags = ["blue".to_owned()];
         let mut out = b"rest of the line before".to_vec();
-        line(&tags).encode(&mut out);
-        let entry = decode(out.strip_suffix(b"\n").unwrap()).unwrap();
-        assert_eq!((entry.attempt_id.as_str(), entry.cost, entry.state), ("a-1", Micros(12), State::Settled));
+        encode_opening(&mut out, 26, &opening(&tags));
+        let Some(Line::Opened(26, entry)) = decode(out.strip_suffix(b"\n").unwrap()) else { panic!() };
+        assert_eq!(
+            (entry.request_id.as_str(), entry.reserved, entry.state),
+            ("req_1", Micros(40), State::Reserved)
+        );
         assert_eq!((entry.key_name.as_str(), entry.tags), ("key \"one\"", tags.to_vec()));
+        encode_ending(&mut out, 26, &ENDING);
+        let Some(Line::Ended(26, ending)) = decode(out.strip_suffix(b"\n").unwrap()) else { panic!() };
+        assert_eq!((ending.outcome.as_str(), ending.usage, ending.cost), ("ok", ENDING.usage, Micros(12)));
     }
 
     #[test]
     fn a_line_that_was_cut_or_changed_is_none() {
         let mut out = Vec::new();
-        line(&[]).encode(&mut out);
+        encode_ending(&mut out, 7, &ENDING);
         let whole = out.strip_suffix(b"\n").unwrap();
         for length in 0..whole.len() {
             assert!(decode(&whole[..length]).is_none(), "{length}");

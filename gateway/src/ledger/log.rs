@@ -7,8 +7,6 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use super::line::Line;
-
 /// Lines that could not be written wait for the disk up to this size; then they are lost, and counted.
 const BACKLOG: usize = 16 << 20;
 /// A longer segment is followed by another one, so that what is applied can be deleted.
@@ -63,20 +61,20 @@ impl Log {
     ///
     /// # Errors
     /// When the disk is full or gone. Half a line may have been written; it fails its check.
-    pub(super) fn append(&self, line: &Line<'_>) -> io::Result<()> {
+    pub(super) fn append(&self, encode: impl FnOnce(&mut Vec<u8>)) -> io::Result<()> {
         let mut segment = self.segment();
         let flushed = segment.flush()?;
         self.count(&mut segment, flushed);
-        segment.encode(line);
+        encode(&mut segment.line);
         let written = segment.write()?;
         self.count(&mut segment, written);
         Ok(())
     }
 
     /// Appends a line that must not be lost: a settlement. What the disk does not take waits in memory.
-    pub(super) fn append_or_keep(&self, line: &Line<'_>) {
+    pub(super) fn append_or_keep(&self, encode: impl FnOnce(&mut Vec<u8>)) {
         let mut segment = self.segment();
-        segment.encode(line);
+        encode(&mut segment.line);
         match segment.flush().and_then(|flushed| Ok(flushed + segment.write()?)) {
             Ok(written) => self.count(&mut segment, written),
             Err(_) if !segment.keep() => {
@@ -118,10 +116,6 @@ impl Log {
 }
 
 impl Segment {
-    fn encode(&mut self, line: &Line<'_>) {
-        line.encode(&mut self.line);
-    }
-
     /// Writes the encoded line; answers its length.
     fn write(&mut self) -> io::Result<u64> {
         self.file.write_all(&self.line).inspect_err(|_| {

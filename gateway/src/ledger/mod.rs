@@ -1,12 +1,15 @@
 //! What each attempt costs: reserved before it is sent, settled when its answer is whole, kept in a write-ahead log
 //! until the store has it. Nothing here waits for the database.
 //!
-//! `line` is one entry on disk, `log` the files this process writes, `tail` reads them, `applier` brings them to the
-//! store, `reservation` is what a running attempt holds.
+//! `line` is one entry on disk, `log` the files this process writes, `tail` reads them, `open_attempts` joins what was
+//! reserved with its end, `follower` brings one log to the store, `applier` all of them; `reservation` is what a running
+//! attempt holds.
 
 mod applier;
+mod follower;
 mod line;
 mod log;
+mod open_attempts;
 mod reservation;
 mod tail;
 
@@ -41,8 +44,6 @@ pub struct Ledger {
     /// None when nothing is to outlive the process.
     log: Option<Log>,
     root: PathBuf,
-    /// Begins every attempt's id; unique among all processes.
-    name: String,
     attempts: AtomicU64,
     /// Bytes of the log that may wait for the store.
     limit: u64,
@@ -66,13 +67,12 @@ impl Ledger {
     /// # Errors
     /// When the folder cannot be made or written.
     pub fn open(root: Option<&Path>, limit: u64) -> io::Result<Arc<Self>> {
-        let name = store::new_id();
-        let log = root.map(|root| Log::create(root, &name)).transpose()?;
+        // Attempts' ids begin with it: it is unique among all processes.
+        let log = root.map(|root| Log::create(root, &store::new_id())).transpose()?;
         Ok(Arc::new(Self {
             budgets: BudgetBook::default(),
             log,
             root: root.map(Path::to_owned).unwrap_or_default(),
-            name,
             attempts: AtomicU64::new(0),
             limit,
             applied: AtomicU64::new(0),
@@ -107,7 +107,7 @@ impl Ledger {
         let number = self.attempts.fetch_add(1, Ordering::Relaxed);
         let mut reservation = Reservation {
             ledger: self.clone(),
-            attempt_id: format!("{}-{number:x}", self.name),
+            attempt: number,
             request_id: request_id.to_owned(),
             principal: principal.clone(),
             model: model.clone(),
@@ -117,7 +117,8 @@ impl Ledger {
             is_open: false,
         };
         if let Some(log) = &self.log {
-            log.append(&reservation.opening(now)).map_err(|_| Refused::LogFull)?;
+            let opening = reservation.opening(now);
+            log.append(|out| line::encode_opening(out, number, &opening)).map_err(|_| Refused::LogFull)?;
             reservation.is_open = true;
         }
         Ok(reservation)
@@ -150,9 +151,9 @@ impl Ledger {
         self.log.as_ref().map_or(0, Log::lost)
     }
 
-    fn append_or_keep(&self, line: &line::Line<'_>) {
+    fn end(&self, attempt: u64, ending: &line::Ending<&str>) {
         if let Some(log) = &self.log {
-            log.append_or_keep(line);
+            log.append_or_keep(|out| line::encode_ending(out, attempt, ending));
         }
     }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use domain::{Micros, ModelName, Usage};
 use store::State;
 
-use super::line::Line;
+use super::line::{Ending, Opening};
 use super::{Ledger, now_ms};
 use crate::budgets::Hold;
 use crate::keys::Principal;
@@ -15,7 +15,7 @@ use crate::upstream::Deployment;
 #[derive(Debug)]
 pub struct Reservation {
     pub(super) ledger: Arc<Ledger>,
-    pub(super) attempt_id: String,
+    pub(super) attempt: u64,
     pub(super) request_id: String,
     pub(super) principal: Arc<Principal>,
     pub(super) model: ModelName,
@@ -66,24 +66,12 @@ impl Reservation {
         self.is_open = false;
     }
 
-    /// The line of the reservation itself.
-    pub(super) fn opening(&self, at_ms: i64) -> Line<'_> {
-        let end = End::without_cost("");
-        self.line(State::Reserved, end, Micros(0), at_ms)
-    }
-
-    fn close(&mut self, state: State, end: End<'_>, cost: Micros, now: i64) {
-        self.is_open = false;
-        self.ledger.append_or_keep(&self.line(state, end, cost, now));
-    }
-
-    fn line<'a>(&'a self, state: State, end: End<'a>, cost: Micros, at_ms: i64) -> Line<'a> {
+    /// What the log says of the reservation itself.
+    pub(super) fn opening(&self, at_ms: i64) -> Opening<'_> {
         let principal = &self.principal;
-        Line {
-            attempt_id: &self.attempt_id,
+        Opening {
             request_id: &self.request_id,
             at_ms,
-            state,
             key_id: &principal.id,
             key_name: &principal.name,
             team_id: principal.team.as_deref().unwrap_or_default(),
@@ -91,14 +79,15 @@ impl Reservation {
             model: self.model.as_str(),
             deployment: self.deployment.id.as_str(),
             provider: self.deployment.provider.name.as_str(),
-            outcome: end.outcome,
-            counts_request: end.counts_request,
-            usage: end.usage,
-            cost,
             reserved: self.reserved,
-            saved: Micros(0),
             tags: &principal.tags,
         }
+    }
+
+    fn close(&mut self, state: State, end: End<'_>, cost: Micros, at_ms: i64) {
+        self.is_open = false;
+        let End { outcome, usage, counts_request } = end;
+        self.ledger.end(self.attempt, &Ending { at_ms, state, outcome, counts_request, usage, cost });
     }
 }
 

@@ -1,63 +1,67 @@
-//! Applies a batch of entries in one transaction.
+//! Applies a piece of a gateway's log in one transaction.
 
-use std::collections::{BTreeMap, HashSet};
-
-use domain::Micros;
-
-use super::entry::COLUMNS;
-use super::sums::{Sums, chunks, many};
+use super::block;
+use super::sums::Sums;
 use super::{Ledger, LedgerEntry, State};
 use crate::database::Transaction;
 use crate::error::{Result, StoreError};
 
-/// The longest batch of one transaction.
+/// The longest batch of one transaction, in entries that ended.
 pub const MAX_BATCH: usize = 10_000;
-
-/// Rows of one statement: 22 values each, well below both databases' limits.
-const ROWS: usize = 32;
 
 /// Attempts of a deadlock's victim.
 const TRIES: usize = 3;
 
+/// A place in a log: the byte `offset` of a numbered segment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Position {
+    /// The segment, from 0.
+    pub segment: u64,
+    /// Bytes from its beginning.
+    pub offset: u64,
+}
+
+/// What a piece of a log says. Each attempt ends in one batch only: whoever reads the log sees to that.
+#[derive(Clone, Debug, Default)]
+pub struct LogBatch {
+    /// The log's name.
+    pub log: String,
+    /// Where the piece begins: as far as the log was applied before.
+    pub from: Position,
+    /// Where it ends.
+    pub to: Position,
+    /// Attempts that were settled or aborted in it, whole.
+    pub ended: Vec<LedgerEntry>,
+    /// Reservations whose end is not known yet and that the log will forget.
+    pub opened: Vec<LedgerEntry>,
+    /// Ids of attempts that were `opened` in an earlier batch and have ended in this one.
+    pub closed: Vec<String>,
+}
+
 /// What a batch changed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Applied {
-    /// Attempts that are new or went a step up.
-    pub changed: usize,
+    /// Attempts that ended.
+    pub ended: usize,
     /// Of these, settled: what was added to the sums.
     pub settled: usize,
-    /// Attempts that the ledger knew as far already.
-    pub known: usize,
-}
-
-/// An attempt as the batch leaves it: its furthest entry and the largest estimate.
-struct Step<'a> {
-    entry: &'a LedgerEntry,
-    reserved: Micros,
+    /// The store had this piece of the log already; nothing was changed.
+    pub is_known: bool,
 }
 
 impl Ledger<'_> {
-    /// Applies at most [`MAX_BATCH`] entries: all or none. Entries of one attempt may come more than once, in one batch
-    /// or several, in any order and from several nodes: it counts once, with the figures of the first settlement.
+    /// Applies a batch: all of it or nothing, and once, however often it comes. A log that the store does not know may
+    /// begin anywhere.
     ///
     /// # Errors
     /// `Invalid` for a batch that is too long or an entry without an attempt id; `Busy`, after which the same batch may
     /// be applied again.
-    pub async fn apply(self, batch: &[LedgerEntry]) -> Result<Applied> {
-        if batch.len() > MAX_BATCH {
-            return Err(StoreError::invalid(
-                "ledger",
-                "batch",
-                format!("is longer than {MAX_BATCH} entries"),
-            ));
-        }
-        if batch.iter().any(|entry| entry.attempt_id.is_empty()) {
-            return Err(StoreError::invalid("ledger", "attempt_id", "is empty"));
-        }
-        let steps = furthest(batch);
+    pub async fn apply(self, batch: &LogBatch) -> Result<Applied> {
+        check(batch)?;
+        let block = block::encode(&batch.ended)?;
         let mut tries = 1;
         loop {
-            match self.try_apply(&steps).await {
+            match self.try_apply(batch, block.as_deref()).await {
                 // Only PostgreSQL has deadlocks and refuses what another order of events would allow.
                 Err(StoreError::Busy { .. }) if self.0.database.is_postgres() && tries < TRIES => tries += 1,
                 done => return done,
@@ -65,71 +69,67 @@ impl Ledger<'_> {
         }
     }
 
-    async fn try_apply(self, steps: &[Step<'_>]) -> Result<Applied> {
-        if steps.is_empty() {
-            return Ok(Applied::default());
-        }
+    async fn try_apply(self, batch: &LogBatch, block: Option<&[u8]>) -> Result<Applied> {
         let mut transaction = self.0.database.write().await?;
-        let changed = upsert(&mut transaction, steps).await?;
-        let mut sums = Sums::default();
-        let mut settled = 0;
-        for step in steps.iter().filter(|step| step.entry.state == State::Settled) {
-            if changed.contains(step.entry.attempt_id.as_str()) {
-                sums.add(step.entry);
-                settled += 1;
-            }
+        if !advance(&mut transaction, batch).await? {
+            return Ok(Applied { is_known: true, ..Applied::default() });
         }
+        if let Some(block) = block {
+            block::insert(&mut transaction, &batch.ended, block).await?;
+        }
+        super::open::change(&mut transaction, &batch.log, &batch.opened, &batch.closed).await?;
+        let mut sums = Sums::default();
+        let settled = batch.ended.iter().filter(|entry| entry.state == State::Settled);
+        let count = settled.map(|entry| sums.add(entry)).count();
         sums.write(&mut transaction).await?;
         transaction.commit().await?;
-        Ok(Applied { changed: changed.len(), settled, known: steps.len() - changed.len() })
+        Ok(Applied { ended: batch.ended.len(), settled: count, is_known: false })
+    }
+
+    /// How far the log is applied; None for a log the store does not know.
+    ///
+    /// # Errors
+    /// Those of any read.
+    pub async fn progress(self, log: &str) -> Result<Option<Position>> {
+        let sql = "SELECT segment, position FROM ledger_logs WHERE log = $1";
+        let row = self.0.database.row(sql, vec![log.into()]).await?;
+        row.map(|row| Ok(Position { segment: row.count("segment")?, offset: row.count("position")? }))
+            .transpose()
+    }
+
+    /// Forgets how far a log is applied that exists no more.
+    ///
+    /// # Errors
+    /// Those of any write.
+    pub async fn forget(self, log: &str) -> Result<()> {
+        let mut transaction = self.0.database.write().await?;
+        transaction.execute("DELETE FROM ledger_logs WHERE log = $1", vec![log.into()]).await?;
+        transaction.commit().await
     }
 }
 
-/// One step for each attempt, sorted: a statement may not touch a row twice, and writers that take rows in one order
-/// do not deadlock.
-fn furthest(batch: &[LedgerEntry]) -> Vec<Step<'_>> {
-    let mut steps: BTreeMap<&str, Step<'_>> = BTreeMap::new();
-    for entry in batch {
-        steps
-            .entry(&entry.attempt_id)
-            .and_modify(|step| {
-                step.reserved = step.reserved.max(entry.reserved);
-                if entry.state > step.entry.state {
-                    step.entry = entry;
-                }
-            })
-            .or_insert(Step { entry, reserved: entry.reserved });
+fn check(batch: &LogBatch) -> Result<()> {
+    if batch.ended.len() > MAX_BATCH {
+        return Err(StoreError::invalid("ledger", "batch", format!("is longer than {MAX_BATCH} entries")));
     }
-    steps.into_values().collect()
+    if batch.ended.iter().chain(&batch.opened).any(|entry| entry.attempt_id.is_empty()) {
+        return Err(StoreError::invalid("ledger", "attempt_id", "is empty"));
+    }
+    Ok(())
 }
 
-/// Writes the steps that lead further than the ledger is; answers the ids of those.
-async fn upsert(transaction: &mut Transaction, steps: &[Step<'_>]) -> Result<HashSet<String>> {
-    let head = format!("INSERT INTO ledger ({}) VALUES ", COLUMNS.join(", "));
-    let updates: Vec<String> = COLUMNS
-        .iter()
-        .filter(|column| !["attempt_id", "reserved_micros"].contains(column))
-        .map(|column| format!("{column} = excluded.{column}"))
-        .collect();
-    // A settlement need not know what was reserved.
-    let tail = format!(
-        " ON CONFLICT (attempt_id) DO UPDATE SET {}, reserved_micros = CASE \
-         WHEN excluded.reserved_micros > ledger.reserved_micros THEN excluded.reserved_micros \
-         ELSE ledger.reserved_micros END \
-         WHERE (ledger.state = 'reserved' AND excluded.state <> 'reserved') \
-         OR (ledger.state = 'aborted' AND excluded.state = 'settled') RETURNING attempt_id",
-        updates.join(", ")
-    );
-    let mut changed = HashSet::with_capacity(steps.len());
-    for chunk in chunks(steps, ROWS) {
-        let mut values = Vec::with_capacity(chunk.len() * COLUMNS.len());
-        for step in chunk {
-            values.extend(step.entry.values(step.reserved)?);
-        }
-        let sql = many(&head, chunk.len(), &tail, COLUMNS.len());
-        for row in transaction.rows(&sql, values).await? {
-            changed.insert(row.text("attempt_id")?);
-        }
-    }
-    Ok(changed)
+/// Moves the log's position from the batch's beginning to its end; false when it is somewhere else.
+async fn advance(transaction: &mut Transaction, batch: &LogBatch) -> Result<bool> {
+    let sql = "INSERT INTO ledger_logs (log, segment, position) VALUES ($1, $2, $3)
+               ON CONFLICT (log) DO UPDATE SET segment = excluded.segment, position = excluded.position
+               WHERE ledger_logs.segment = $4 AND ledger_logs.position = $5";
+    let (from, to) = (batch.from, batch.to);
+    let values = vec![
+        batch.log.as_str().into(),
+        to.segment.into(),
+        to.offset.into(),
+        from.segment.into(),
+        from.offset.into(),
+    ];
+    Ok(transaction.execute(sql, values).await? == 1)
 }

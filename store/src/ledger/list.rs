@@ -1,7 +1,10 @@
 //! Reads entries, a page at a time. No page holds a transaction open: a slow reader of an export must not keep
 //! SQLite's write-ahead log from being folded in, nor a connection from others.
 
-use super::{Ledger, LedgerEntry};
+use std::vec::IntoIter;
+
+use super::open::{PAGE, read};
+use super::{Ledger, LedgerEntry, block};
 use crate::Store;
 use crate::database::Value;
 use crate::error::Result;
@@ -23,21 +26,30 @@ pub struct LedgerFilter {
     pub model: Option<String>,
     /// The provider.
     pub provider: Option<String>,
-    /// The request.
+    /// The request. Only a time narrows down where to look for it.
     pub request_id: Option<String>,
 }
 
-/// Rows of one page.
-const PAGE: i64 = 1_000;
+/// Blocks that are read at once.
+const BLOCKS: i64 = 8;
 
-/// An export in progress, in the order of time. Entries that are settled while it runs appear at their new time.
+/// An export in progress: what has ended, block by block in the order of their first entries, and then the reservations
+/// without an end.
 #[derive(Debug)]
 pub struct Export {
     store: Store,
     filter: LedgerFilter,
-    /// The last row of the page before: its time and attempt.
-    after: Option<(i64, String)>,
-    done: bool,
+    ready: IntoIter<LedgerEntry>,
+    next: Next,
+}
+
+#[derive(Debug)]
+enum Next {
+    /// Blocks behind this one: its first entry's time, and its id.
+    Blocks(i64, String),
+    /// Reservations behind this one: its time and attempt.
+    Open(i64, String),
+    End,
 }
 
 impl Export {
@@ -46,85 +58,74 @@ impl Export {
     /// # Errors
     /// Those of any read; the next call tries the same page.
     pub async fn next_page(&mut self) -> Result<Option<Vec<LedgerEntry>>> {
-        if self.done {
-            return Ok(None);
+        loop {
+            let page: Vec<LedgerEntry> =
+                self.ready.by_ref().take(usize::try_from(PAGE).unwrap_or_default()).collect();
+            if !page.is_empty() {
+                return Ok(Some(page));
+            }
+            match &self.next {
+                Next::Blocks(at_ms, id) => self.read_blocks(*at_ms, id.clone()).await?,
+                Next::Open(at_ms, id) => self.read_open(*at_ms, id.clone()).await?,
+                Next::End => return Ok(None),
+            }
         }
-        let (conditions, mut values) = conditions(&self.filter);
-        let mut sql = format!("SELECT * FROM ledger WHERE {conditions}");
-        if let Some((at_ms, attempt_id)) = &self.after {
-            values.extend([(*at_ms).into(), attempt_id.as_str().into()]);
-            sql += &format!(" AND (at, attempt_id) > (${}, ${})", values.len() - 1, values.len());
+    }
+
+    async fn read_blocks(&mut self, at_ms: i64, id: String) -> Result<()> {
+        let sql = "SELECT id, first_at, data FROM ledger_blocks
+                   WHERE (first_at, id) > ($1, $2) AND first_at < $3 AND last_at >= $4
+                   ORDER BY first_at, id LIMIT $5";
+        let (from, to) = (self.filter.from_ms.unwrap_or(i64::MIN), self.filter.to_ms.unwrap_or(i64::MAX));
+        let values: Vec<Value> = vec![at_ms.into(), id.into(), to.into(), from.into(), BLOCKS.into()];
+        let rows = self.store.database.rows(sql, values).await?;
+        let mut entries = Vec::new();
+        for row in &rows {
+            entries.extend(block::decode(row)?.into_iter().filter(|entry| self.filter.matches(entry)));
         }
-        values.push(PAGE.into());
-        sql += &format!(" ORDER BY at, attempt_id LIMIT ${}", values.len());
-        let rows = self.store.database.rows(&sql, values).await?;
-        let page = rows.iter().map(LedgerEntry::read).collect::<Result<Vec<_>>>()?;
-        self.done = page.len() < usize::try_from(PAGE).unwrap_or_default();
-        match page.last() {
-            Some(last) => self.after = Some((last.at_ms, last.attempt_id.clone())),
-            None => return Ok(None),
-        }
-        Ok(Some(page))
+        self.next = match rows.last() {
+            Some(last) => Next::Blocks(last.int("first_at")?, last.text("id")?),
+            None => Next::Open(i64::MIN, String::new()),
+        };
+        self.ready = entries.into_iter();
+        Ok(())
+    }
+
+    async fn read_open(&mut self, at_ms: i64, id: String) -> Result<()> {
+        let sql =
+            "SELECT * FROM ledger_open WHERE (at, attempt_id) > ($1, $2) ORDER BY at, attempt_id LIMIT $3";
+        let rows = self.store.database.rows(sql, vec![at_ms.into(), id.into(), PAGE.into()]).await?;
+        let mut entries = rows.iter().map(read).collect::<Result<Vec<_>>>()?;
+        self.next = match entries.last() {
+            Some(last) => Next::Open(last.at_ms, last.attempt_id.clone()),
+            None => Next::End,
+        };
+        entries.retain(|entry| self.filter.matches(entry));
+        self.ready = entries.into_iter();
+        Ok(())
     }
 }
 
-fn conditions(filter: &LedgerFilter) -> (String, Vec<Value>) {
-    let mut conditions = "1 = 1".to_owned();
-    let mut values = vec![];
-    let mut add = |condition: &str, value: Value| {
-        values.push(value);
-        conditions += &format!(" AND {condition} ${}", values.len());
-    };
-    if let Some(from_ms) = filter.from_ms {
-        add("at >=", from_ms.into());
+impl LedgerFilter {
+    fn matches(&self, entry: &LedgerEntry) -> bool {
+        let texts = [
+            (&self.key_id, &entry.key_id),
+            (&self.team_id, &entry.team_id),
+            (&self.user_id, &entry.user_id),
+            (&self.model, &entry.model),
+            (&self.provider, &entry.provider),
+            (&self.request_id, &entry.request_id),
+        ];
+        self.from_ms.is_none_or(|from| from <= entry.at_ms)
+            && self.to_ms.is_none_or(|to| entry.at_ms < to)
+            && texts.iter().all(|(wanted, is)| wanted.as_ref().is_none_or(|wanted| wanted == *is))
     }
-    if let Some(to_ms) = filter.to_ms {
-        add("at <", to_ms.into());
-    }
-    let texts = [
-        ("key_id =", &filter.key_id),
-        ("team_id =", &filter.team_id),
-        ("user_id =", &filter.user_id),
-        ("model =", &filter.model),
-        ("provider =", &filter.provider),
-        ("request_id =", &filter.request_id),
-    ];
-    for (condition, value) in texts {
-        if let Some(value) = value {
-            add(condition, value.as_str().into());
-        }
-    }
-    (conditions, values)
 }
 
 impl Ledger<'_> {
     /// All entries that match, page by page.
     pub fn export(self, filter: LedgerFilter) -> Export {
-        Export { store: self.0.clone(), filter, after: None, done: false }
-    }
-
-    /// The entry of one attempt.
-    ///
-    /// # Errors
-    /// Those of any read.
-    pub async fn get(self, attempt_id: &str) -> Result<Option<LedgerEntry>> {
-        let sql = "SELECT * FROM ledger WHERE attempt_id = $1";
-        self.0
-            .database
-            .row(sql, vec![attempt_id.into()])
-            .await?
-            .map(|row| LedgerEntry::read(&row))
-            .transpose()
-    }
-
-    /// Reservations made before `before_ms` that nobody settled or aborted, oldest first; at most 1,000.
-    ///
-    /// # Errors
-    /// Those of any read.
-    pub async fn unsettled(self, before_ms: i64) -> Result<Vec<LedgerEntry>> {
-        let sql =
-            "SELECT * FROM ledger WHERE state = 'reserved' AND at < $1 ORDER BY at, attempt_id LIMIT $2";
-        let rows = self.0.database.rows(sql, vec![before_ms.into(), PAGE.into()]).await?;
-        rows.iter().map(LedgerEntry::read).collect()
+        let ready = Vec::new().into_iter();
+        Export { store: self.0.clone(), filter, ready, next: Next::Blocks(i64::MIN, String::new()) }
     }
 }

@@ -1,16 +1,21 @@
-//! The spend ledger: one row for each attempt, reserved and then settled or aborted, and hourly sums of what is
-//! settled, kept in the same transaction. Applying anything twice, or in another order, changes nothing.
+//! The spend ledger. Attempts that have ended lie in compressed blocks, many to a row; hourly and minutely sums of what
+//! they cost are kept in the same transaction, which also moves the position in the gateway's log that they came from:
+//! so whatever is applied again changes nothing. Reservations without an end have a row each.
 
 mod apply;
+mod block;
 mod entry;
 mod list;
+mod open;
+mod reconcile;
 mod spend;
 mod sums;
 
-pub use apply::{Applied, MAX_BATCH};
+pub use apply::{Applied, LogBatch, MAX_BATCH, Position};
 pub use entry::{LedgerEntry, State};
 pub use list::{Export, LedgerFilter};
-pub use spend::{Difference, Owner, Spend};
+pub use reconcile::Difference;
+pub use spend::{Owner, Spend};
 pub(crate) use sums::{FIGURES, HOUR_MS};
 
 use crate::Store;

@@ -1,10 +1,11 @@
-//! What somebody spent in a window, exact to the millisecond: the hourly sums for its whole hours, the entries for the
-//! hours that it begins and ends in. And the check that both agree.
+//! What somebody spent in a window, exact to the minute: the hourly sums for its whole hours, the minutely ones for the
+//! hours that it begins and ends in.
 
 use domain::Micros;
 use serde::Serialize;
 
-use super::{FIGURES, HOUR_MS, Ledger};
+use super::sums::MINUTE_MS;
+use super::{HOUR_MS, Ledger};
 use crate::database::Value;
 use crate::error::Result;
 
@@ -44,19 +45,6 @@ pub struct Spend {
     pub unsettled: Micros,
 }
 
-/// A sum that differs from its entries.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Difference {
-    /// The hour's beginning.
-    pub hour_ms: i64,
-    /// Whose.
-    pub key_id: String,
-    /// The sum's cost minus the entries', in micro-dollars.
-    pub cost_micros: i64,
-    /// The sum's attempts minus the entries'.
-    pub attempts: i64,
-}
-
 /// A window cut at full hours.
 struct Cut {
     from: i64,
@@ -67,20 +55,22 @@ struct Cut {
 
 impl Cut {
     fn new(from_ms: i64, to_ms: i64) -> Self {
-        let first_hour =
-            from_ms.div_euclid(HOUR_MS).saturating_add(i64::from(from_ms.rem_euclid(HOUR_MS) != 0));
+        let minute = |at_ms: i64| at_ms.div_euclid(MINUTE_MS).saturating_mul(MINUTE_MS);
+        let (from, to) = (minute(from_ms), minute(to_ms));
+        let first_hour = from.div_euclid(HOUR_MS).saturating_add(i64::from(from.rem_euclid(HOUR_MS) != 0));
         let first_hour = first_hour.saturating_mul(HOUR_MS);
-        let last_hour = to_ms.div_euclid(HOUR_MS).saturating_mul(HOUR_MS);
+        let last_hour = to.div_euclid(HOUR_MS).saturating_mul(HOUR_MS);
         if first_hour < last_hour {
-            return Self { from: from_ms, first_hour, last_hour, to: to_ms };
+            return Self { from, first_hour, last_hour, to };
         }
-        // No whole hour inside: entries only.
-        Self { from: from_ms, first_hour: to_ms, last_hour: to_ms, to: to_ms }
+        // No whole hour inside: minutes only.
+        Self { from, first_hour: to, last_hour: to, to }
     }
 }
 
 impl Ledger<'_> {
-    /// What the owner spent from `from_ms` to before `to_ms`.
+    /// What the owner spent from the minute of `from_ms` to before the minute of `to_ms`. Where minutes are forgotten
+    /// ([`Ledger::forget_minutes`]), only whole hours count.
     ///
     /// # Errors
     /// Those of any read.
@@ -90,13 +80,13 @@ impl Ledger<'_> {
         let sums = ["cost_micros", "requests", "input_tokens", "output_tokens"]
             .map(|figure| format!("CAST(COALESCE(SUM({figure}), 0) AS BIGINT) AS {figure}"))
             .join(", ");
-        let entries = format!("SELECT {figures} FROM ledger WHERE {column} = $1 AND state = 'settled'");
+        let minutes = format!("SELECT {figures} FROM spend_minutely WHERE {column} = $1");
         let sql = format!(
-            "SELECT {sums}, (SELECT CAST(COALESCE(SUM(reserved_micros), 0) AS BIGINT) FROM ledger
-                             WHERE {column} = $1 AND state = 'reserved') AS unsettled
+            "SELECT {sums}, (SELECT CAST(COALESCE(SUM(reserved_micros), 0) AS BIGINT) FROM ledger_open
+                             WHERE {column} = $1) AS unsettled
              FROM (SELECT {figures} FROM spend_hourly WHERE {column} = $1 AND hour >= $2 AND hour < $3
-                   UNION ALL {entries} AND at >= $4 AND at < $2
-                   UNION ALL {entries} AND at >= $3 AND at < $5) AS parts"
+                   UNION ALL {minutes} AND minute >= $4 AND minute < $2
+                   UNION ALL {minutes} AND minute >= $3 AND minute < $5) AS parts"
         );
         let cut = Cut::new(from_ms, to_ms);
         let values: Vec<Value> =
@@ -111,40 +101,14 @@ impl Ledger<'_> {
         })
     }
 
-    /// Compares the hourly sums with the entries they were made of, hour by hour from the hour of `from_ms` to before
-    /// the hour of `to_ms`. Empty when all is well; at most 1,000 differences.
+    /// Forgets the minutes before the hour of `before_ms`; their hours stay.
     ///
     /// # Errors
-    /// Those of any read.
-    pub async fn reconcile(self, from_ms: i64, to_ms: i64) -> Result<Vec<Difference>> {
-        let place = "hour, key_id, team_id, user_id, model, provider";
-        let differences =
-            FIGURES.map(|figure| format!("CAST(SUM({figure}) AS BIGINT) AS {figure}")).join(", ");
-        let unequal = FIGURES.map(|figure| format!("SUM({figure}) <> 0")).join(" OR ");
-        let negative =
-            FIGURES.map(|figure| if figure == "attempts" { "-1".to_owned() } else { format!("-{figure}") });
-        // `at` is never negative here, so that % is the remainder in both databases.
-        let sql = format!(
-            "SELECT {place}, {differences}
-             FROM (SELECT {place}, {} FROM spend_hourly WHERE hour >= $1 AND hour < $2
-                   UNION ALL
-                   SELECT at - at % {HOUR_MS}, key_id, team_id, user_id, model, provider, {}
-                   FROM ledger WHERE state = 'settled' AND at >= $1 AND at < $2) AS both_sides
-             GROUP BY {place} HAVING {unequal} ORDER BY {place} LIMIT 1000",
-            FIGURES.join(", "),
-            negative.join(", "),
-        );
-        let hour = |at_ms: i64| at_ms.div_euclid(HOUR_MS).saturating_mul(HOUR_MS);
-        let rows = self.0.database.rows(&sql, vec![hour(from_ms).into(), hour(to_ms).into()]).await?;
-        rows.iter()
-            .map(|row| {
-                Ok(Difference {
-                    hour_ms: row.int("hour")?,
-                    key_id: row.text("key_id")?,
-                    cost_micros: row.int("cost_micros")?,
-                    attempts: row.int("attempts")?,
-                })
-            })
-            .collect()
+    /// Those of any write.
+    pub async fn forget_minutes(self, before_ms: i64) -> Result<()> {
+        let before = before_ms.div_euclid(HOUR_MS).saturating_mul(HOUR_MS);
+        let mut transaction = self.0.database.write().await?;
+        transaction.execute("DELETE FROM spend_minutely WHERE minute < $1", vec![before.into()]).await?;
+        transaction.commit().await
     }
 }

@@ -1,4 +1,4 @@
-//! The hourly sums: what one batch adds to them.
+//! The hourly and minutely sums: what one batch adds to them.
 
 use std::collections::BTreeMap;
 
@@ -9,6 +9,9 @@ use crate::records::places;
 
 /// The width of a sum.
 pub(crate) const HOUR_MS: i64 = 3_600_000;
+
+/// The width of a sum for budgets shorter than an hour.
+pub(super) const MINUTE_MS: i64 = 60_000;
 
 /// What is added up, in the order of [`Figures`].
 pub(crate) const FIGURES: [&str; 9] = [
@@ -27,11 +30,18 @@ pub(crate) const FIGURES: [&str; 9] = [
 type Place<'a> = (&'a str, i64, [&'a str; 5]);
 type Figures = [i64; FIGURES.len()];
 
+/// What is added up for each minute, and where it stands in [`FIGURES`].
+const OF_MINUTES: [(&str, usize); 4] =
+    [("requests", 0), ("input_tokens", 2), ("output_tokens", 3), ("cost_micros", 7)];
+/// Minute, key, team, user.
+type Minute<'a> = (&'a str, i64, [&'a str; 2]);
+
 /// Sums of a batch, in one order everywhere, so that two writers never wait for each other in a circle.
 #[derive(Default)]
 pub(super) struct Sums<'a> {
     totals: BTreeMap<Place<'a>, Figures>,
     tags: BTreeMap<Place<'a>, Figures>,
+    minutes: BTreeMap<Minute<'a>, Figures>,
 }
 
 impl<'a> Sums<'a> {
@@ -45,6 +55,9 @@ impl<'a> Sums<'a> {
             entry.provider.as_str(),
         ];
         add(self.totals.entry(("", hour, dimensions)).or_default(), entry);
+        let minute = entry.at_ms.div_euclid(MINUTE_MS) * MINUTE_MS;
+        let owners = [entry.team_id.as_str(), entry.user_id.as_str()];
+        add(self.minutes.entry((&entry.key_id, minute, owners)).or_default(), entry);
         let mut tags: Vec<&str> = entry.tags.iter().map(String::as_str).collect();
         tags.sort_unstable();
         tags.dedup();
@@ -55,8 +68,23 @@ impl<'a> Sums<'a> {
 
     pub(super) async fn write(&self, transaction: &mut Transaction) -> Result<()> {
         write(transaction, "spend_hourly", &[], &self.totals).await?;
-        write(transaction, "spend_hourly_tags", &["tag"], &self.tags).await
+        write(transaction, "spend_hourly_tags", &["tag"], &self.tags).await?;
+        let key = ["key_id", "minute", "team_id", "user_id"];
+        let rows: Vec<Vec<Value>> = self.minutes.iter().map(of_minute).collect();
+        add_rows(transaction, "spend_minutely", &key, &OF_MINUTES.map(|(name, _)| name), &rows).await
     }
+}
+
+fn of_minute(((key, minute, [team, user]), figures): (&Minute<'_>, &Figures)) -> Vec<Value> {
+    let mut values: Vec<Value> = vec![(*key).into(), (*minute).into(), (*team).into(), (*user).into()];
+    values
+        .extend(OF_MINUTES.iter().map(|(_, at)| Value::from(figures.get(*at).copied().unwrap_or_default())));
+    values
+}
+
+/// Cost and attempts, as the sums count an entry.
+pub(super) fn settled_in(entry: &LedgerEntry) -> (i64, i64) {
+    (crate::database::figure(entry.cost.0), 1)
 }
 
 fn add(sum: &mut Figures, entry: &LedgerEntry) {
@@ -88,15 +116,26 @@ async fn write(
     sums: &BTreeMap<Place<'_>, Figures>,
 ) -> Result<()> {
     let key = [tag, &["hour", "key_id", "team_id", "user_id", "model", "provider"]].concat();
-    let added = FIGURES.map(|figure| format!("{figure} = {table}.{figure} + excluded.{figure}")).join(", ");
-    let head = format!("INSERT INTO {table} ({}, {}) VALUES ", key.join(", "), FIGURES.join(", "));
-    let tail = format!(" ON CONFLICT ({}) DO UPDATE SET {added}", key.join(", "));
     let rows: Vec<Vec<Value>> =
         sums.iter().map(|(place, figures)| row(place, figures, !tag.is_empty())).collect();
-    for chunk in chunks(&rows, ROWS) {
-        transaction
-            .execute(&many(&head, chunk.len(), &tail, key.len() + FIGURES.len()), chunk.concat())
-            .await?;
+    add_rows(transaction, table, &key, &FIGURES, &rows).await
+}
+
+/// Adds the rows' figures, which come behind their key, to those of the table.
+async fn add_rows(
+    transaction: &mut Transaction,
+    table: &str,
+    key: &[&str],
+    figures: &[&str],
+    rows: &[Vec<Value>],
+) -> Result<()> {
+    let added: Vec<String> =
+        figures.iter().map(|figure| format!("{figure} = {table}.{figure} + excluded.{figure}")).collect();
+    let head = format!("INSERT INTO {table} ({}, {}) VALUES ", key.join(", "), figures.join(", "));
+    let tail = format!(" ON CONFLICT ({}) DO UPDATE SET {}", key.join(", "), added.join(", "));
+    for chunk in chunks(rows, ROWS) {
+        let sql = many(&head, chunk.len(), &tail, key.len() + figures.len());
+        transaction.execute(&sql, chunk.concat()).await?;
     }
     Ok(())
 }

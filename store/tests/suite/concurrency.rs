@@ -7,22 +7,22 @@ use domain::Micros;
 use store::{Options, Owner, Store, StoreError, Topic};
 
 use crate::databases::Place;
-use crate::sample::{HOUR, NOON, change, key, reserved, settled};
+use crate::sample::{HOUR, NOON, batch, change, key, reserved, settled};
 
 on_both! {
-    two_connections_that_settle_one_attempt_count_it_once
-    twenty_tasks_with_overlapping_batches_lose_and_double_nothing
+    two_connections_that_apply_one_piece_of_a_log_count_it_once
+    twenty_logs_at_once_lose_and_double_nothing
     a_locked_store_says_busy_and_works_again
     a_change_wakes_another_node_within_a_second
     opening_from_several_processes_migrates_once
 }
 
-async fn two_connections_that_settle_one_attempt_count_it_once(place: &Place) {
+async fn two_connections_that_apply_one_piece_of_a_log_count_it_once(place: &Place) {
     let (here, there) = (place.open().await, place.open().await);
     for round in 0..20 {
         let id = format!("{round:02}");
-        here.ledger().apply(&[reserved(&id)]).await.unwrap();
-        let batch = [settled(&id)];
+        here.ledger().apply(&batch(&[reserved(&id)])).await.unwrap();
+        let batch = batch(&[settled(&id)]);
         let (first, second) = tokio::join!(here.ledger().apply(&batch), there.ledger().apply(&batch));
         assert_eq!(first.unwrap().settled + second.unwrap().settled, 1);
     }
@@ -30,7 +30,7 @@ async fn two_connections_that_settle_one_attempt_count_it_once(place: &Place) {
     assert_eq!((spend.cost, spend.requests), (Micros(20 * 150), 20));
 }
 
-async fn twenty_tasks_with_overlapping_batches_lose_and_double_nothing(place: &Place) {
+async fn twenty_logs_at_once_lose_and_double_nothing(place: &Place) {
     let options = Options { acquire_timeout: Duration::from_secs(30), ..Options::default() };
     let stores = [
         Store::open_with(&place.url, &options).await.unwrap(),
@@ -41,17 +41,17 @@ async fn twenty_tasks_with_overlapping_batches_lose_and_double_nothing(place: &P
             let store = stores[task % 2].clone();
             tokio::spawn(async move {
                 for round in 0..10 {
-                    // Half of each batch is the neighbour's as well; the order differs from task to task.
-                    let mut batch: Vec<_> = (task * 25..task * 25 + 50)
+                    // All add to the same sums; the order differs from task to task.
+                    let mut entries: Vec<_> = (task * 25..task * 25 + 25)
                         .map(|number| {
-                            let mut entry = settled(&format!("{round}-{:05}", number % 500));
+                            let mut entry = settled(&format!("{round}-{number:05}"));
                             entry.key_id = format!("k{}", number % 3);
                             entry.model = format!("m{}", number % 7);
                             entry
                         })
                         .collect();
-                    batch.rotate_left(task);
-                    store.ledger().apply(&batch).await.unwrap();
+                    entries.rotate_left(task);
+                    store.ledger().apply(&batch(&entries)).await.unwrap();
                 }
             })
         })
@@ -74,19 +74,19 @@ async fn a_locked_store_says_busy_and_works_again(place: &Place) {
     let busy = if place.is_sqlite() {
         let mut other = sqlx::SqliteConnection::connect(&place.url).await.unwrap();
         let lock = other.begin_with("BEGIN IMMEDIATE").await.unwrap();
-        let busy = store.ledger().apply(&[settled("a")]).await.unwrap_err();
+        let busy = store.ledger().apply(&batch(&[settled("a")])).await.unwrap_err();
         lock.rollback().await.unwrap();
         busy
     } else {
         let mut other = sqlx::PgConnection::connect(&place.url).await.unwrap();
         let mut lock = other.begin().await.unwrap();
-        sqlx::raw_sql("LOCK TABLE ledger").execute(&mut *lock).await.unwrap();
-        let busy = store.ledger().apply(&[settled("a")]).await.unwrap_err();
+        sqlx::raw_sql("LOCK TABLE ledger_blocks").execute(&mut *lock).await.unwrap();
+        let busy = store.ledger().apply(&batch(&[settled("a")])).await.unwrap_err();
         lock.rollback().await.unwrap();
         busy
     };
     assert!(matches!(busy, StoreError::Busy { .. }) && busy.is_transient(), "{busy}");
-    assert_eq!(store.ledger().apply(&[settled("a")]).await.unwrap().settled, 1);
+    assert_eq!(store.ledger().apply(&batch(&[settled("a")])).await.unwrap().settled, 1);
 }
 
 async fn a_change_wakes_another_node_within_a_second(place: &Place) {

@@ -5,35 +5,61 @@ use std::collections::BTreeMap;
 use domain::Micros;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
-use store::{LedgerEntry, LedgerFilter, Owner, State, Store};
+use store::{LedgerEntry, LedgerFilter, LogBatch, Owner, Position, State, Store};
 
 use crate::databases::Place;
-use crate::sample::{HOUR, NOON, reserved};
+use crate::sample::{HOUR, NOON, batch, reserved};
 
 on_both! {
     sums_equal_their_entries_after_any_sequence
 }
 
-/// One step of one of twelve attempts, with figures that differ each time it is drawn.
-fn step() -> impl Strategy<Value = LedgerEntry> {
-    let state = prop_oneof![Just(State::Reserved), Just(State::Aborted), Just(State::Settled)];
-    (0..12_u32, state, 0..1_000_u64, 0..5_i64, 0..3_u8).prop_map(|(attempt, state, cost, hours, tags)| {
-        let is_settled = state == State::Settled;
-        LedgerEntry {
-            state,
-            at_ms: NOON + hours * HOUR / 2,
-            key_id: format!("k{}", attempt % 3),
-            cost: Micros(if is_settled { cost } else { 0 }),
-            counts_request: is_settled && attempt % 2 == 0,
-            tags: (0..tags).map(|tag| format!("tag {tag}")).collect(),
-            ..reserved(&format!("a{attempt}"))
-        }
-    })
+/// A piece of a log: reservations of some attempts, and the ends of some that are open. Whether it comes again later.
+type Piece = (Vec<LedgerEntry>, bool);
+
+/// One attempt, with figures that differ each time it is drawn: its reservation, and the end it may have.
+fn attempt() -> impl Strategy<Value = (LedgerEntry, Option<LedgerEntry>)> {
+    let end = prop_oneof![Just(None), Just(Some(State::Aborted)), Just(Some(State::Settled))];
+    (0..3_u8, end, 0..1_000_u64, 0..5_i64, 0..3_u8, any::<bool>()).prop_map(
+        |(key, end, cost, hours, tags, counts_request)| {
+            let reservation = LedgerEntry {
+                key_id: format!("k{key}"),
+                tags: (0..tags).map(|tag| format!("tag {tag}")).collect(),
+                ..reserved("")
+            };
+            let end = end.map(|state| {
+                let is_settled = state == State::Settled;
+                LedgerEntry {
+                    state,
+                    at_ms: NOON + hours * HOUR / 2,
+                    cost: Micros(if is_settled { cost } else { 0 }),
+                    counts_request: is_settled && counts_request,
+                    ..reservation.clone()
+                }
+            });
+            (reservation, end)
+        },
+    )
 }
 
-/// Batches; each may be sent a second time later, as a log is replayed.
-fn batches() -> impl Strategy<Value = Vec<(Vec<LedgerEntry>, bool)>> {
-    prop::collection::vec((prop::collection::vec(step(), 1..8), any::<bool>()), 1..8)
+/// Attempts in the order of their reservations, each ending some pieces after it began.
+fn pieces() -> impl Strategy<Value = Vec<Piece>> {
+    let attempts = prop::collection::vec((attempt(), 0..6_usize, 0..3_usize), 1..20);
+    (attempts, prop::collection::vec(any::<bool>(), 8)).prop_map(|(attempts, replayed)| {
+        let mut pieces: Vec<Piece> = replayed.into_iter().map(|replayed| (vec![], replayed)).collect();
+        for (number, ((mut reservation, end), begins, lasts)) in attempts.into_iter().enumerate() {
+            reservation.attempt_id = format!("a{number}");
+            if let Some(end) = end {
+                pieces[begins + lasts].0.push(LedgerEntry { attempt_id: format!("a{number}"), ..end });
+                if lasts == 0 {
+                    // Begun and ended within one piece: the store hears of its end only.
+                    continue;
+                }
+            }
+            pieces[begins].0.push(reservation);
+        }
+        pieces
+    })
 }
 
 async fn sums_equal_their_entries_after_any_sequence(place: &Place) {
@@ -41,21 +67,33 @@ async fn sums_equal_their_entries_after_any_sequence(place: &Place) {
     let mut runner = TestRunner::new(Config { cases: 60, failure_persistence: None, ..Config::default() });
     let handle = tokio::runtime::Handle::current();
     let outcome = tokio::task::block_in_place(|| {
-        runner.run(&batches(), |batches| {
+        runner.run(&pieces(), |pieces| {
             handle.block_on(async {
-                let sql = "DELETE FROM ledger; DELETE FROM spend_hourly; DELETE FROM spend_hourly_tags;";
+                let sql = "DELETE FROM ledger_blocks; DELETE FROM ledger_open; DELETE FROM spend_hourly; \
+                           DELETE FROM spend_hourly_tags; DELETE FROM spend_minutely;";
                 place.run(sql).await;
-                for (batch, _) in &batches {
-                    store.ledger().apply(batch).await.unwrap();
+                let log = store::new_id();
+                let batches: Vec<LogBatch> = (0_u64..)
+                    .zip(&pieces)
+                    .map(|(segment, (entries, _))| LogBatch {
+                        log: log.clone(),
+                        from: Position { segment, offset: 0 },
+                        to: Position { segment: segment + 1, offset: 0 },
+                        ..batch(entries)
+                    })
+                    .collect();
+                for (index, batch) in batches.iter().enumerate() {
+                    assert!(!store.ledger().apply(batch).await.unwrap().is_known);
+                    for (known, _) in
+                        batches[..=index].iter().zip(&pieces).filter(|(_, (_, replayed))| *replayed)
+                    {
+                        assert!(
+                            store.ledger().apply(known).await.unwrap().is_known,
+                            "a replay changes nothing"
+                        );
+                    }
                 }
-                for (batch, _) in batches.iter().filter(|(_, replayed)| *replayed) {
-                    assert_eq!(
-                        store.ledger().apply(batch).await.unwrap().changed,
-                        0,
-                        "a replay changes nothing"
-                    );
-                }
-                check(&store, &batches.into_iter().flat_map(|(batch, _)| batch).collect::<Vec<_>>()).await;
+                check(&store, &pieces.into_iter().flat_map(|(entries, _)| entries).collect::<Vec<_>>()).await;
             });
             Ok(())
         })
@@ -65,7 +103,7 @@ async fn sums_equal_their_entries_after_any_sequence(place: &Place) {
 
 async fn check(store: &Store, steps: &[LedgerEntry]) {
     assert_eq!(store.ledger().reconcile(0, NOON + 100 * HOUR).await.unwrap(), []);
-    // The model: per attempt the first settlement, else the first abort, else the first reservation.
+    // The model: an attempt's end, else its reservation.
     let mut attempts: BTreeMap<&str, &LedgerEntry> = BTreeMap::new();
     for step in steps {
         let known = attempts.entry(&step.attempt_id).or_insert(step);

@@ -4,7 +4,7 @@ use domain::{Micros, Usage};
 use store::{Dimension, LedgerEntry, ReportQuery, Store, Totals};
 
 use crate::databases::Place;
-use crate::sample::{HOUR, NOON, reserved, settled};
+use crate::sample::{HOUR, NOON, batch, reserved, settled};
 
 on_both! {
     each_dimension_adds_up_to_the_same_total
@@ -23,14 +23,14 @@ async fn fill(store: &Store) {
     };
     let mut untagged = entry("d", "k2", "large", NOON + 24 * HOUR, 1_000);
     untagged.tags = vec![];
-    let batch = [
+    let entries = [
         entry("a", "k1", "small", NOON, 1),
         entry("b", "k1", "large", NOON, 10),
         entry("c", "k2", "small", NOON + 24 * HOUR, 100),
         untagged,
         reserved("e"),
     ];
-    store.ledger().apply(&batch).await.unwrap();
+    store.ledger().apply(&batch(&entries)).await.unwrap();
 }
 
 async fn costs(store: &Store, query: ReportQuery) -> Vec<(String, u64)> {
