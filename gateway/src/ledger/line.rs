@@ -1,15 +1,16 @@
 //! One line of the log: eight hexadecimal digits of CRC-32, a space, `o` or `e` for the opening or the end of an attempt,
-//! its number in hexadecimal digits, a space, the rest as JSON, a line feed. A line that was cut off by a crash fails its
-//! check and is left out.
+//! its number in hexadecimal digits, a space, the rest as a JSON array, a line feed. A line that was cut off by a crash
+//! fails its check and is left out. An array, because names of fields would be half of the line.
 
 use std::io::Write;
 
 use domain::{Micros, Usage};
+use serde::ser::Serializer;
 use serde::{Deserialize, Serialize};
 use store::{LedgerEntry, State};
 
 /// A reservation. The fields are [`LedgerEntry`]'s.
-#[derive(Clone, Copy, Debug, Serialize)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Opening<'a> {
     pub request_id: &'a str,
     pub at_ms: i64,
@@ -24,17 +25,94 @@ pub(super) struct Opening<'a> {
     pub tags: &'a [String],
 }
 
+/// The same as it is read.
+#[derive(Deserialize)]
+struct Opened(i64, Micros, String, String, String, String, String, String, String, String, Vec<String>);
+
 /// Its end. What the reservation says is not said again.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Ending<S> {
     pub at_ms: i64,
     pub state: State,
     pub outcome: S,
     pub counts_request: bool,
-    #[serde(skip_serializing_if = "Usage::is_empty")]
     pub usage: Usage,
     pub cost: Micros,
+}
+
+/// The same as it is read; the last five are the usage.
+#[derive(Deserialize)]
+struct Ended(i64, State, String, bool, Micros, u64, u64, u64, u64, u64);
+
+impl Serialize for Opening<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Self {
+            request_id, at_ms, key_id, key_name, team_id, user_id, model, deployment, provider, ..
+        } = self;
+        let (reserved, tags) = (self.reserved, self.tags);
+        (at_ms, reserved, request_id, key_id, key_name, team_id, user_id, model, deployment, provider, tags)
+            .serialize(serializer)
+    }
+}
+
+impl Serialize for Ending<&str> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Usage { prompt, completion, cached, cache_write, reasoning } = self.usage;
+        let Self { at_ms, state, outcome, counts_request, cost, .. } = self;
+        (at_ms, state, outcome, counts_request, cost, prompt, completion, cached, cache_write, reasoning)
+            .serialize(serializer)
+    }
+}
+
+impl From<Opened> for LedgerEntry {
+    fn from(read: Opened) -> Self {
+        let Opened(
+            at_ms,
+            reserved,
+            request_id,
+            key_id,
+            key_name,
+            team_id,
+            user_id,
+            model,
+            deployment,
+            provider,
+            tags,
+        ) = read;
+        Self {
+            request_id,
+            at_ms,
+            key_id,
+            key_name,
+            team_id,
+            user_id,
+            model,
+            deployment,
+            provider,
+            reserved,
+            tags,
+            ..Self::default()
+        }
+    }
+}
+
+impl From<Ended> for Ending<String> {
+    fn from(read: Ended) -> Self {
+        let Ended(
+            at_ms,
+            state,
+            outcome,
+            counts_request,
+            cost,
+            prompt,
+            completion,
+            cached,
+            cache_write,
+            reasoning,
+        ) = read;
+        let usage = Usage { prompt, completion, cached, cache_write, reasoning };
+        Self { at_ms, state, outcome, counts_request, usage, cost }
+    }
 }
 
 /// What a line says of the attempt with this number.
@@ -83,8 +161,10 @@ pub(super) fn decode(line: &[u8]) -> Option<Line> {
     let attempt = u64::from_str_radix(std::str::from_utf8(attempt).ok()?, 16).ok()?;
     let json = json.get(1..)?;
     match kind {
-        b'o' => serde_json::from_slice(json).ok().map(|entry| Line::Opened(attempt, entry)),
-        b'e' => serde_json::from_slice(json).ok().map(|ending| Line::Ended(attempt, ending)),
+        b'o' => serde_json::from_slice::<Opened>(json)
+            .ok()
+            .map(|read| Line::Opened(attempt, Box::new(read.into()))),
+        b'e' => serde_json::from_slice::<Ended>(json).ok().map(|read| Line::Ended(attempt, read.into())),
         _ => None,
     }
 }

@@ -160,10 +160,11 @@ impl Attempt<'_> {
         self.receive(session, peer, started + silence, &request.context, in_flight).await
     }
 
-    async fn connect(&self, peer: &Arc<HttpPeer>) -> Result<(HttpSession, bool), AttemptFailure> {
+    async fn connect(&self, peer: &Arc<HttpPeer>) -> Result<(Box<HttpSession>, bool), AttemptFailure> {
         let limit = self.timeouts.connect.min(self.remaining());
         match pingora_timeout::timeout(limit, self.call.connector.get_http_session(&**peer)).await {
-            Ok(Ok(connected)) => Ok(connected),
+            // A session is large, and goes from hand to hand.
+            Ok(Ok((session, reused))) => Ok((Box::new(session), reused)),
             Ok(Err(error)) => {
                 Err(connect_failure(FailureKind::Connect, reason("no connection", &error)).into())
             }
@@ -240,7 +241,7 @@ impl Attempt<'_> {
 
     async fn receive(
         &self,
-        session: HttpSession,
+        session: Box<HttpSession>,
         peer: Arc<HttpPeer>,
         until: Instant,
         context: &AnswerContext,
@@ -304,7 +305,7 @@ impl Attempt<'_> {
 
     async fn refused(
         &self,
-        mut session: HttpSession,
+        mut session: Box<HttpSession>,
         peer: Arc<HttpPeer>,
         mut coding: ContentCoding,
         status: u16,
@@ -312,7 +313,7 @@ impl Attempt<'_> {
     ) -> AttemptFailure {
         let body = self.read_body(&mut session, &mut coding, ERROR_BODY_LIMIT).await.unwrap_or_default();
         if session.response_done() {
-            self.call.connector.release_http_session(session, &*peer, Some(IDLE_CONNECTION)).await;
+            self.call.connector.release_http_session(*session, &*peer, Some(IDLE_CONNECTION)).await;
         }
         let error = providers::read_provider_error(self.format(), status, &body);
         let pause = pause.or(error.retry_after);
@@ -324,7 +325,7 @@ impl Attempt<'_> {
 
     async fn whole(
         &self,
-        mut session: HttpSession,
+        mut session: Box<HttpSession>,
         peer: Arc<HttpPeer>,
         mut coding: ContentCoding,
         context: &AnswerContext,
@@ -332,7 +333,7 @@ impl Attempt<'_> {
         let answer = session.response_header().filter(|_| self.call.operation.is_raw());
         let content_type = answer.and_then(|answer| answer.headers.get(header::CONTENT_TYPE)).cloned();
         let body = self.read_body(&mut session, &mut coding, self.call.answer_limit).await?;
-        self.call.connector.release_http_session(session, &*peer, Some(IDLE_CONNECTION)).await;
+        self.call.connector.release_http_session(*session, &*peer, Some(IDLE_CONNECTION)).await;
         providers::decode_answer_for(self.call.operation, self.format(), body, context)
             .map(|answer| Opened::Whole(answer, content_type))
             .map_err(|error| connect_failure(FailureKind::Malformed, error.reason).into())

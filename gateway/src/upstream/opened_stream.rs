@@ -20,7 +20,7 @@ const END_MARKER_WAIT: Duration = Duration::from_secs(2);
 
 /// A running stream.
 pub struct OpenedStream {
-    pub(super) session: HttpSession,
+    pub(super) session: Box<HttpSession>,
     pub(super) peer: Arc<HttpPeer>,
     pub(super) connector: Arc<Connector>,
     pub(super) coding: ContentCoding,
@@ -82,7 +82,7 @@ impl OpenedStream {
     /// Gives the connection back when the stream was read to its end.
     pub async fn release(mut self) {
         if self.ended && self.session.response_done() {
-            self.connector.release_http_session(self.session, &*self.peer, Some(IDLE_CONNECTION)).await;
+            self.connector.release_http_session(*self.session, &*self.peer, Some(IDLE_CONNECTION)).await;
         }
     }
 

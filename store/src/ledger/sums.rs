@@ -39,14 +39,15 @@ type Minute<'a> = (&'a str, i64, [&'a str; 2]);
 /// Sums of a batch, in one order everywhere, so that two writers never wait for each other in a circle.
 #[derive(Default)]
 pub(super) struct Sums<'a> {
+    /// By the minute: a batch has few of them, and many entries.
     totals: BTreeMap<Place<'a>, Figures>,
+    /// By the hour.
     tags: BTreeMap<Place<'a>, Figures>,
-    minutes: BTreeMap<Minute<'a>, Figures>,
 }
 
 impl<'a> Sums<'a> {
     pub(super) fn add(&mut self, entry: &'a LedgerEntry) {
-        let hour = entry.at_ms.div_euclid(HOUR_MS) * HOUR_MS;
+        let figures = figures(entry);
         let dimensions = [
             entry.key_id.as_str(),
             entry.team_id.as_str(),
@@ -54,23 +55,32 @@ impl<'a> Sums<'a> {
             entry.model.as_str(),
             entry.provider.as_str(),
         ];
-        add(self.totals.entry(("", hour, dimensions)).or_default(), entry);
         let minute = entry.at_ms.div_euclid(MINUTE_MS) * MINUTE_MS;
-        let owners = [entry.team_id.as_str(), entry.user_id.as_str()];
-        add(self.minutes.entry((&entry.key_id, minute, owners)).or_default(), entry);
+        add(self.totals.entry(("", minute, dimensions)).or_default(), &figures);
+        if entry.tags.is_empty() {
+            return;
+        }
+        let hour = entry.at_ms.div_euclid(HOUR_MS) * HOUR_MS;
         let mut tags: Vec<&str> = entry.tags.iter().map(String::as_str).collect();
         tags.sort_unstable();
         tags.dedup();
         for tag in tags {
-            add(self.tags.entry((tag, hour, dimensions)).or_default(), entry);
+            add(self.tags.entry((tag, hour, dimensions)).or_default(), &figures);
         }
     }
 
     pub(super) async fn write(&self, transaction: &mut Transaction) -> Result<()> {
-        write(transaction, "spend_hourly", &[], &self.totals).await?;
+        let (mut hours, mut minutes) = (BTreeMap::new(), BTreeMap::new());
+        for ((_, minute, dimensions), figures) in &self.totals {
+            let [key, team, user, ..] = *dimensions;
+            let hour = minute.div_euclid(HOUR_MS) * HOUR_MS;
+            add(hours.entry(("", hour, *dimensions)).or_default(), figures);
+            add(minutes.entry((key, *minute, [team, user])).or_default(), figures);
+        }
+        write(transaction, "spend_hourly", &[], &hours).await?;
         write(transaction, "spend_hourly_tags", &["tag"], &self.tags).await?;
         let key = ["key_id", "minute", "team_id", "user_id"];
-        let rows: Vec<Vec<Value>> = self.minutes.iter().map(of_minute).collect();
+        let rows: Vec<Vec<Value>> = minutes.iter().map(of_minute).collect();
         add_rows(transaction, "spend_minutely", &key, &OF_MINUTES.map(|(name, _)| name), &rows).await
     }
 }
@@ -87,10 +97,10 @@ pub(super) fn settled_in(entry: &LedgerEntry) -> (i64, i64) {
     (crate::database::figure(entry.cost.0), 1)
 }
 
-fn add(sum: &mut Figures, entry: &LedgerEntry) {
+fn figures(entry: &LedgerEntry) -> Figures {
     let usage = &entry.usage;
     let figure = crate::database::figure;
-    let figures: Figures = [
+    [
         i64::from(entry.counts_request),
         1,
         figure(usage.prompt),
@@ -100,9 +110,12 @@ fn add(sum: &mut Figures, entry: &LedgerEntry) {
         figure(usage.reasoning),
         figure(entry.cost.0),
         figure(entry.saved.0),
-    ];
-    for (sum, figure) in sum.iter_mut().zip(figures) {
-        *sum = sum.saturating_add(figure);
+    ]
+}
+
+fn add(sum: &mut Figures, more: &Figures) {
+    for (sum, more) in sum.iter_mut().zip(more) {
+        *sum = sum.saturating_add(*more);
     }
 }
 
