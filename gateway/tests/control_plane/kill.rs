@@ -1,8 +1,9 @@
-//! `kill -9` under mixed traffic: what a client was told is in the ledger to the micro-dollar, once.
+//! `kill -9` under mixed traffic: what a client was told and what the provider served is in the ledger, to the
+//! micro-dollar and once.
 //!
 //! `KILL_RUNS` and `KILL_REQUESTS` set how often and how much.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::{Duration, Instant};
 
 use domain::Micros;
@@ -30,8 +31,8 @@ struct Acknowledged {
     tokens: u64,
 }
 
-/// None when the answer was not received to its end.
-async fn ask(client: reqwest::Client, url: String, kind: u64) -> Option<Acknowledged> {
+/// None when the answer was not received to its end. The provider sees the request's id as its `user`.
+async fn ask(client: reqwest::Client, url: String, id: String, kind: u64) -> Option<Acknowledged> {
     let model = match kind % 6 {
         0 | 1 => "priced",
         2 => "retried",
@@ -40,14 +41,16 @@ async fn ask(client: reqwest::Client, url: String, kind: u64) -> Option<Acknowle
     };
     let (stream, leaves) = (kind % 2 == 1 || model == "slow", kind % 6 == 5);
     let mut body = chat(model, stream);
+    body["user"] = id.as_str().into();
     if stream {
         body["stream_options"] = json!({"include_usage": true});
     }
-    let answer = client.post(url).bearer_auth(KEY).body(body.to_string()).send().await.ok()?;
+    let request = client.post(url).bearer_auth(KEY).header("x-request-id", &id);
+    let answer = request.body(body.to_string()).send().await.ok()?;
     if answer.status() != 200 {
         return None;
     }
-    let request_id = answer.headers()["x-request-id"].to_str().unwrap().to_owned();
+    assert_eq!(answer.headers()["x-request-id"], id);
     if leaves {
         answer.bytes_stream().next().await;
         return None;
@@ -65,7 +68,7 @@ async fn ask(client: reqwest::Client, url: String, kind: u64) -> Option<Acknowle
         text
     };
     let usage: Value = serde_json::from_str(&usage).unwrap();
-    Some(Acknowledged { request_id, tokens: usage["usage"]["total_tokens"].as_u64().unwrap() })
+    Some(Acknowledged { request_id: id, tokens: usage["usage"]["total_tokens"].as_u64().unwrap() })
 }
 
 /// Each request's settled entries.
@@ -93,11 +96,11 @@ fn number(name: &str, default: u64) -> u64 {
 }
 
 /// Sends so many requests and kills the gateway after a while; what was acknowledged.
-async fn run(gateway: &mut Gateway, requests: u64, life: Duration) -> Vec<Acknowledged> {
+async fn run(gateway: &mut Gateway, run: u64, requests: u64, life: Duration) -> Vec<Acknowledged> {
     let (client, url) = (reqwest::Client::new(), gateway.url("/v1/chat/completions"));
     let traffic = tokio::spawn(
         futures_util::stream::iter(0..requests)
-            .map(move |kind| ask(client.clone(), url.clone(), kind))
+            .map(move |kind| ask(client.clone(), url.clone(), format!("req_{run}-{kind}"), kind))
             .buffer_unordered(CONCURRENT)
             .filter_map(std::future::ready)
             .collect::<Vec<_>>(),
@@ -107,16 +110,26 @@ async fn run(gateway: &mut Gateway, requests: u64, life: Duration) -> Vec<Acknow
     traffic.await.unwrap()
 }
 
+/// The requests that the provider has answered to the end.
+fn served(gateway: &Gateway) -> HashSet<String> {
+    let is_answer = |body: &Value| matches!(body["model"].as_str(), Some(model) if model == "m" || model.starts_with("s;"));
+    let requests = gateway.mock.requests().into_iter().filter(|request| request.completed);
+    let bodies = requests.filter_map(|request| serde_json::from_slice(&request.body).ok());
+    bodies.filter(is_answer).filter_map(|body| Some(body["user"].as_str()?.to_owned())).collect()
+}
+
 #[tokio::test]
-async fn the_ledger_agrees_with_every_client_after_each_kill() {
+async fn the_ledger_agrees_with_every_client_and_the_provider_after_each_kill() {
     let (runs, requests) = (number("KILL_RUNS", 3), number("KILL_REQUESTS", 500));
-    let mut gateway = Gateway::start(&format!("{PRICED}\n{MODELS}"), STORE).await;
+    // A request is at most four calls.
+    let record = usize::try_from(runs * requests * 4).unwrap();
+    let mut gateway = Gateway::start_recorded(&format!("{PRICED}\n{MODELS}"), STORE, record).await;
     let store = store(&gateway).await;
     let mut acknowledged = Vec::new();
-    for _ in 0..runs {
+    for number in 0..runs {
         let nanos = u64::from(std::time::UNIX_EPOCH.elapsed().unwrap().subsec_nanos());
-        let life = Duration::from_millis(50 + nanos % (requests * 4));
-        acknowledged.extend(run(&mut gateway, requests, life).await);
+        let life = Duration::from_millis(50 + nanos % requests);
+        acknowledged.extend(run(&mut gateway, number, requests, life).await);
     }
     let deadline = Instant::now() + Duration::from_secs(60);
     // Clients that left are settled a moment later, so the two readings are repeated until nothing comes between them.
@@ -139,16 +152,33 @@ async fn the_ledger_agrees_with_every_client_after_each_kill() {
         assert_eq!(known.iter().map(|entry| entry.cost.0).sum::<u64>(), told.tokens, "{known:?}");
         assert_eq!(known.iter().filter(|entry| entry.counts_request).count(), 1, "{known:?}");
     }
+    let known: HashSet<&str> = all
+        .iter()
+        .filter(|entry| entry.state != State::Aborted)
+        .map(|entry| entry.request_id.as_str())
+        .collect();
+    let served = served(&gateway);
+    let missing: Vec<_> = served.iter().filter(|id| !known.contains(id.as_str())).collect();
+    assert!(missing.is_empty(), "served and neither settled nor unsettled: {missing:?}");
     let open = all.iter().filter(|entry| entry.state == State::Reserved).count();
-    println!("{} acknowledged, {} settled, {open} unsettled", acknowledged.len(), by_request.len());
-    assert!(!acknowledged.is_empty());
+    println!(
+        "{} served to the end, {} acknowledged, {} settled, {open} unsettled",
+        served.len(),
+        acknowledged.len(),
+        by_request.len()
+    );
+    assert!(!acknowledged.is_empty() && !served.is_empty());
 }
 
 #[tokio::test]
 async fn a_client_that_leaves_a_stream_pays_for_what_it_was_sent() {
     let gateway = Gateway::start(&format!("{PRICED}\n{MODELS}"), STORE).await;
     let store = store(&gateway).await;
-    assert!(ask(gateway.client.clone(), gateway.url("/v1/chat/completions"), 5).await.is_none());
+    assert!(
+        ask(gateway.client.clone(), gateway.url("/v1/chat/completions"), "req_0-5".to_owned(), 5)
+            .await
+            .is_none()
+    );
     let deadline = Instant::now() + Duration::from_secs(10);
     loop {
         let all = entries(&store).await;

@@ -11,12 +11,20 @@ use serde_json::{Value, json};
 pub(crate) const KEY: &str = "sk-test-key-0001";
 
 /// What a test's gateway is started with.
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Copy)]
 struct Setup<'a> {
     providers: &'a str,
     models: &'a str,
     extra: &'a str,
     environment: &'a [(&'a str, PathBuf)],
+    /// Requests that the mock remembers.
+    record: usize,
+}
+
+impl Default for Setup<'_> {
+    fn default() -> Self {
+        Self { providers: "", models: "", extra: "", environment: &[], record: 256 }
+    }
 }
 
 /// Ends with the test.
@@ -34,6 +42,12 @@ impl Gateway {
     /// `models` and `extra` are YAML; the model `plain` is always there.
     pub(crate) async fn start(models: &str, extra: &str) -> Self {
         Self::start_with(Setup { models, extra, ..Setup::default() }).await
+    }
+
+    /// With a mock that remembers so many requests.
+    #[allow(dead_code, reason = "one of the two test programs that share this file has no use for it")]
+    pub(crate) async fn start_recorded(models: &str, extra: &str, record: usize) -> Self {
+        Self::start_with(Setup { models, extra, record, ..Setup::default() }).await
     }
 
     /// With more providers, also in YAML.
@@ -60,7 +74,7 @@ impl Gateway {
     }
 
     async fn until_ready(setup: Setup<'_>, scheme: &str, client: &reqwest::Client) -> Self {
-        let options = Options { record: 256, ..Options::default() };
+        let options = Options { record: setup.record, ..Options::default() };
         let mock = Mock::start(SocketAddr::from(([127, 0, 0, 1], 0)), options).await.unwrap();
         // A port that was free a moment ago may be taken by the time it is listened on.
         for _ in 0..5 {
@@ -74,7 +88,7 @@ impl Gateway {
     }
 
     fn spawn(mock: Mock, setup: Setup<'_>) -> Self {
-        let Setup { providers, models, extra, environment } = setup;
+        let Setup { providers, models, extra, environment, .. } = setup;
         let (address, admin) = (free_address(), free_address());
         let folder =
             std::env::temp_dir().join(format!("signalbox-{}-{}", std::process::id(), address.port()));
