@@ -3,5 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 mod databases;
+#[allow(dead_code, reason = "the gateway's tests use the rest")]
+mod postgres_server;
 mod sample;
 mod suite;

@@ -91,7 +91,7 @@ fn has_all(settled: &HashMap<&str, Vec<&LedgerEntry>>, acknowledged: &[Acknowled
 }
 
 #[allow(clippy::disallowed_methods, reason = "a test's size, not the gateway's configuration")]
-fn number(name: &str, default: u64) -> u64 {
+pub(super) fn number(name: &str, default: u64) -> u64 {
     std::env::var(name).ok().map_or(default, |text| text.parse().unwrap())
 }
 

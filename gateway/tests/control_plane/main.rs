@@ -2,6 +2,7 @@
 
 #![allow(
     clippy::unwrap_used,
+    clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
     reason = "a test that meets the unexpected must end there"
@@ -12,3 +13,7 @@
 mod gateway;
 mod kill;
 mod ledger;
+mod outage;
+#[path = "../../../store/tests/postgres_server.rs"]
+#[allow(dead_code, reason = "the store's tests use the rest")]
+mod postgres_server;
