@@ -26,6 +26,7 @@ use crate::coalesce::Coalescer;
 use crate::config::{Config, TlsConfig};
 use crate::edge::{Connections, Edge, FrontDoor, GuessLimiter};
 use crate::health::HealthChecks;
+use crate::keys::{self, KeySync, StoredKeys};
 use crate::ledger::{Applier, Ledger};
 use crate::limits::{Gate, LimitBook, RetryBudget};
 use crate::notify::Readiness;
@@ -61,10 +62,12 @@ pub struct App {
     pub ledger: Arc<Ledger>,
     /// What outlives the process; None when nothing is to.
     pub storage: Option<Storage>,
+    /// The keys of the store.
+    pub stored_keys: Arc<StoredKeys>,
     /// What share of the traffic may be repeated attempts.
     pub retry_budget: RetryBudget,
     registry: Registry,
-    limits: LimitBook,
+    limits: Arc<LimitBook>,
     draining: AtomicBool,
     closing: AtomicBool,
 }
@@ -75,9 +78,10 @@ impl App {
     /// # Errors
     /// When a secret has gone since the check, or the store or the access log cannot be opened.
     pub fn new(config: &Config) -> anyhow::Result<Arc<Self>> {
-        let (registry, limits) = (Registry::default(), LimitBook::default());
+        let (registry, limits) = (Registry::default(), Arc::new(LimitBook::default()));
         let metrics = Metrics::global();
         let storage = Storage::open(&config.store)?;
+        let stored_keys = Arc::new(StoredKeys::new(keys::hasher(config)?));
         let folder = storage.is_some().then_some(Path::new(&config.ledger.path));
         let ledger = Ledger::open(folder, config.ledger.size.0)
             .with_context(|| format!("ledger.path: {} cannot be written", config.ledger.path))?;
@@ -85,6 +89,8 @@ impl App {
             .map_err(anyhow::Error::msg)?;
         if let Some(storage) = &storage {
             start_ledger(&ledger, storage, metrics)?;
+            let (keys, store) = (stored_keys.clone(), storage.store.clone());
+            start_keys(KeySync::new(store, keys, limits.clone(), ledger.clone(), metrics), storage)?;
         }
         let access_log = AccessLog::open(&config.log.access)
             .with_context(|| format!("log.access: {} cannot be opened", config.log.access))?;
@@ -101,6 +107,7 @@ impl App {
             coalescer: Arc::default(),
             ledger,
             storage,
+            stored_keys,
             retry_budget: RetryBudget::new(Instant::now()),
             registry,
             limits,
@@ -156,6 +163,16 @@ fn start_ledger(ledger: &Arc<Ledger>, storage: &Storage, metrics: &'static Metri
         anyhow::Ok(applier)
     })??;
     storage.spawn(applier.run());
+    Ok(())
+}
+
+/// The keys of the store are known before the listeners open, and followed from then on.
+fn start_keys(mut sync: KeySync, storage: &Storage) -> anyhow::Result<()> {
+    let sync = storage.wait_for(async move {
+        sync.refresh().await?;
+        anyhow::Ok(sync)
+    })??;
+    storage.spawn(sync.run());
     Ok(())
 }
 

@@ -7,6 +7,7 @@ use domain::FailureKind;
 use providers::{BadRequest, ClientError, ProviderError, WireFormat};
 
 use crate::budgets::Spent;
+use crate::keys::Inactive;
 use crate::ledger::Refused;
 use crate::limits::Refusal;
 
@@ -19,6 +20,9 @@ pub enum GatewayError {
         /// A key was sent.
         given: bool,
     },
+    /// A key that is known and may not be used now.
+    #[error("{0}")]
+    KeyInactive(Inactive),
     /// Too many failed authentications from one address.
     #[error("Too many failed authentications from this address: wait, and check the key.")]
     TooManyFailures,
@@ -174,6 +178,9 @@ impl GatewayError {
         let (status, kind, code, label) = match self {
             Self::Unauthenticated { .. } => {
                 (401, "authentication_error", Some("invalid_api_key"), "unauthenticated")
+            }
+            Self::KeyInactive(inactive) => {
+                (401, "authentication_error", Some(inactive.as_str()), inactive.as_str())
             }
             Self::TooManyFailures => (429, "rate_limit_error", Some("too_many_failures"), "unauthenticated"),
             Self::ModelNotAllowed { .. } => {

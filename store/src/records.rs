@@ -1,6 +1,7 @@
 //! What keys, teams, users, credentials and admins have in common: each is a table of rows with an id and a version,
 //! and each change of one is audited and counted in the same transaction.
 
+use std::collections::{HashMap, HashSet};
 use std::marker::PhantomData;
 
 use serde::Serialize;
@@ -100,7 +101,42 @@ impl<R: Record + Send> Records<'_, R> {
     pub async fn list(self, after: Option<&str>, limit: u32) -> Result<Vec<R>> {
         list(self.store, after, limit).await
     }
+
+    /// The version of every row by its id: what a copy in memory is compared with.
+    ///
+    /// # Errors
+    /// Those of any read.
+    pub async fn versions(self) -> Result<HashMap<String, u64>> {
+        let sql = format!("SELECT id, version FROM {}", R::TABLE);
+        let rows = self.store.database.rows(&sql, vec![]).await?;
+        rows.iter().map(|row| Ok((row.text("id")?, row.count("version")?))).collect()
+    }
+
+    /// The rows with these ids that are still there: few one by one, many in pages of the whole table.
+    ///
+    /// # Errors
+    /// Those of any read.
+    pub async fn of_ids(self, ids: &[String]) -> Result<Vec<R>> {
+        let mut found = Vec::new();
+        if ids.len() <= FEW {
+            for id in ids {
+                found.extend(self.get(id).await?);
+            }
+            return Ok(found);
+        }
+        let wanted: HashSet<&str> = ids.iter().map(String::as_str).collect();
+        let mut after = None;
+        loop {
+            let page = self.list(after.as_deref(), MAX_PAGE).await?;
+            let Some(last) = page.last() else { return Ok(found) };
+            after = Some(last.id().to_owned());
+            found.extend(page.into_iter().filter(|row| wanted.contains(row.id())));
+        }
+    }
 }
+
+/// Rows that are read one by one.
+const FEW: usize = 50;
 
 /// Adds a row; answers it as it is stored.
 async fn insert<R: Record>(store: &Store, mut record: R, change: &Change) -> Result<R> {

@@ -29,6 +29,10 @@ pub struct Config {
     /// `redis://…`: limits and cache shared by several gateways. Not active yet.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cluster: Option<String>,
+    /// The secret that the hashes of stored keys are keyed with, at least 16 bytes, the same for all gateways of one
+    /// store. Left out with SQLite: a random one in `key-hash.secret` beside the database.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key_hash: Option<SecretSource>,
     /// Vendors and servers by name.
     pub providers: BTreeMap<String, ProviderConfig>,
     /// Public model names.
@@ -187,6 +191,7 @@ impl Default for Config {
             store: NO_STORE.to_owned(),
             ledger: LedgerConfig::default(),
             cluster: None,
+            key_hash: None,
             providers: BTreeMap::new(),
             models: BTreeMap::new(),
             keys: Vec::new(),

@@ -23,6 +23,7 @@ pub(super) fn run(config: &Config, faults: &mut Faults) -> Vec<Fault> {
         check_model(&format!("models.{name}"), name, model, config, faults, &mut notices);
     }
     keys(config, faults, &mut notices);
+    key_hash(config, faults, &mut notices);
     inactive(config, &mut notices);
     notices.0
 }
@@ -37,8 +38,8 @@ fn listeners(config: &Config, faults: &mut Faults) {
         faults.add("admin.listen", "is the same as `listen`: give it another port");
     }
     let loopback = config.listen.parse::<SocketAddr>().is_ok_and(|address| address.ip().is_loopback());
-    if config.keys.is_empty() && !loopback {
-        faults.add("keys", "there are none, and `listen` can be reached from other machines: add a key");
+    if config.keys.is_empty() && !loopback && config.store == NO_STORE {
+        faults.add("keys", "there are none, and `listen` can be reached from other machines: add a key, or set `store` to keep keys there");
     }
     for (path, file) in config.tls.iter().flat_map(|tls| [("tls.cert", &tls.cert), ("tls.key", &tls.key)]) {
         if let Err(error) = std::fs::File::open(file) {
@@ -253,6 +254,27 @@ fn keys(config: &Config, faults: &mut Faults, notices: &mut Faults) {
                 "a window is whole minutes up to an hour, and whole hours beyond: write for example 30d";
             faults.add(format!("{path}.budget.per"), text);
         }
+    }
+}
+
+fn key_hash(config: &Config, faults: &mut Faults, notices: &mut Faults) {
+    match &config.key_hash {
+        None if config.store.starts_with("postgres") => {
+            let text = "is missing: with PostgreSQL every gateway needs the same secret, as env:NAME or file:PATH; \
+                        make one with `openssl rand -hex 32`";
+            faults.add("key_hash", text);
+        }
+        None => {}
+        Some(source) => match source.resolve() {
+            Err(problem) => faults.add("key_hash", problem),
+            Ok(secret) if secret.expose().len() < 16 => {
+                faults.add("key_hash", "is shorter than 16 bytes: make one with `openssl rand -hex 32`");
+            }
+            Ok(_) if source.is_inline() => {
+                notices.add("key_hash", "a secret is written out: prefer env:NAME or file:PATH");
+            }
+            Ok(_) => {}
+        },
     }
 }
 

@@ -1,9 +1,18 @@
 //! Virtual keys: who a key stands for, what it may do, and the table of all of them.
 
+mod fresh;
 mod hash;
+mod hash_secret;
 mod principal;
+mod resolve;
+mod stored;
+mod sync;
 mod table;
 
-pub use hash::KeyHash;
+pub use fresh::FreshKey;
+pub use hash::{KeyHash, KeyHasher};
+pub use hash_secret::hasher;
 pub use principal::{Allowed, Principal};
+pub use stored::{Inactive, StoredKeys};
+pub use sync::KeySync;
 pub use table::KeyTable;

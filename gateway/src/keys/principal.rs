@@ -21,6 +21,8 @@ pub struct Principal {
     pub tags: Arc<[String]>,
     /// What it may ask for.
     pub allowed: Allowed,
+    /// The model that `default` stands for.
+    pub default_model: Option<Arc<str>>,
     /// Who goes first in overload.
     pub priority: Priority,
     /// The key's counters; None without limits.

@@ -1,6 +1,7 @@
 //! All virtual keys by the hash of the key.
 
 use std::collections::HashMap;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use domain::Micros;
@@ -16,7 +17,8 @@ use crate::limits::LimitBook;
 #[derive(Debug, Default)]
 pub struct KeyTable {
     by_hash: HashMap<KeyHash, Arc<Principal>>,
-    /// Who an unauthenticated request stands for, when no keys are configured.
+    /// Who an unauthenticated request stands for, when no keys are configured and
+    /// `listen` is a loopback address.
     open: Option<Arc<Principal>>,
 }
 
@@ -39,13 +41,15 @@ impl KeyTable {
                 user: None,
                 tags: Arc::default(),
                 allowed: key.models.clone().map_or(Allowed::EveryPublicModel, Allowed::Listed),
+                default_model: None,
                 priority: key.priority,
                 limits: limits.of(&key.name, key.rpm, key.tpm, key.max_parallel),
                 accounts: account.into_iter().collect(),
             };
             table.by_hash.insert(KeyHash::of(secret.expose().as_bytes()), Arc::new(principal));
         }
-        if config.keys.is_empty() {
+        let is_local = config.listen.parse::<SocketAddr>().is_ok_and(|address| address.ip().is_loopback());
+        if config.keys.is_empty() && is_local {
             let name: Arc<str> = Arc::from("anonymous");
             table.open = Some(Arc::new(Principal {
                 id: name.clone(),
@@ -54,6 +58,7 @@ impl KeyTable {
                 user: None,
                 tags: Arc::default(),
                 allowed: Allowed::Listed(vec!["*".to_owned()]),
+                default_model: None,
                 priority: Priority::default(),
                 limits: None,
                 accounts: Box::default(),
@@ -64,12 +69,17 @@ impl KeyTable {
 
     /// Who the key stands for. The look-up is by hash, and the hashes are compared in constant time.
     pub fn find(&self, key: Option<&[u8]>) -> Option<&Arc<Principal>> {
-        if let Some(open) = &self.open {
-            return Some(open);
+        if self.by_hash.is_empty() {
+            return None;
         }
         let wanted = KeyHash::of(key?);
         let (hash, principal) = self.by_hash.get_key_value(&wanted)?;
         bool::from(hash.ct_eq(&wanted)).then_some(principal)
+    }
+
+    /// Who a request without a known key stands for, when no keys are configured.
+    pub fn open(&self) -> Option<&Arc<Principal>> {
+        self.open.as_ref()
     }
 }
 

@@ -77,6 +77,11 @@ impl LimitBook {
         limits.max_parallel.store(max_parallel.unwrap_or(0), Ordering::Relaxed);
         Some(limits.clone())
     }
+
+    /// Drops the counters of a key that is gone.
+    pub fn forget(&self, name: &str) {
+        self.keys.lock().unwrap_or_else(PoisonError::into_inner).remove(name);
+    }
 }
 
 impl KeyLimits {

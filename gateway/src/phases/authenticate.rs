@@ -6,12 +6,13 @@ use crate::app::App;
 use crate::edge::Downstream;
 use crate::error::GatewayError;
 use crate::keys::Principal;
+use crate::ledger::now_ms;
 use crate::snapshot::Snapshot;
 
 /// The principal behind the request's key.
 ///
 /// # Errors
-/// [`GatewayError::Unauthenticated`], or [`GatewayError::TooManyFailures`] for an address that guesses.
+/// [`GatewayError::Unauthenticated`], [`GatewayError::KeyInactive`], or [`GatewayError::TooManyFailures`] for an address that guesses.
 pub fn run(
     app: &App,
     snapshot: &Snapshot,
@@ -20,6 +21,15 @@ pub fn run(
     let key = key(downstream);
     if let Some(principal) = snapshot.keys.find(key) {
         return Ok(principal.clone());
+    }
+    match key.and_then(|key| app.stored_keys.find(key, now_ms())) {
+        Some(Ok(principal)) => return Ok(principal),
+        Some(Err(inactive)) => return Err(GatewayError::KeyInactive(inactive)),
+        None => {}
+    }
+    // A gateway whose store has had a key is not open, not even when that key is deleted.
+    if let Some(open) = snapshot.keys.open().filter(|_| app.stored_keys.were_never_any()) {
+        return Ok(open.clone());
     }
     if app.guess_limiter.failed(downstream.client_ip(), snapshot.limits.failed_auth) {
         return Err(GatewayError::TooManyFailures);

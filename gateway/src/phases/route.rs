@@ -12,6 +12,9 @@ use crate::snapshot::{Model, Snapshot};
 /// Fallbacks of fallbacks are followed up to this many models.
 const LONGEST_PLAN: usize = 8;
 
+/// What a client asks for that leaves the choice to its key.
+const DEFAULT_MODEL: &str = "default";
+
 /// The model that was asked for, and behind it its fallbacks, and theirs.
 ///
 /// # Errors
@@ -22,7 +25,9 @@ pub fn run(
     request: &Request,
     record: &mut Record,
 ) -> Result<Plan, GatewayError> {
-    let wanted = request.head.model.as_str();
+    let asked = request.head.model.as_str();
+    let default = principal.default_model.as_deref().filter(|_| asked == DEFAULT_MODEL);
+    let wanted = default.unwrap_or(asked);
     let public = snapshot.models.contains_key(wanted);
     let Some(model) = snapshot.model(wanted) else {
         let known = snapshot.visible_names(principal);

@@ -9,7 +9,7 @@ use prometheus::{
 };
 
 use super::register::Register;
-use super::{LedgerMetrics, OverloadMetrics};
+use super::{KeyMetrics, LedgerMetrics, OverloadMetrics};
 
 /// Seconds, as OpenTelemetry advises for GenAI durations.
 const SECONDS: [f64; 14] =
@@ -45,6 +45,8 @@ pub struct Metrics {
     pub coalesced: IntCounter,
     /// Second attempts by whether they answered first.
     pub hedges: IntCounterVec,
+    /// Of the keys in the store.
+    pub keys: KeyMetrics,
     /// Of the spend ledger.
     pub ledger: LedgerMetrics,
     /// Of limits on requests in flight, and of what they refuse.
@@ -153,6 +155,7 @@ impl Metrics {
             coalesced: metrics
                 .add(IntCounter::new("signalbox_coalesced_total", "Requests that shared a call.")),
             hedges: metrics.counter("signalbox_hedges_total", "Second attempts, lost or won.", &["outcome"]),
+            keys: KeyMetrics::new(&metrics),
             ledger: LedgerMetrics::new(&metrics),
             overload: OverloadMetrics::new(&metrics),
             registry,
