@@ -190,6 +190,11 @@ impl Snapshot {
         bool::from(KeyHash::of(token.expose().as_bytes()).ct_eq(&KeyHash::of(given)))
     }
 
+    /// Is there a token for the admin API?
+    pub fn has_admin_token(&self) -> bool {
+        self.admin_token.is_some()
+    }
+
     /// Public names a principal may ask for, sorted.
     pub fn visible_models(&self, principal: &Principal) -> Vec<&Arc<Model>> {
         let mut models: Vec<_> =

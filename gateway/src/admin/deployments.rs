@@ -5,6 +5,9 @@ use std::time::Instant;
 
 use serde::Serialize;
 
+use super::call::Call;
+use super::fault::Fault;
+use super::reply::Reply;
 use crate::snapshot::Snapshot;
 use crate::telemetry::Metrics;
 use crate::upstream::{CooldownState, Deployment};
@@ -34,16 +37,16 @@ struct Row<'a> {
     remaining_tokens: Option<u64>,
 }
 
-/// The body, sorted by model.
-pub(super) fn list(snapshot: &Snapshot, now: Instant) -> Vec<u8> {
+/// Sorted by model.
+pub(super) async fn list(call: Call) -> Result<Reply, Fault> {
+    let (snapshot, now) = (&call.snapshot, Instant::now());
     let mut deployments: Vec<Row<'_>> = snapshot
         .models
         .values()
         .flat_map(|model| model.deployments.iter().map(|it| row(model.name.as_str(), it, now)))
         .collect();
     deployments.sort_by_key(|row| (row.model, row.id));
-    // Strings and numbers always serialise.
-    serde_json::to_vec(&List { deployments }).unwrap_or_default()
+    Ok(Reply::ok(&List { deployments }))
 }
 
 fn row<'a>(model: &'a str, deployment: &'a Deployment, now: Instant) -> Row<'a> {

@@ -1,19 +1,39 @@
-//! The admin listener: metrics and health, for operators and their machines, never for clients.
+//! The admin listener: metrics, health and the admin API, for operators and their machines, never for clients.
+//!
+//! `routes` is the table of all paths; each resource is a file; `call` is what was sent, `fault` how one is refused.
 
+mod audit;
+mod call;
 mod deployments;
+mod fault;
+mod keys;
+mod process;
+mod reply;
+mod routes;
 mod spend;
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::Duration;
 
 use async_trait::async_trait;
-use http::{HeaderValue, Response, StatusCode, Uri, header};
+use bytes::{Bytes, BytesMut};
+use http::{HeaderValue, Response, header};
 use pingora::apps::http_app::ServeHttp;
 use pingora::protocols::http::ServerSession;
 
 use crate::app::App;
 
-/// Serves `/metrics`, `/healthz`, `/readyz` and the admin API below `/api`, which may ask for a token.
+use call::Call;
+use fault::Fault;
+use reply::Reply;
+use routes::Role;
+
+/// The longest body.
+const BODY: usize = 64 << 10;
+/// How long it may take.
+const BODY_TIME: Duration = Duration::from_secs(5);
+
+/// Serves the admin listener.
 pub struct Admin {
     app: Arc<App>,
 }
@@ -24,60 +44,85 @@ impl Admin {
         Self { app }
     }
 
-    async fn answer(
-        &self,
-        method: &str,
-        uri: &Uri,
-        authorization: Option<&[u8]>,
-    ) -> (StatusCode, &'static str, Vec<u8>) {
-        let plain = "text/plain; charset=utf-8";
-        if method != "GET" && method != "HEAD" {
-            return (StatusCode::METHOD_NOT_ALLOWED, plain, b"GET only\n".to_vec());
+    async fn answer(&self, session: &mut ServerSession) -> Result<Reply, Fault> {
+        let snapshot = self.app.snapshot.load_full();
+        let head = session.req_header();
+        let path = head.uri.path();
+        let authorization = head.headers.get(header::AUTHORIZATION).map(HeaderValue::as_bytes);
+        let (route, id) = match routes::find(&head.method, path) {
+            Ok(found) => found,
+            // Who may not call the API is not told what it has.
+            Err(_) if path.starts_with("/api/") && !snapshot.admits_admin(authorization) => {
+                return Err(no_token());
+            }
+            Err(methods) if methods.is_empty() => {
+                return Err(Fault::not_found(format!("There is nothing here. Known: {}", routes::known())));
+            }
+            Err(methods) => return Err(Fault::method(&methods.join(", "))),
+        };
+        match route.role {
+            Role::Admin if !snapshot.has_admin_token() => {
+                let message =
+                    "Set `admin.token` in the configuration: without it nothing may be changed or listed.";
+                return Err(Fault::unauthorized(message));
+            }
+            Role::Reader | Role::Admin if !snapshot.admits_admin(authorization) => return Err(no_token()),
+            _ => {}
         }
-        let (path, snapshot) = (uri.path(), self.app.snapshot.load_full());
-        if path.starts_with("/api/") && !snapshot.admits_admin(authorization) {
-            let text = b"send admin.token as `Authorization: Bearer TOKEN`\n";
-            return (StatusCode::UNAUTHORIZED, plain, text.to_vec());
-        }
-        match path {
-            "/api/v1/deployments" => {
-                (StatusCode::OK, "application/json", deployments::list(&snapshot, Instant::now()))
-            }
-            "/api/v1/spend" => {
-                let (status, body) = spend::of(&self.app, uri.query()).await;
-                (status, "application/json", body)
-            }
-            "/metrics" => {
-                deployments::measure(&snapshot, self.app.metrics, Instant::now());
-                let dropped = i64::try_from(self.app.access_log.dropped()).unwrap_or(i64::MAX);
-                self.app.metrics.log_dropped.set(dropped);
-                (StatusCode::OK, "text/plain; version=0.0.4; charset=utf-8", self.app.metrics.expose())
-            }
-            "/healthz" => (StatusCode::OK, plain, b"ok\n".to_vec()),
-            "/readyz" if self.app.is_draining() => {
-                (StatusCode::SERVICE_UNAVAILABLE, plain, b"draining\n".to_vec())
-            }
-            "/readyz" => (StatusCode::OK, plain, b"ready\n".to_vec()),
-            _ => (
-                StatusCode::NOT_FOUND,
-                plain,
-                b"known: /metrics /healthz /readyz /api/v1/deployments /api/v1/spend?key=NAME\n".to_vec(),
-            ),
-        }
+        let query = head.uri.query().unwrap_or_default().to_owned();
+        let address =
+            session.client_addr().and_then(|address| address.as_inet()).map(|it| it.ip().to_string());
+        let body = read(session).await?;
+        let call = Call {
+            app: self.app.clone(),
+            snapshot,
+            id,
+            query,
+            body,
+            actor: "admin".to_owned(),
+            address: address.unwrap_or_default(),
+        };
+        (route.answer)(call).await
     }
+}
+
+fn no_token() -> Fault {
+    Fault::unauthorized("Send admin.token as `Authorization: Bearer TOKEN`.")
+}
+
+async fn read(session: &mut ServerSession) -> Result<Bytes, Fault> {
+    let collect = async {
+        let mut body = BytesMut::new();
+        // A client that breaks off has nobody to tell.
+        while let Ok(Some(piece)) = session.read_request_body().await {
+            if body.len() + piece.len() > BODY {
+                return Err(Fault::too_large(BODY));
+            }
+            body.extend_from_slice(&piece);
+        }
+        Ok(body.freeze())
+    };
+    let read = tokio::time::timeout(BODY_TIME, collect).await.unwrap_or_else(|_| Err(Fault::too_slow()));
+    if read.is_err() {
+        // The rest of the body would be taken for a request.
+        session.set_keepalive(None);
+    }
+    read
 }
 
 #[async_trait]
 impl ServeHttp for Admin {
     async fn response(&self, session: &mut ServerSession) -> Response<Vec<u8>> {
-        let head = session.req_header();
-        let authorization = head.headers.get(header::AUTHORIZATION).map(HeaderValue::as_bytes);
-        let (status, content_type, body) = self.answer(head.method.as_str(), &head.uri, authorization).await;
-        let length = body.len();
-        let mut response = Response::new(body);
-        *response.status_mut() = status;
-        response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
-        response.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from(length));
+        let is_head = session.req_header().method == http::Method::HEAD;
+        let reply = self.answer(session).await.unwrap_or_else(|fault| fault.reply());
+        let length = reply.body.len();
+        let mut response = Response::new(if is_head { Vec::new() } else { reply.body });
+        *response.status_mut() = reply.status;
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(reply.content_type));
+        headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
+        // Answers hold keys and figures: no cache may keep them.
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         response
     }
 }

@@ -39,7 +39,8 @@ pub fn hasher(config: &Config) -> anyhow::Result<Option<KeyHasher>> {
 
 /// Where it lies when it is not configured; None for PostgreSQL, whose gateways share no folder.
 fn beside(store: &str) -> Option<PathBuf> {
-    let file = store.strip_prefix("sqlite:")?;
+    let path = store.strip_prefix("sqlite:")?;
+    let file = path.strip_prefix("//").unwrap_or(path);
     Some(Path::new(file).with_file_name(FILE))
 }
 

@@ -1,0 +1,90 @@
+//! One call of an admin path: what was sent, and the way to the store.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use serde_json::{Map, Value};
+use store::{Change, Store, StoreError};
+
+use super::fault::Fault;
+use crate::app::App;
+use crate::keys::KeyHasher;
+use crate::ledger::now_ms;
+use crate::snapshot::Snapshot;
+
+/// How long the store may take for one call.
+const STORE_TIME: Duration = Duration::from_secs(10);
+/// Rows of a page, unless the caller wants fewer or more, and at most.
+const PAGE: u32 = 100;
+const LONGEST_PAGE: u32 = 1_000;
+
+/// A call.
+pub(super) struct Call {
+    pub(super) app: Arc<App>,
+    pub(super) snapshot: Arc<Snapshot>,
+    /// What stands in place of the template's `{id}`.
+    pub(super) id: String,
+    pub(super) query: String,
+    pub(super) body: Bytes,
+    /// Who calls, for the audit log.
+    pub(super) actor: String,
+    /// From where.
+    pub(super) address: String,
+}
+
+impl Call {
+    /// Runs work on the store's thread.
+    pub(super) async fn store<F, W, T>(&self, work: W) -> Result<T, Fault>
+    where
+        W: FnOnce(Store) -> F + Send + 'static,
+        F: Future<Output = Result<T, StoreError>> + Send + 'static,
+        T: Send + 'static,
+    {
+        let storage = self.app.storage.as_ref();
+        let storage = storage
+            .ok_or_else(|| Fault::unavailable("Nothing is kept: set `store` in the configuration."))?;
+        let store = storage.store.clone();
+        match tokio::time::timeout(STORE_TIME, storage.spawn(work(store))).await {
+            Ok(Ok(done)) => Ok(done?),
+            Ok(Err(_)) => Err(Fault::internal("The gateway failed: see its log.")),
+            Err(_) => Err(Fault::unavailable(
+                "The store has not answered in time, and may yet do what was asked: look before you repeat it.",
+            )),
+        }
+    }
+
+    /// Who makes a change, now.
+    pub(super) fn change(&self) -> Change {
+        Change { at_ms: now_ms(), actor: self.actor.clone(), address: self.address.clone() }
+    }
+
+    /// The body, which must be a JSON object; without one an empty object.
+    pub(super) fn object(&self) -> Result<Map<String, Value>, Fault> {
+        if self.body.trim_ascii().is_empty() {
+            return Ok(Map::new());
+        }
+        serde_json::from_slice(&self.body)
+            .map_err(|error| Fault::invalid(None, format!("The body is no JSON object: {error}.")))
+    }
+
+    /// A parameter of the query that is not empty.
+    pub(super) fn parameter(&self, name: &str) -> Option<String> {
+        let mut pairs = form_urlencoded::parse(self.query.as_bytes());
+        pairs.find(|(key, value)| key == name && !value.is_empty()).map(|(_, value)| value.into_owned())
+    }
+
+    /// The parameter `limit`.
+    pub(super) fn limit(&self) -> Result<u32, Fault> {
+        let Some(text) = self.parameter("limit") else { return Ok(PAGE) };
+        let limit = text.parse().ok().filter(|limit| (1..=LONGEST_PAGE).contains(limit));
+        limit.ok_or_else(|| Fault::invalid(Some("limit"), "`limit` is a number from 1 to 1000."))
+    }
+
+    /// Hashes keys for the store.
+    pub(super) fn hasher(&self) -> Result<&KeyHasher, Fault> {
+        let missing = || Fault::unavailable("Nothing is kept: set `store` in the configuration.");
+        self.app.stored_keys.hasher().ok_or_else(missing)
+    }
+}

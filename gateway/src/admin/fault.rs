@@ -1,0 +1,96 @@
+//! How the admin API says no: one envelope, with what to do about it.
+
+use http::StatusCode;
+use serde_json::json;
+use store::StoreError;
+
+use super::reply::Reply;
+use crate::keys::Edit;
+
+/// Why a call of the admin API is refused. Public API.
+#[derive(Debug)]
+pub(super) struct Fault {
+    pub(super) status: StatusCode,
+    kind: &'static str,
+    code: &'static str,
+    param: Option<String>,
+    message: String,
+}
+
+impl Fault {
+    fn new(status: StatusCode, kind: &'static str, code: &'static str, message: impl Into<String>) -> Self {
+        Self { status, kind, code, param: None, message: message.into() }
+    }
+
+    pub(super) fn invalid(param: Option<&str>, message: impl Into<String>) -> Self {
+        let fault = Self::new(StatusCode::BAD_REQUEST, "invalid_request_error", "invalid_value", message);
+        Self { param: param.map(str::to_owned), ..fault }
+    }
+
+    pub(super) fn unauthorized(message: &str) -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, "authentication_error", "invalid_admin_token", message)
+    }
+
+    pub(super) fn not_found(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::NOT_FOUND, "invalid_request_error", "not_found", message)
+    }
+
+    pub(super) fn method(allowed: &str) -> Self {
+        let message = format!("This path takes {allowed} only.");
+        Self::new(StatusCode::METHOD_NOT_ALLOWED, "invalid_request_error", "method_not_allowed", message)
+    }
+
+    pub(super) fn too_large(limit: usize) -> Self {
+        let message = format!("The body is longer than {limit} bytes: send less.");
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "invalid_request_error", "request_too_large", message)
+    }
+
+    pub(super) fn too_slow() -> Self {
+        let message = "The body did not arrive in time: send it at once.";
+        Self::new(StatusCode::REQUEST_TIMEOUT, "timeout_error", "request_timeout", message)
+    }
+
+    pub(super) fn unavailable(message: &str) -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "api_error", "unavailable", message)
+    }
+
+    pub(super) fn internal(message: &str) -> Self {
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "api_error", "internal_error", message)
+    }
+
+    /// Status and body.
+    pub(super) fn reply(&self) -> Reply {
+        let error =
+            json!({"message": self.message, "type": self.kind, "param": self.param, "code": self.code});
+        Reply::json(self.status, &json!({ "error": error }))
+    }
+}
+
+impl From<Edit> for Fault {
+    fn from(edit: Edit) -> Self {
+        Self::invalid(edit.param, edit.message)
+    }
+}
+
+impl From<StoreError> for Fault {
+    fn from(error: StoreError) -> Self {
+        let message = format!("{error}.");
+        let conflict =
+            |code, message| Self::new(StatusCode::CONFLICT, "invalid_request_error", code, message);
+        match error {
+            StoreError::Conflict { field, .. } => {
+                Self { param: Some(field), ..conflict("conflict", message) }
+            }
+            StoreError::MissingReference { field, .. } => Self::invalid(Some(&field), message),
+            StoreError::Invalid { field, .. } => Self::invalid(Some(&field), message),
+            StoreError::InUse { .. } => conflict("in_use", message),
+            StoreError::Stale { .. } => conflict("changed_meanwhile", message),
+            StoreError::NotFound { .. } => Self::not_found(message),
+            error if error.is_transient() => Self::unavailable("The store does not answer: retry later."),
+            error => {
+                tracing::error!(%error, "the store failed a call of the admin API");
+                Self::internal("The store reported an error: see the gateway's log.")
+            }
+        }
+    }
+}

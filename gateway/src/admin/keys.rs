@@ -1,0 +1,169 @@
+//! `/api/v1/keys`: virtual keys that take effect while the gateways run.
+
+use http::StatusCode;
+use serde::Serialize;
+use serde_json::{Value, json};
+use store::{Rotation, VirtualKey};
+
+use super::call::Call;
+use super::fault::Fault;
+use super::reply::Reply;
+use crate::config::Span;
+use crate::keys::settings::date;
+use crate::keys::{FreshKey, KeySettings, merge};
+use crate::ledger::now_ms;
+
+/// A key without its secret. Public API.
+#[derive(Serialize)]
+pub(super) struct KeyView {
+    id: String,
+    #[serde(flatten)]
+    settings: KeySettings,
+    /// Its first and last letters.
+    hint: String,
+    previous_works_until: Option<String>,
+    rotated_at: Option<String>,
+    created_at: String,
+    updated_at: String,
+    version: u64,
+}
+
+impl KeyView {
+    pub(super) fn of(key: &VirtualKey) -> Self {
+        Self {
+            id: key.id.clone(),
+            settings: KeySettings::of(key),
+            hint: hint(key),
+            previous_works_until: key.previous_key_until_ms.map(date),
+            rotated_at: key.rotated_at_ms.map(date),
+            created_at: date(key.created_at_ms),
+            updated_at: date(key.updated_at_ms),
+            version: key.version,
+        }
+    }
+}
+
+/// `sk-sb-…1a2b`.
+pub(super) fn hint(key: &VirtualKey) -> String {
+    format!("{}…{}", key.display_prefix, key.display_suffix)
+}
+
+/// The key's view with the key itself, which is shown this once.
+fn shown_once(status: StatusCode, key: &VirtualKey, fresh: &FreshKey) -> Reply {
+    let mut view = serde_json::to_value(KeyView::of(key)).unwrap_or_default();
+    if let Value::Object(view) = &mut view {
+        view.insert("key".to_owned(), fresh.secret.expose().into());
+    }
+    Reply::json(status, &view)
+}
+
+pub(super) async fn create(call: Call) -> Result<Reply, Fault> {
+    let settings = merge(&KeySettings::default(), call.object()?)?;
+    let mut key = VirtualKey { id: store::new_id(), ..VirtualKey::default() };
+    settings.put_on(&mut key)?;
+    let fresh = fresh()?;
+    let key = insert(&call, key, &fresh).await?;
+    Ok(shown_once(StatusCode::CREATED, &key, &fresh))
+}
+
+/// A new secret.
+pub(super) fn fresh() -> Result<FreshKey, Fault> {
+    FreshKey::random().map_err(|_| Fault::internal("The operating system has no randomness."))
+}
+
+/// Adds a key with this secret.
+pub(super) async fn insert(call: &Call, mut key: VirtualKey, fresh: &FreshKey) -> Result<VirtualKey, Fault> {
+    key.key_hash = call.hasher()?.hash(fresh.secret.expose().as_bytes()).to_stored();
+    key.display_prefix.clone_from(&fresh.display_prefix);
+    key.display_suffix.clone_from(&fresh.display_suffix);
+    let change = call.change();
+    call.store(|store| async move { store.keys().insert(key, &change).await }).await
+}
+
+pub(super) async fn list(call: Call) -> Result<Reply, Fault> {
+    let (limit, after) = (call.limit()?, call.parameter("after"));
+    let keys =
+        call.store(move |store| async move { store.keys().list(after.as_deref(), limit).await }).await?;
+    let next = keys.last().filter(|_| keys.len() == limit as usize).map(|key| key.id.clone());
+    let data: Vec<KeyView> = keys.iter().map(KeyView::of).collect();
+    Ok(Reply::ok(&json!({"data": data, "next": next})))
+}
+
+pub(super) async fn get(call: Call) -> Result<Reply, Fault> {
+    Ok(Reply::ok(&KeyView::of(&find(&call, &call.id).await?)))
+}
+
+/// The key with this id.
+pub(super) async fn find(call: &Call, id: &str) -> Result<VirtualKey, Fault> {
+    let wanted = id.to_owned();
+    let key = call.store(|store| async move { store.keys().get(&wanted).await }).await?;
+    key.ok_or_else(|| Fault::not_found(format!("There is no key {id}: GET /api/v1/keys lists them.")))
+}
+
+pub(super) async fn update(call: Call) -> Result<Reply, Fault> {
+    let mut key = find(&call, &call.id).await?;
+    merge(&KeySettings::of(&key), call.object()?)?.put_on(&mut key)?;
+    Ok(Reply::ok(&KeyView::of(&replace(&call, key).await?)))
+}
+
+/// Replaces a key that was read for it.
+pub(super) async fn replace(call: &Call, key: VirtualKey) -> Result<VirtualKey, Fault> {
+    let change = call.change();
+    call.store(|store| async move { Box::pin(store.keys().update(key, &change)).await }).await
+}
+
+pub(super) async fn delete(call: Call) -> Result<Reply, Fault> {
+    remove(&call, &call.id).await?;
+    Ok(Reply::ok(&json!({"id": call.id, "deleted": true})))
+}
+
+/// Deletes the key with this id.
+pub(super) async fn remove(call: &Call, id: &str) -> Result<(), Fault> {
+    let (id, change) = (id.to_owned(), call.change());
+    call.store(|store| async move { store.keys().delete(&id, &change).await }).await
+}
+
+pub(super) async fn block(call: Call) -> Result<Reply, Fault> {
+    Ok(Reply::ok(&KeyView::of(&set_blocked(&call, &call.id, true).await?)))
+}
+
+pub(super) async fn unblock(call: Call) -> Result<Reply, Fault> {
+    Ok(Reply::ok(&KeyView::of(&set_blocked(&call, &call.id, false).await?)))
+}
+
+/// Blocks or unblocks the key with this id.
+pub(super) async fn set_blocked(call: &Call, id: &str, blocked: bool) -> Result<VirtualKey, Fault> {
+    let (id, change) = (id.to_owned(), call.change());
+    call.store(move |store| async move { store.keys().set_blocked(&id, blocked, &change).await }).await
+}
+
+/// `{"grace": "1h"}`: how long the old value still works; left out: not at all.
+pub(super) async fn rotate(call: Call) -> Result<Reply, Fault> {
+    let mut body = call.object()?;
+    let grace = body.remove("grace").map(serde_json::from_value::<Span>).transpose();
+    let grace = grace.map_err(|error| Fault::invalid(Some("grace"), format!("`grace`: {error}.")))?;
+    if let Some(name) = body.keys().next() {
+        return Err(Fault::invalid(None, format!("unknown field `{name}`: rotate takes `grace` only.")));
+    }
+    let fresh = fresh()?;
+    let key = exchange(&call, &call.id, &fresh, grace).await?;
+    Ok(shown_once(StatusCode::OK, &key, &fresh))
+}
+
+/// Gives the key with this id a new secret.
+pub(super) async fn exchange(
+    call: &Call,
+    id: &str,
+    fresh: &FreshKey,
+    grace: Option<Span>,
+) -> Result<VirtualKey, Fault> {
+    let grace_ms = grace.map_or(0, |grace| i64::try_from(grace.0.as_millis()).unwrap_or(i64::MAX / 2));
+    let rotation = Rotation {
+        key_hash: call.hasher()?.hash(fresh.secret.expose().as_bytes()).to_stored(),
+        display_prefix: fresh.display_prefix.clone(),
+        display_suffix: fresh.display_suffix.clone(),
+        grace_until_ms: now_ms().saturating_add(grace_ms),
+    };
+    let (id, change) = (id.to_owned(), call.change());
+    call.store(|store| async move { store.keys().rotate(&id, rotation, &change).await }).await
+}
