@@ -11,8 +11,11 @@
 #[path = "../data_plane/gateway.rs"]
 #[allow(dead_code, reason = "the data plane's tests use the rest")]
 mod gateway;
+mod keys;
 mod kill;
 mod ledger;
+mod operator;
+mod postgres;
 mod outage;
 #[path = "../../../store/tests/postgres_server.rs"]
 #[allow(dead_code, reason = "the store's tests use the rest")]

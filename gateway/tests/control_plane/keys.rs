@@ -1,0 +1,174 @@
+//! Virtual keys of the store: what is changed over the API of one gateway holds on all of them, without a restart.
+
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use crate::gateway::Gateway;
+use crate::ledger::{PRICED, STORE};
+use crate::operator::{call, chat, done, start};
+use crate::postgres::Postgres;
+
+/// What the issue promises; a slow machine gets longer to fail.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Waits until the chat has this outcome; how long that took.
+async fn until(gateway: &Gateway, key: &str, model: &str, outcome: (u16, &str)) -> Duration {
+    let started = Instant::now();
+    loop {
+        let (status, code) = chat(gateway, key, model).await;
+        if (status, code.as_str()) == outcome {
+            return started.elapsed();
+        }
+        assert!(started.elapsed() < PATIENCE, "{status} {code} instead of {outcome:?}");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+fn text<'a>(value: &'a Value, member: &str) -> &'a str {
+    value[member].as_str().unwrap_or_else(|| panic!("no {member} in {value}"))
+}
+
+/// A second gateway on the SQLite store of the first.
+async fn neighbour(first: &Gateway, models: &str) -> Gateway {
+    let store = format!("store: 'sqlite:{}'", first.folder.join("data/signalbox.db").display());
+    start(models, &store).await
+}
+
+async fn follows_on_both(one: &Gateway, two: &Gateway) {
+    let made = done(one, "POST", "/api/v1/keys", json!({"name": "shop"})).await;
+    let (key, id) = (text(&made, "key"), text(&made, "id"));
+    let (first, second) =
+        tokio::join!(until(one, key, "plain", (200, "")), until(two, key, "plain", (200, "")));
+    println!("a new key works after {first:?} and {second:?}");
+
+    done(two, "POST", &format!("/api/v1/keys/{id}/block"), Value::Null).await;
+    let blocked = (401, "key_blocked");
+    let (first, second) = tokio::join!(until(one, key, "plain", blocked), until(two, key, "plain", blocked));
+    println!("a blocked key is refused after {first:?} and {second:?}");
+    done(one, "POST", &format!("/api/v1/keys/{id}/unblock"), Value::Null).await;
+    until(two, key, "plain", (200, "")).await;
+
+    done(one, "DELETE", &format!("/api/v1/keys/{id}"), Value::Null).await;
+    until(two, key, "plain", (401, "invalid_api_key")).await;
+    let log = done(two, "GET", &format!("/api/v1/audit?object_id={id}"), Value::Null).await;
+    let actions: Vec<&str> = log["data"].as_array().unwrap().iter().map(|it| text(it, "action")).collect();
+    assert_eq!(actions, ["delete", "unblock", "block", "create"], "{log}");
+}
+
+#[tokio::test]
+async fn a_key_made_on_one_gateway_works_and_is_blocked_on_both() {
+    let one = start("", STORE).await;
+    let two = neighbour(&one, "").await;
+    follows_on_both(&one, &two).await;
+}
+
+#[tokio::test]
+async fn the_same_on_postgresql() {
+    let postgres = Postgres::start();
+    let extra = format!("store: '{}'\nkey_hash: a-secret-of-this-installation", postgres.url);
+    let one = start("", &extra).await;
+    let two = start("", &extra).await;
+    follows_on_both(&one, &two).await;
+}
+
+#[tokio::test]
+async fn a_rotated_value_works_only_in_its_grace() {
+    let gateway = start("", STORE).await;
+    let made = done(&gateway, "POST", "/api/v1/keys", json!({"name": "rotated"})).await;
+    let (old, rotate) = (text(&made, "key"), format!("/api/v1/keys/{}/rotate", text(&made, "id")));
+    let next = done(&gateway, "POST", &rotate, json!({"grace": "4s"})).await;
+    let new = text(&next, "key");
+    until(&gateway, new, "plain", (200, "")).await;
+    assert_eq!(chat(&gateway, old, "plain").await.0, 200, "in its grace");
+    until(&gateway, old, "plain", (401, "key_rotated")).await;
+    let last = done(&gateway, "POST", &rotate, Value::Null).await;
+    until(&gateway, text(&last, "key"), "plain", (200, "")).await;
+    assert_eq!(chat(&gateway, new, "plain").await, (401, "invalid_api_key".to_owned()));
+}
+
+#[tokio::test]
+async fn expiry_models_and_limits_of_a_key_hold() {
+    let gateway = start(PRICED, STORE).await;
+    let settings = json!({"name": "narrow one", "models": ["plain"], "default_model": "plain", "rpm": 3});
+    let made = done(&gateway, "POST", "/api/v1/keys", settings).await;
+    let (key, path) = (text(&made, "key"), format!("/api/v1/keys/{}", text(&made, "id")));
+    until(&gateway, key, "plain", (200, "")).await;
+    assert_eq!(chat(&gateway, key, "priced").await, (403, "model_not_allowed".to_owned()));
+    assert_eq!(chat(&gateway, key, "default").await.0, 200);
+    assert_eq!(chat(&gateway, key, "plain").await, (429, "rate_limit_exceeded".to_owned()));
+
+    done(&gateway, "PATCH", &path, json!({"rpm": null, "expires_at": "2020-01-01T00:00:00Z"})).await;
+    until(&gateway, key, "plain", (401, "key_expired")).await;
+    let shown = done(&gateway, "PATCH", &path, json!({"expires_at": null, "models": []})).await;
+    assert!(shown["rpm"].is_null() && shown["key"].is_null(), "{shown}");
+    until(&gateway, key, "priced", (200, "")).await;
+}
+
+#[tokio::test]
+async fn every_call_is_refused_without_a_token_and_told_what_is_wrong_with_it() {
+    let gateway = start("", STORE).await;
+    let paths = [
+        ("POST", "/api/v1/keys"),
+        ("GET", "/api/v1/keys"),
+        ("PATCH", "/api/v1/keys/x"),
+        ("DELETE", "/api/v1/keys/x"),
+        ("POST", "/api/v1/keys/x/block"),
+        ("POST", "/api/v1/keys/x/unblock"),
+        ("POST", "/api/v1/keys/x/rotate"),
+        ("GET", "/api/v1/audit"),
+        ("GET", "/api/v1/nothing"),
+    ];
+    for (method, path) in paths {
+        let method = reqwest::Method::from_bytes(method.as_bytes()).unwrap();
+        let url = format!("http://{}{path}", gateway.admin);
+        for token in ["", "admin-token-2"] {
+            let answer =
+                gateway.client.request(method.clone(), &url).bearer_auth(token).send().await.unwrap();
+            assert_eq!(answer.status(), 401, "{method} {path}");
+        }
+    }
+    let wrong = [
+        ("PUT", "/api/v1/keys", json!({}), 405, Value::Null),
+        ("GET", "/api/v1/nothing", Value::Null, 404, Value::Null),
+        ("GET", "/api/v1/keys/nobody", Value::Null, 404, Value::Null),
+        ("POST", "/api/v1/keys", json!({}), 400, json!("name")),
+        ("POST", "/api/v1/keys", json!({"name": "n", "rpm": 0}), 400, json!("rpm")),
+        ("POST", "/api/v1/keys", json!({"name": "n", "colour": "red"}), 400, Value::Null),
+        ("POST", "/api/v1/keys", json!({"name": "n", "team_id": "nobody"}), 400, json!("team_id")),
+        ("POST", "/api/v1/keys", json!({"name": "n", "tags": ["x".repeat(70_000)]}), 413, Value::Null),
+        ("GET", "/api/v1/keys?limit=0", Value::Null, 400, json!("limit")),
+    ];
+    for (method, path, body, status, param) in wrong {
+        let (told, answer) = call(&gateway, method, path, body).await;
+        assert_eq!((told, &answer["error"]["param"]), (status, &param), "{method} {path}: {answer}");
+        assert!(answer["error"]["message"].is_string() && answer["error"]["code"].is_string(), "{answer}");
+    }
+    done(&gateway, "POST", "/api/v1/keys", json!({"name": "twice"})).await;
+    let (status, answer) = call(&gateway, "POST", "/api/v1/keys", json!({"name": "twice"})).await;
+    assert_eq!((status, &answer["error"]["param"]), (409, &json!("name")), "{answer}");
+}
+
+#[tokio::test]
+async fn the_store_holds_no_key_in_plain_and_its_secret_is_the_owners() {
+    use std::os::unix::fs::PermissionsExt;
+    let gateway = start("", STORE).await;
+    let made = done(&gateway, "POST", "/api/v1/keys", json!({"name": "secret"})).await;
+    let key = text(&made, "key");
+    until(&gateway, key, "plain", (200, "")).await;
+    let random = &key.as_bytes()["sk-sb-".len()..];
+    let mut files = vec![gateway.folder.clone()];
+    let mut read = 0;
+    while let Some(path) = files.pop() {
+        if path.is_dir() {
+            files.extend(std::fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().path()));
+        } else {
+            let bytes = std::fs::read(&path).unwrap();
+            assert!(!bytes.windows(random.len()).any(|window| window == random), "{}", path.display());
+            read += 1;
+        }
+    }
+    let secret = gateway.folder.join("data/key-hash.secret");
+    assert_eq!(std::fs::metadata(&secret).unwrap().permissions().mode() & 0o777, 0o600);
+    assert!(read >= 4, "configuration, database, its log, the secret");
+}
