@@ -1,5 +1,7 @@
 //! The command line.
 
+mod keys;
+
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -56,6 +58,9 @@ enum Command {
     },
     /// Print the JSON Schema of the configuration.
     Schema,
+    /// Virtual keys of the store; gateways that run follow within a second.
+    #[command(subcommand)]
+    Keys(keys::KeysCommand),
 }
 
 /// Runs the program.
@@ -67,6 +72,7 @@ pub fn run() -> ExitCode {
         Command::Check { config } => check(&config),
         Command::Demo { listen, admin } => demo::run(&listen, &admin),
         Command::Schema => schema(),
+        Command::Keys(command) => keys::run(command),
     };
     result.unwrap_or_else(|error| {
         say(&format!("signalbox: {error:#}"));

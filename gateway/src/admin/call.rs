@@ -88,3 +88,14 @@ impl Call {
         self.app.stored_keys.hasher().ok_or_else(missing)
     }
 }
+
+/// The id that a caller has chosen for a team or user.
+pub(super) fn chosen_id(id: &serde_json::Value) -> Result<String, Fault> {
+    let is_fine = |id: &&str| {
+        (1..=128).contains(&id.len())
+            && id.bytes().all(|it| it.is_ascii_alphanumeric() || b"-_.@:".contains(&it))
+    };
+    let id = id.as_str().filter(is_fine);
+    id.map(str::to_owned)
+        .ok_or_else(|| Fault::invalid(Some("id"), "`id` is up to 128 of letters, digits and -_.@:"))
+}

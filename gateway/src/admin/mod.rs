@@ -11,6 +11,8 @@ mod process;
 mod reply;
 mod routes;
 mod spend;
+mod teams;
+mod users;
 
 use std::sync::Arc;
 use std::time::Duration;

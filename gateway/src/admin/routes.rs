@@ -8,7 +8,7 @@ use http::Method;
 use super::call::Call;
 use super::fault::Fault;
 use super::reply::Reply;
-use super::{audit, deployments, keys, process, spend};
+use super::{audit, deployments, keys, process, spend, teams, users};
 
 /// Who may call a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,6 +53,20 @@ pub(super) static ROUTES: &[Route] = &[
     route(Method::POST, "/api/v1/keys/{id}/block", Role::Admin, |call| Box::pin(keys::block(call))),
     route(Method::POST, "/api/v1/keys/{id}/unblock", Role::Admin, |call| Box::pin(keys::unblock(call))),
     route(Method::POST, "/api/v1/keys/{id}/rotate", Role::Admin, |call| Box::pin(keys::rotate(call))),
+    route(Method::GET, "/api/v1/teams", Role::Admin, |call| Box::pin(teams::list(call))),
+    route(Method::POST, "/api/v1/teams", Role::Admin, |call| Box::pin(teams::create(call))),
+    route(Method::GET, "/api/v1/teams/{id}", Role::Admin, |call| Box::pin(teams::get(call))),
+    route(Method::PATCH, "/api/v1/teams/{id}", Role::Admin, |call| Box::pin(teams::update(call))),
+    route(Method::DELETE, "/api/v1/teams/{id}", Role::Admin, |call| Box::pin(teams::delete(call))),
+    route(Method::POST, "/api/v1/teams/{id}/block", Role::Admin, |call| Box::pin(teams::block(call))),
+    route(Method::POST, "/api/v1/teams/{id}/unblock", Role::Admin, |call| Box::pin(teams::unblock(call))),
+    route(Method::GET, "/api/v1/users", Role::Admin, |call| Box::pin(users::list(call))),
+    route(Method::POST, "/api/v1/users", Role::Admin, |call| Box::pin(users::create(call))),
+    route(Method::GET, "/api/v1/users/{id}", Role::Admin, |call| Box::pin(users::get(call))),
+    route(Method::PATCH, "/api/v1/users/{id}", Role::Admin, |call| Box::pin(users::update(call))),
+    route(Method::DELETE, "/api/v1/users/{id}", Role::Admin, |call| Box::pin(users::delete(call))),
+    route(Method::POST, "/api/v1/users/{id}/block", Role::Admin, |call| Box::pin(users::block(call))),
+    route(Method::POST, "/api/v1/users/{id}/unblock", Role::Admin, |call| Box::pin(users::unblock(call))),
 ];
 
 /// The route and the text in place of `{id}`; or the methods that the path takes, none for an unknown path.

@@ -106,6 +106,64 @@ async fn expiry_models_and_limits_of_a_key_hold() {
 }
 
 #[tokio::test]
+async fn two_keys_share_the_budget_of_their_team_and_a_blocked_team_has_none() {
+    let dear = "  dear: {deployments: [{provider: mock, model: m, price: {input: 1000, output: 1000}}]}";
+    let one = start(dear, STORE).await;
+    let two = neighbour(&one, dear).await;
+    let team = json!({"name": "poor", "id": "poor", "budgets": [{"usd": 0.05, "per": "1d"}]});
+    done(&one, "POST", "/api/v1/teams", team).await;
+    let mut keys = Vec::new();
+    for name in ["first", "second"] {
+        let made = done(&one, "POST", "/api/v1/keys", json!({"name": name, "team_id": "poor"})).await;
+        keys.push(text(&made, "key").to_owned());
+    }
+    until(&one, &keys[1], "plain", (200, "")).await;
+    until(&two, &keys[1], "plain", (200, "")).await;
+    let spent = until(&one, &keys[0], "dear", (429, "insufficient_quota")).await;
+    println!("the team's budget is spent after {spent:?}");
+    assert_eq!(chat(&one, &keys[1], "dear").await, (429, "insufficient_quota".to_owned()));
+    until(&two, &keys[1], "dear", (429, "insufficient_quota")).await;
+
+    // A change keeps what is spent, and a raised cap lets the keys go on.
+    let cap = json!({"budgets": [{"usd": 100, "per": "1d", "alert_percent": 80}]});
+    done(&two, "PATCH", "/api/v1/teams/poor", cap).await;
+    until(&one, &keys[1], "dear", (200, "")).await;
+
+    done(&one, "POST", "/api/v1/teams/poor/block", Value::Null).await;
+    until(&two, &keys[0], "plain", (401, "team_blocked")).await;
+    assert_eq!(call(&one, "DELETE", "/api/v1/teams/poor", Value::Null).await.0, 409, "it is in use");
+    done(&one, "POST", "/api/v1/users", json!({"name": "ada", "id": "ada", "team_id": "poor"})).await;
+    let listed = done(&one, "GET", "/api/v1/users", Value::Null).await;
+    assert_eq!(text(&listed["data"][0], "team_id"), "poor");
+}
+
+#[tokio::test]
+async fn the_command_line_makes_and_ends_keys_of_a_running_gateway() {
+    let gateway = Gateway::start("", STORE).await;
+    let run = |arguments: &[&str]| {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_signalbox"));
+        command.arg("keys").args(arguments).arg("--config").arg(gateway.folder.join("signalbox.yaml"));
+        let done = command.current_dir(&gateway.folder).output().unwrap();
+        assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+        serde_json::from_slice::<Value>(&done.stdout).unwrap()
+    };
+    let made = run(&["create", "--name", "cli", "--model", "plain", "--rpm", "1000", "--usd", "5"]);
+    let key = text(&made, "key");
+    until(&gateway, key, "plain", (200, "")).await;
+    let listed = run(&["list"]);
+    assert_eq!((text(&listed, "id"), &listed["rpm"]), (text(&made, "id"), &json!(1000)), "{listed}");
+    assert!(!listed.to_string().contains(key), "{listed}");
+    run(&["block", "cli"]);
+    until(&gateway, key, "plain", (401, "key_blocked")).await;
+    run(&["unblock", text(&made, "id")]);
+    let next = run(&["rotate", "cli", "--grace", "1h"]);
+    until(&gateway, text(&next, "key"), "plain", (200, "")).await;
+    assert_eq!(chat(&gateway, key, "plain").await.0, 200, "in its grace");
+    run(&["delete", "cli"]);
+    until(&gateway, text(&next, "key"), "plain", (401, "invalid_api_key")).await;
+}
+
+#[tokio::test]
 async fn every_call_is_refused_without_a_token_and_told_what_is_wrong_with_it() {
     let gateway = start("", STORE).await;
     let paths = [

@@ -21,7 +21,8 @@ pub(super) struct Postgres {
 
 impl Postgres {
     pub(super) fn start() -> Self {
-        let bin = installed().expect("PostgreSQL is missing: scripts/install-test-deps installs it");
+        let bin = installed()
+            .unwrap_or_else(|| panic!("PostgreSQL is missing: scripts/install-test-deps installs it"));
         let folder = std::env::temp_dir().join(format!("signalbox-pg-{}", store::new_id()));
         std::fs::create_dir(&folder).unwrap();
         // The server refuses to run as root.
@@ -43,7 +44,7 @@ impl Postgres {
         while !ready() {
             assert!(shell.try_wait().unwrap().is_none(), "PostgreSQL did not start: {}", folder.display());
             assert!(Instant::now() < deadline, "PostgreSQL did not start in a minute");
-            std::thread::sleep(Duration::from_millis(50));
+            std::thread::park_timeout(Duration::from_millis(50));
         }
         let host = folder.display().to_string().replace('/', "%2F");
         Self { shell, url: format!("postgres://signalbox@{host}/postgres") }

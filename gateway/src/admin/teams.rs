@@ -1,0 +1,100 @@
+//! `/api/v1/teams`: several keys and users with a common budget.
+
+use http::StatusCode;
+use serde::Serialize;
+use serde_json::{Value, json};
+use store::Team;
+
+use super::call::Call;
+use super::fault::Fault;
+use super::reply::Reply;
+use crate::keys::settings::date;
+use crate::keys::{OwnerSettings, merge};
+
+/// A team. Public API.
+#[derive(Serialize)]
+struct TeamView {
+    id: String,
+    #[serde(flatten)]
+    settings: OwnerSettings,
+    created_at: String,
+    updated_at: String,
+    version: u64,
+}
+
+impl TeamView {
+    fn of(team: &Team) -> Self {
+        Self {
+            id: team.id.clone(),
+            settings: OwnerSettings::of_team(team),
+            created_at: date(team.created_at_ms),
+            updated_at: date(team.updated_at_ms),
+            version: team.version,
+        }
+    }
+}
+
+/// The caller may choose the id.
+pub(super) async fn create(call: Call) -> Result<Reply, Fault> {
+    let mut body = call.object()?;
+    let id = match body.remove("id") {
+        None | Some(Value::Null) => store::new_id(),
+        Some(id) => super::call::chosen_id(&id)?,
+    };
+    let settings: OwnerSettings = merge(&OwnerSettings::default(), body)?;
+    let mut team = Team { id, ..Team::default() };
+    settings.put_on_team(&mut team)?;
+    let change = call.change();
+    let team = call.store(|store| async move { store.teams().insert(team, &change).await }).await?;
+    Ok(Reply::json(StatusCode::CREATED, &TeamView::of(&team)))
+}
+
+pub(super) async fn list(call: Call) -> Result<Reply, Fault> {
+    let (limit, after) = (call.limit()?, call.parameter("after"));
+    let teams =
+        call.store(move |store| async move { store.teams().list(after.as_deref(), limit).await }).await?;
+    let next = teams.last().filter(|_| teams.len() == limit as usize).map(|team| team.id.clone());
+    let data: Vec<TeamView> = teams.iter().map(TeamView::of).collect();
+    Ok(Reply::ok(&json!({"data": data, "next": next})))
+}
+
+pub(super) async fn get(call: Call) -> Result<Reply, Fault> {
+    Ok(Reply::ok(&TeamView::of(&find(&call).await?)))
+}
+
+async fn find(call: &Call) -> Result<Team, Fault> {
+    let id = call.id.clone();
+    let team = call.store(|store| async move { store.teams().get(&id).await }).await?;
+    team.ok_or_else(|| {
+        Fault::not_found(format!("There is no team {}: GET /api/v1/teams lists them.", call.id))
+    })
+}
+
+pub(super) async fn update(call: Call) -> Result<Reply, Fault> {
+    let mut team = find(&call).await?;
+    merge(&OwnerSettings::of_team(&team), call.object()?)?.put_on_team(&mut team)?;
+    replace(&call, team).await
+}
+
+pub(super) async fn block(call: Call) -> Result<Reply, Fault> {
+    let team = find(&call).await?;
+    replace(&call, Team { blocked: true, ..team }).await
+}
+
+pub(super) async fn unblock(call: Call) -> Result<Reply, Fault> {
+    let team = find(&call).await?;
+    replace(&call, Team { blocked: false, ..team }).await
+}
+
+async fn replace(call: &Call, team: Team) -> Result<Reply, Fault> {
+    let change = call.change();
+    let team = call.store(|store| async move { Box::pin(store.teams().update(team, &change)).await }).await?;
+    Ok(Reply::ok(&TeamView::of(&team)))
+}
+
+/// Refused while keys or users belong to it.
+pub(super) async fn delete(call: Call) -> Result<Reply, Fault> {
+    let (id, change) = (call.id.clone(), call.change());
+    call.store(|store| async move { store.teams().delete(&id, &change).await }).await?;
+    Ok(Reply::ok(&json!({"id": call.id, "deleted": true})))
+}

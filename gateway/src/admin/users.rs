@@ -1,0 +1,100 @@
+//! `/api/v1/users`: people and programs that keys belong to, with budgets of their own.
+
+use http::StatusCode;
+use serde::Serialize;
+use serde_json::{Value, json};
+use store::User;
+
+use super::call::Call;
+use super::fault::Fault;
+use super::reply::Reply;
+use crate::keys::settings::date;
+use crate::keys::{OwnerSettings, merge};
+
+/// A user. Public API.
+#[derive(Serialize)]
+struct UserView {
+    id: String,
+    #[serde(flatten)]
+    settings: OwnerSettings,
+    created_at: String,
+    updated_at: String,
+    version: u64,
+}
+
+impl UserView {
+    fn of(user: &User) -> Self {
+        Self {
+            id: user.id.clone(),
+            settings: OwnerSettings::of_user(user),
+            created_at: date(user.created_at_ms),
+            updated_at: date(user.updated_at_ms),
+            version: user.version,
+        }
+    }
+}
+
+/// The caller may choose the id.
+pub(super) async fn create(call: Call) -> Result<Reply, Fault> {
+    let mut body = call.object()?;
+    let id = match body.remove("id") {
+        None | Some(Value::Null) => store::new_id(),
+        Some(id) => super::call::chosen_id(&id)?,
+    };
+    let settings: OwnerSettings = merge(&OwnerSettings::default(), body)?;
+    let mut user = User { id, ..User::default() };
+    settings.put_on_user(&mut user)?;
+    let change = call.change();
+    let user = call.store(|store| async move { store.users().insert(user, &change).await }).await?;
+    Ok(Reply::json(StatusCode::CREATED, &UserView::of(&user)))
+}
+
+pub(super) async fn list(call: Call) -> Result<Reply, Fault> {
+    let (limit, after) = (call.limit()?, call.parameter("after"));
+    let users =
+        call.store(move |store| async move { store.users().list(after.as_deref(), limit).await }).await?;
+    let next = users.last().filter(|_| users.len() == limit as usize).map(|user| user.id.clone());
+    let data: Vec<UserView> = users.iter().map(UserView::of).collect();
+    Ok(Reply::ok(&json!({"data": data, "next": next})))
+}
+
+pub(super) async fn get(call: Call) -> Result<Reply, Fault> {
+    Ok(Reply::ok(&UserView::of(&find(&call).await?)))
+}
+
+async fn find(call: &Call) -> Result<User, Fault> {
+    let id = call.id.clone();
+    let user = call.store(|store| async move { store.users().get(&id).await }).await?;
+    user.ok_or_else(|| {
+        Fault::not_found(format!("There is no user {}: GET /api/v1/users lists them.", call.id))
+    })
+}
+
+pub(super) async fn update(call: Call) -> Result<Reply, Fault> {
+    let mut user = find(&call).await?;
+    merge(&OwnerSettings::of_user(&user), call.object()?)?.put_on_user(&mut user)?;
+    replace(&call, user).await
+}
+
+pub(super) async fn block(call: Call) -> Result<Reply, Fault> {
+    let user = find(&call).await?;
+    replace(&call, User { blocked: true, ..user }).await
+}
+
+pub(super) async fn unblock(call: Call) -> Result<Reply, Fault> {
+    let user = find(&call).await?;
+    replace(&call, User { blocked: false, ..user }).await
+}
+
+async fn replace(call: &Call, user: User) -> Result<Reply, Fault> {
+    let change = call.change();
+    let user = call.store(|store| async move { Box::pin(store.users().update(user, &change)).await }).await?;
+    Ok(Reply::ok(&UserView::of(&user)))
+}
+
+/// Refused while keys belong to it.
+pub(super) async fn delete(call: Call) -> Result<Reply, Fault> {
+    let (id, change) = (call.id.clone(), call.change());
+    call.store(|store| async move { store.users().delete(&id, &change).await }).await?;
+    Ok(Reply::ok(&json!({"id": call.id, "deleted": true})))
+}
