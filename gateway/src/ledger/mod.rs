@@ -30,7 +30,8 @@ use crate::upstream::Deployment;
 
 use log::Log;
 
-pub use applier::{Applier, ApplyError};
+pub use applier::Applier;
+pub use follower::ApplyError;
 pub use reservation::{End, Reservation};
 
 /// Without a bound of its own and without one in the catalogue, an answer is taken to be this long, in tokens.

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::gateway::Gateway;
 use crate::ledger::{PRICED, STORE};
 use crate::operator::{call, chat, done, start};
-use crate::postgres::Postgres;
+use crate::postgres_server::server;
 
 /// What the issue promises; a slow machine gets longer to fail.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -65,8 +65,8 @@ async fn a_key_made_on_one_gateway_works_and_is_blocked_on_both() {
 
 #[tokio::test]
 async fn the_same_on_postgresql() {
-    let postgres = Postgres::start();
-    let extra = format!("store: '{}'\nkey_hash: a-secret-of-this-installation", postgres.url);
+    let extra =
+        format!("store: '{}'\nkey_hash: a-secret-of-this-installation", server().url(&server().database()));
     let one = start("", &extra).await;
     let two = start("", &extra).await;
     follows_on_both(&one, &two).await;

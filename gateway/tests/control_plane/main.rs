@@ -15,7 +15,6 @@ mod keys;
 mod kill;
 mod ledger;
 mod operator;
-mod postgres;
 mod outage;
 #[path = "../../../store/tests/postgres_server.rs"]
 #[allow(dead_code, reason = "the store's tests use the rest")]
