@@ -75,7 +75,10 @@ async fn ask(client: reqwest::Client, url: String, body: String) -> u64 {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_database_that_is_away_fails_no_request_and_loses_no_entry() {
     let (way, database) = (Way::open().await, server().database());
-    let setting = format!("store: postgres://signalbox@{}/{database}", way.address);
+    let setting = format!(
+        "store: postgres://signalbox@{}/{database}\nkey_hash: a-secret-of-this-installation",
+        way.address
+    );
     let gateway = Gateway::start(PRICED, &setting).await;
     let outage = Duration::from_secs(number("OUTAGE_SECONDS", 3));
     let (started, url) = (Instant::now(), gateway.url("/v1/chat/completions"));
