@@ -22,6 +22,7 @@ use pingora::services::listening::Service;
 use crate::admin::Admin;
 use crate::alerts::{Deliveries, StateWatch};
 use crate::background::{ConfigWatch, Drain, NameRefresh};
+use crate::backups::Schedule;
 use crate::coalesce::Coalescer;
 use crate::config::{Config, TlsConfig};
 use crate::edge::{Connections, Edge, FrontDoor, GuessLimiter};
@@ -91,6 +92,9 @@ impl App {
             start_ledger(&ledger, storage, metrics)?;
             let (keys, store) = (stored_keys.clone(), storage.store.clone());
             start_keys(KeySync::new(store, keys, limits.clone(), ledger.clone(), metrics), storage)?;
+            if let Some(backup) = &config.backup {
+                storage.spawn(Schedule::new(storage.store.clone(), backup, metrics).run());
+            }
         }
         let access_log = AccessLog::open(&config.log.access)
             .with_context(|| format!("log.access: {} cannot be opened", config.log.access))?;

@@ -1,5 +1,6 @@
 //! The command line.
 
+mod backup;
 mod keys;
 
 use std::io::Write;
@@ -56,6 +57,24 @@ enum Command {
         #[arg(long, env = "SIGNALBOX_DEMO_ADMIN", default_value = "127.0.0.1:9090")]
         admin: String,
     },
+    /// Write the store into a file that `restore` reads, for SQLite and PostgreSQL.
+    Backup {
+        /// The configuration file, for `store` and `backup`.
+        #[arg(long)]
+        config: PathBuf,
+        /// The new file. Default: one named after the time, in the folder `backup.path` or this one.
+        #[arg(long)]
+        to: Option<PathBuf>,
+    },
+    /// Read a backup into an empty store, all of it or nothing.
+    Restore {
+        /// The configuration file, for `store`.
+        #[arg(long)]
+        config: PathBuf,
+        /// The backup.
+        #[arg(long)]
+        from: PathBuf,
+    },
     /// Print the JSON Schema of the configuration.
     Schema,
     /// Virtual keys of the store; gateways that run follow within a second.
@@ -71,6 +90,8 @@ pub fn run() -> ExitCode {
         }
         Command::Check { config } => check(&config),
         Command::Demo { listen, admin } => demo::run(&listen, &admin),
+        Command::Backup { config, to } => backup::backup(&config, to),
+        Command::Restore { config, from } => backup::restore(&config, &from),
         Command::Schema => schema(),
         Command::Keys(command) => keys::run(command),
     };

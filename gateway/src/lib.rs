@@ -6,6 +6,7 @@ pub mod affinity;
 pub mod alerts;
 pub mod app;
 pub mod background;
+pub mod backups;
 pub mod body_buffer;
 pub mod budgets;
 pub mod cli;

@@ -58,6 +58,8 @@ pub enum AlertKind {
     Overload,
     /// A budget's alert share is spent.
     Budget,
+    /// A scheduled backup of the store could not be made.
+    BackupFailed,
 }
 
 impl AlertKind {
@@ -71,6 +73,7 @@ impl AlertKind {
             Self::RetryBudgetExhausted => "retry_budget_exhausted",
             Self::Overload => "overload",
             Self::Budget => "budget",
+            Self::BackupFailed => "backup_failed",
         }
     }
 }

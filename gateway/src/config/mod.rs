@@ -25,7 +25,9 @@ pub use model::{
     TimeoutConfig,
 };
 pub use provider::ProviderConfig;
-pub use root::{AdminConfig, Config, LedgerConfig, LimitConfig, LogConfig, NO_STORE, TlsConfig};
+pub use root::{
+    AdminConfig, BackupConfig, Config, LedgerConfig, LimitConfig, LogConfig, NO_STORE, TlsConfig,
+};
 pub use schema::json_schema;
 pub use secret::SecretSource;
 pub use unit::{Size, Span};

@@ -26,6 +26,9 @@ pub struct Config {
     pub store: String,
     /// The log of what requests cost, on its way to the store.
     pub ledger: LedgerConfig,
+    /// When the store is backed up by itself. Left out: never.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub backup: Option<BackupConfig>,
     /// `redis://…`: limits and cache shared by several gateways. Not active yet.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cluster: Option<String>,
@@ -62,6 +65,19 @@ pub struct LedgerConfig {
     pub path: String,
     /// How much of it may wait for the store; then requests are refused with 503.
     pub size: Size,
+}
+
+/// Backups of the store, made by the gateway itself.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct BackupConfig {
+    /// Their folder.
+    pub path: String,
+    /// How old the newest one may become.
+    pub every: Span,
+    /// How many are kept; older ones are deleted.
+    #[schemars(range(min = 1))]
+    pub keep: u32,
 }
 
 /// A certificate and its key, both PEM files.
@@ -190,6 +206,7 @@ impl Default for Config {
             admin: AdminConfig::default(),
             store: NO_STORE.to_owned(),
             ledger: LedgerConfig::default(),
+            backup: None,
             cluster: None,
             key_hash: None,
             providers: BTreeMap::new(),
@@ -202,6 +219,12 @@ impl Default for Config {
             threads: 0,
             drain: Span::from_millis(600_000),
         }
+    }
+}
+
+impl Default for BackupConfig {
+    fn default() -> Self {
+        Self { path: "data/backups".to_owned(), every: Span::from_millis(86_400_000), keep: 7 }
     }
 }
 

@@ -24,6 +24,7 @@ pub(super) fn run(config: &Config, faults: &mut Faults) -> Vec<Fault> {
     }
     keys(config, faults, &mut notices);
     key_hash(config, faults, &mut notices);
+    backup(config, faults);
     inactive(config, &mut notices);
     notices.0
 }
@@ -275,6 +276,19 @@ fn key_hash(config: &Config, faults: &mut Faults, notices: &mut Faults) {
             }
             Ok(_) => {}
         },
+    }
+}
+
+fn backup(config: &Config, faults: &mut Faults) {
+    let Some(backup) = &config.backup else { return };
+    if config.store == NO_STORE {
+        faults.add("backup", "has nothing to back up: set `store`");
+    }
+    if backup.every.0 < MINUTE {
+        faults.add("backup.every", "is shorter than a minute: write for example 24h");
+    }
+    if backup.keep == 0 {
+        faults.add("backup.keep", "would delete every backup: keep at least 1");
     }
 }
 

@@ -37,6 +37,8 @@ pub struct Metrics {
     pub alerts: IntCounterVec,
     /// Alerts told to webhooks, by outcome.
     pub alert_deliveries: IntCounterVec,
+    /// Scheduled backups by outcome.
+    pub backups: IntCounterVec,
     /// Configuration reloads by outcome.
     pub reloads: IntCounterVec,
     /// Access log lines that did not fit into the buffer.
@@ -145,6 +147,11 @@ impl Metrics {
             alert_deliveries: metrics.counter(
                 "signalbox_alert_deliveries_total",
                 "To webhooks.",
+                &["outcome"],
+            ),
+            backups: metrics.counter(
+                "signalbox_backups_total",
+                "Scheduled backups by outcome.",
                 &["outcome"],
             ),
             reloads: metrics.counter("signalbox_config_reloads_total", "Reloads by outcome.", &["outcome"]),

@@ -8,6 +8,7 @@
     reason = "a test that meets the unexpected must end there"
 )]
 
+mod backup;
 #[path = "../data_plane/gateway.rs"]
 #[allow(dead_code, reason = "the data plane's tests use the rest")]
 mod gateway;

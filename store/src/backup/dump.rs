@@ -16,8 +16,8 @@ use crate::database::{Database, Row, Transaction, Value};
 use crate::error::{Result, StoreError};
 use crate::records::places;
 
-/// Rows read at once.
-const PAGE: usize = 500;
+/// Rows read at once; a block of the ledger may have some hundred kilobytes.
+const PAGE: usize = 100;
 
 /// The lines so far, and their checksum.
 struct Lines<'a> {
