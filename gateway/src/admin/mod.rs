@@ -7,6 +7,7 @@ mod call;
 mod deployments;
 mod fault;
 mod keys;
+mod litellm;
 mod process;
 mod reply;
 mod routes;

@@ -8,7 +8,7 @@ use http::Method;
 use super::call::Call;
 use super::fault::Fault;
 use super::reply::Reply;
-use super::{audit, deployments, keys, process, spend, teams, users};
+use super::{audit, deployments, keys, litellm, process, spend, teams, users};
 
 /// Who may call a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,6 +67,15 @@ pub(super) static ROUTES: &[Route] = &[
     route(Method::DELETE, "/api/v1/users/{id}", Role::Admin, |call| Box::pin(users::delete(call))),
     route(Method::POST, "/api/v1/users/{id}/block", Role::Admin, |call| Box::pin(users::block(call))),
     route(Method::POST, "/api/v1/users/{id}/unblock", Role::Admin, |call| Box::pin(users::unblock(call))),
+    route(Method::POST, "/key/generate", Role::Admin, |call| Box::pin(litellm::generate(call))),
+    route(Method::POST, "/key/update", Role::Admin, |call| Box::pin(litellm::update(call))),
+    route(Method::POST, "/key/delete", Role::Admin, |call| Box::pin(litellm::delete(call))),
+    route(Method::GET, "/key/info", Role::Admin, |call| Box::pin(litellm::info(call))),
+    route(Method::GET, "/key/list", Role::Admin, |call| Box::pin(litellm::list(call))),
+    route(Method::POST, "/key/block", Role::Admin, |call| Box::pin(litellm::block(call))),
+    route(Method::POST, "/key/unblock", Role::Admin, |call| Box::pin(litellm::unblock(call))),
+    route(Method::POST, "/key/regenerate", Role::Admin, |call| Box::pin(litellm::regenerate(call))),
+    route(Method::POST, "/key/{id}/regenerate", Role::Admin, |call| Box::pin(litellm::regenerate(call))),
 ];
 
 /// The route and the text in place of `{id}`; or the methods that the path takes, none for an unknown path.

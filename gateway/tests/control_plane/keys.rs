@@ -164,6 +164,39 @@ async fn the_command_line_makes_and_ends_keys_of_a_running_gateway() {
 }
 
 #[tokio::test]
+async fn keys_are_managed_in_litellms_words() {
+    let gateway = start(PRICED, STORE).await;
+    let wanted = json!({"key_alias": "tool", "models": ["plain"], "max_budget": 3.5, "soft_budget": 1.75,
+        "budget_duration": "30d", "rpm_limit": 100, "tpm_limit": 100_000, "max_parallel_requests": 5,
+        "metadata": {"owner": "ops"}, "user_id": "bob", "duration": "7d", "tags": ["t"], "aliases": {}});
+    let made = done(&gateway, "POST", "/key/generate", wanted).await;
+    let (key, token) = (text(&made, "key"), text(&made, "token"));
+    until(&gateway, key, "plain", (200, "")).await;
+    let info = done(&gateway, "GET", &format!("/key/info?key={key}"), Value::Null).await;
+    let info = &info["info"];
+    assert_eq!((&info["max_budget"], &info["soft_budget"]), (&json!(3.5), &json!(1.75)), "{info}");
+    assert_eq!((text(info, "budget_duration"), text(info, "user_id")), ("30d", "bob"));
+    assert!(info["expires"].is_string() && info["spend"].is_number() && info["key"].is_null(), "{info}");
+
+    done(&gateway, "POST", "/key/update", json!({"key": key, "models": [], "max_budget": 9})).await;
+    until(&gateway, key, "priced", (200, "")).await;
+    let list = done(&gateway, "GET", "/key/list?user_id=bob", Value::Null).await;
+    assert_eq!((&list["keys"], &list["total_count"]), (&json!([token]), &json!(1)), "{list}");
+    done(&gateway, "POST", "/key/block", json!({"key": token})).await;
+    until(&gateway, key, "plain", (401, "key_blocked")).await;
+    done(&gateway, "POST", "/key/unblock", json!({"key": key})).await;
+    let next =
+        done(&gateway, "POST", &format!("/key/{token}/regenerate"), json!({"grace_period": "1h"})).await;
+    until(&gateway, text(&next, "key"), "plain", (200, "")).await;
+    assert_eq!(chat(&gateway, key, "plain").await.0, 200, "in its grace");
+    let gone = done(&gateway, "POST", "/key/delete", json!({"keys": [text(&next, "key")]})).await;
+    assert_eq!(gone["deleted_keys"][0], next["key"]);
+    until(&gateway, key, "plain", (401, "invalid_api_key")).await;
+    let (status, fault) = call(&gateway, "POST", "/key/generate", json!({"guardrails": ["pii"]})).await;
+    assert_eq!((status, &fault["error"]["param"]), (400, &json!("guardrails")), "{fault}");
+}
+
+#[tokio::test]
 async fn every_call_is_refused_without_a_token_and_told_what_is_wrong_with_it() {
     let gateway = start("", STORE).await;
     let paths = [
@@ -174,6 +207,11 @@ async fn every_call_is_refused_without_a_token_and_told_what_is_wrong_with_it() 
         ("POST", "/api/v1/keys/x/block"),
         ("POST", "/api/v1/keys/x/unblock"),
         ("POST", "/api/v1/keys/x/rotate"),
+        ("POST", "/api/v1/teams"),
+        ("PATCH", "/api/v1/users/x"),
+        ("POST", "/key/generate"),
+        ("POST", "/key/delete"),
+        ("GET", "/key/list"),
         ("GET", "/api/v1/audit"),
         ("GET", "/api/v1/nothing"),
     ];
