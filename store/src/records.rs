@@ -102,14 +102,15 @@ impl<R: Record + Send> Records<'_, R> {
         list(self.store, after, limit).await
     }
 
-    /// The version of every row by its id: what a copy in memory is compared with.
+    /// The version and time of change of every row by its id: what a copy in memory is compared with. The version alone
+    /// begins anew when an id is deleted and made again.
     ///
     /// # Errors
     /// Those of any read.
-    pub async fn versions(self) -> Result<HashMap<String, u64>> {
-        let sql = format!("SELECT id, version FROM {}", R::TABLE);
+    pub async fn versions(self) -> Result<HashMap<String, (u64, i64)>> {
+        let sql = format!("SELECT id, version, updated_at FROM {}", R::TABLE);
         let rows = self.store.database.rows(&sql, vec![]).await?;
-        rows.iter().map(|row| Ok((row.text("id")?, row.count("version")?))).collect()
+        rows.iter().map(|row| Ok((row.text("id")?, (row.count("version")?, row.int("updated_at")?)))).collect()
     }
 
     /// The rows with these ids that are still there: few one by one, many in pages of the whole table.

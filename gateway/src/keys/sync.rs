@@ -62,6 +62,8 @@ impl KeySync {
             match self.refresh().await {
                 Ok(()) => pause = EVERY,
                 Err(error) => {
+                    // What was read before it is not yet resolved, so the next time resolves everything.
+                    self.known.keys.values_mut().for_each(|(_, resolved)| *resolved = None);
                     self.metrics.keys.failures.inc();
                     tracing::warn!(%error, "the keys of the store stay as they were last known");
                     pause = (pause * 2).min(LONGEST_BACKOFF);
@@ -92,7 +94,9 @@ impl KeySync {
         }
         self.resolve(&changed_keys, &owners, &mut fresh);
         for account in fresh {
-            self.applier.load(&account, true).await?;
+            // What is unsettled includes what runs here, and that is held already.
+            let is_idle = account.is_idle(now_ms());
+            self.applier.load(&account, is_idle).await?;
         }
         self.publish(!current.contains_key(&Topic::Keys));
         self.seen = Some(current);
@@ -102,7 +106,7 @@ impl KeySync {
     /// Ids of the keys that are new or changed. Those that are gone take their counters with them.
     async fn read_keys(&mut self) -> Result<HashSet<String>, StoreError> {
         let versions = self.store.keys().versions().await?;
-        let known = |id: &str| self.known.keys.get(id).map(|(key, _)| key.version);
+        let known = |id: &str| self.known.keys.get(id).map(|(key, _)| (key.version, key.updated_at_ms));
         let changed = changed(&versions, known);
         let rows = self.store.keys().of_ids(&changed).await?;
         self.known.keys.retain(|id, _| {
@@ -130,7 +134,8 @@ impl KeySync {
 
         let versions = self.store.teams().versions().await?;
         let known = &mut self.known.teams;
-        let ids_changed = changed(&versions, |id| known.get(id).map(|team| team.version));
+        let ids_changed =
+            changed(&versions, |id| known.get(id).map(|team| (team.version, team.updated_at_ms)));
         let rows_of_teams = self.store.teams().of_ids(&ids_changed).await?;
         for gone in gone(known, &versions) {
             known.remove(&gone);
@@ -145,7 +150,8 @@ impl KeySync {
 
         let versions = self.store.users().versions().await?;
         let known = &mut self.known.users;
-        let ids_changed = changed(&versions, |id| known.get(id).map(|user| user.version));
+        let ids_changed =
+            changed(&versions, |id| known.get(id).map(|user| (user.version, user.updated_at_ms)));
         let rows_of_users = self.store.users().of_ids(&ids_changed).await?;
         for gone in gone(known, &versions) {
             known.remove(&gone);
@@ -174,8 +180,8 @@ impl KeySync {
             let user = key.user_id.as_ref().and_then(|id| users.get(id));
             let team_id = key.team_id.as_ref().or_else(|| user?.team_id.as_ref());
             let concerns = |id: Option<&String>| id.is_some_and(|id| owners.contains(id));
-            let is_changed = changed.contains(&key.id);
-            if resolved.is_some() && !is_changed && !concerns(team_id) && !concerns(key.user_id.as_ref()) {
+            let is_changed = resolved.is_none() || changed.contains(&key.id);
+            if !is_changed && !concerns(team_id) && !concerns(key.user_id.as_ref()) {
                 continue;
             }
             let team = team_id.and_then(|id| teams.get(id));
@@ -205,10 +211,13 @@ impl KeySync {
     }
 }
 
-fn changed(versions: &HashMap<String, u64>, known: impl Fn(&str) -> Option<u64>) -> Vec<String> {
+/// Version and time of change by id.
+type Versions = HashMap<String, (u64, i64)>;
+
+fn changed(versions: &Versions, known: impl Fn(&str) -> Option<(u64, i64)>) -> Vec<String> {
     versions.iter().filter(|(id, version)| known(id) != Some(**version)).map(|(id, _)| id.clone()).collect()
 }
 
-fn gone<R>(known: &HashMap<String, R>, versions: &HashMap<String, u64>) -> Vec<String> {
+fn gone<R>(known: &HashMap<String, R>, versions: &Versions) -> Vec<String> {
     known.keys().filter(|id| !versions.contains_key(*id)).cloned().collect()
 }

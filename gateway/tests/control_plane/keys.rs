@@ -73,6 +73,57 @@ async fn the_same_on_postgresql() {
 }
 
 #[tokio::test]
+async fn the_last_known_keys_stay_while_the_store_is_away() {
+    let postgres = Postgres::start();
+    let extra = format!("store: '{}'\nkey_hash: a-secret-of-this-installation", postgres.url);
+    let gateway = start("", &extra).await;
+    let made = done(&gateway, "POST", "/api/v1/keys", json!({"name": "shop"})).await;
+    let key = text(&made, "key");
+    until(&gateway, key, "plain", (200, "")).await;
+    drop(postgres);
+    let failures = "signalbox_key_refresh_failures_total ";
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while gateway.metrics().await.contains(&format!("{failures}0\n")) {
+        assert!(Instant::now() < deadline, "nobody noticed");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert_eq!(chat(&gateway, key, "plain").await.0, 200);
+    let (status, fault) = call(&gateway, "POST", "/api/v1/keys", json!({"name": "later"})).await;
+    assert!(status == 503 || status == 500, "{status} {fault}");
+}
+
+/// How a gateway bears many keys: `MANY_KEYS=10000` for the figures.
+#[tokio::test]
+async fn a_change_among_many_keys_is_followed_as_fast() {
+    let many = crate::kill::number("MANY_KEYS", 300);
+    let mut gateway = start("", STORE).await;
+    let store = crate::ledger::store(&gateway).await;
+    let change = store::Change { at_ms: 1, actor: "test".to_owned(), address: String::new() };
+    for index in 0..many {
+        let id = store::new_id();
+        let mut key_hash = vec![0; 32];
+        key_hash[..8].copy_from_slice(&u64::to_be_bytes(index));
+        let budgets = vec![store::Budget {
+            limit: domain::Micros(1_000_000),
+            period_ms: 86_400_000,
+            alert_percent: None,
+        }];
+        let key =
+            store::VirtualKey { name: id.clone(), id, key_hash, budgets, ..store::VirtualKey::default() };
+        store.keys().insert(key, &change).await.unwrap();
+    }
+    let started = Instant::now();
+    gateway.restart_after_kill().await;
+    println!("a start with {many} keys that have budgets: {:?}", started.elapsed());
+    let made = done(&gateway, "POST", "/api/v1/keys", json!({"name": "shop"})).await;
+    let works = until(&gateway, text(&made, "key"), "plain", (200, "")).await;
+    done(&gateway, "POST", &format!("/api/v1/keys/{}/block", text(&made, "id")), Value::Null).await;
+    let blocked = until(&gateway, text(&made, "key"), "plain", (401, "key_blocked")).await;
+    println!("among {many} keys a new one works after {works:?} and is blocked after {blocked:?}");
+    gateway.until_metric(&format!("signalbox_stored_keys {}", many + 1)).await;
+}
+
+#[tokio::test]
 async fn a_rotated_value_works_only_in_its_grace() {
     let gateway = start("", STORE).await;
     let made = done(&gateway, "POST", "/api/v1/keys", json!({"name": "rotated"})).await;
