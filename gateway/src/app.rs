@@ -304,9 +304,11 @@ fn http_options() -> HttpServerOptions {
 fn start_tracing(level: &str) {
     // Pingora's own messages name addresses and header bytes; only its errors are of use. Its proxy has one for
     // every client that sends nonsense, which would let strangers fill the disk.
+    // The admin listener's names the target of a call, which in LiteLLM's `/key/info?key=` holds a key.
     // Waiting for sockets that are handed over is an error to it; when they do not come, another message says so.
     let filter = tracing_subscriber::EnvFilter::new(format!(
-        "{level},pingora_core=error,pingora_core::server::transfer_fd=off,pingora_proxy=off"
+        "{level},pingora_core=error,pingora_core::server::transfer_fd=off,\
+         pingora_core::apps::http_app=off,pingora_proxy=off"
     ));
     let started =
         tracing_subscriber::fmt().json().with_env_filter(filter).with_writer(std::io::stderr).try_init();

@@ -92,6 +92,23 @@ async fn the_last_known_keys_stay_while_the_store_is_away() {
     assert!(status == 503 || status == 500, "{status} {fault}");
 }
 
+#[tokio::test]
+async fn a_gateway_without_keys_is_open_until_its_store_has_had_one() {
+    let gateway = start("", STORE).await;
+    let path = gateway.folder.join("signalbox.yaml");
+    let text_before = std::fs::read_to_string(&path).unwrap();
+    let (head, _) = text_before.split_once("\nkeys:\n").unwrap();
+    std::fs::write(&path, format!("{head}\n{STORE}\n")).unwrap();
+    gateway.reloaded(2).await;
+    assert_eq!(chat(&gateway, "sk-anything", "plain").await.0, 200);
+    let made = done(&gateway, "POST", "/api/v1/keys", json!({"name": "first"})).await;
+    until(&gateway, "sk-anything", "plain", (401, "invalid_api_key")).await;
+    assert_eq!(chat(&gateway, text(&made, "key"), "plain").await.0, 200);
+    done(&gateway, "DELETE", &format!("/api/v1/keys/{}", text(&made, "id")), Value::Null).await;
+    until(&gateway, text(&made, "key"), "plain", (401, "invalid_api_key")).await;
+    assert_eq!(chat(&gateway, "sk-anything", "plain").await.0, 401, "it does not open again");
+}
+
 /// How a gateway bears many keys: `MANY_KEYS=10000` for the figures.
 #[tokio::test]
 async fn a_change_among_many_keys_is_followed_as_fast() {
