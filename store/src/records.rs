@@ -110,7 +110,9 @@ impl<R: Record + Send> Records<'_, R> {
     pub async fn versions(self) -> Result<HashMap<String, (u64, i64)>> {
         let sql = format!("SELECT id, version, updated_at FROM {}", R::TABLE);
         let rows = self.store.database.rows(&sql, vec![]).await?;
-        rows.iter().map(|row| Ok((row.text("id")?, (row.count("version")?, row.int("updated_at")?)))).collect()
+        rows.iter()
+            .map(|row| Ok((row.text("id")?, (row.count("version")?, row.int("updated_at")?))))
+            .collect()
     }
 
     /// The rows with these ids that are still there: few one by one, many in pages of the whole table.

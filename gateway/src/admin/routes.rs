@@ -8,7 +8,7 @@ use http::Method;
 use super::call::Call;
 use super::fault::Fault;
 use super::reply::Reply;
-use super::{audit, deployments, keys, litellm, process, spend, teams, users};
+use super::{audit, deployments, keys, litellm, process, reconcile, reports, spend, teams, users};
 
 /// Who may call a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,6 +44,8 @@ pub(super) static ROUTES: &[Route] = &[
     route(Method::GET, "/readyz", Role::Anyone, |call| Box::pin(process::readiness(call))),
     route(Method::GET, "/api/v1/deployments", Role::Reader, |call| Box::pin(deployments::list(call))),
     route(Method::GET, "/api/v1/spend", Role::Reader, |call| Box::pin(spend::of_key(call))),
+    route(Method::GET, "/api/v1/reports", Role::Admin, |call| Box::pin(reports::sum(call))),
+    route(Method::GET, "/api/v1/reconcile", Role::Admin, |call| Box::pin(reconcile::compare(call))),
     route(Method::GET, "/api/v1/audit", Role::Admin, |call| Box::pin(audit::list(call))),
     route(Method::GET, "/api/v1/keys", Role::Admin, |call| Box::pin(keys::list(call))),
     route(Method::POST, "/api/v1/keys", Role::Admin, |call| Box::pin(keys::create(call))),

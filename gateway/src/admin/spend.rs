@@ -10,7 +10,7 @@ use super::fault::Fault;
 use super::reply::Reply;
 
 /// How long the answer waits for the store to have what was settled just now.
-const CATCH_UP: Duration = Duration::from_secs(2);
+pub(super) const CATCH_UP: Duration = Duration::from_secs(2);
 
 /// Public API.
 #[derive(Serialize)]

@@ -1,5 +1,6 @@
 //! Virtual keys of the store: what is changed over the API of one gateway holds on all of them, without a restart.
 
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -7,6 +8,7 @@ use serde_json::{Value, json};
 use crate::gateway::Gateway;
 use crate::ledger::{PRICED, STORE};
 use crate::operator::{call, chat, done, start};
+use crate::outage::Way;
 use crate::postgres_server::server;
 
 /// What the issue promises; a slow machine gets longer to fail.
@@ -74,13 +76,14 @@ async fn the_same_on_postgresql() {
 
 #[tokio::test]
 async fn the_last_known_keys_stay_while_the_store_is_away() {
-    let postgres = Postgres::start();
-    let extra = format!("store: '{}'\nkey_hash: a-secret-of-this-installation", postgres.url);
+    let (way, database) = (Way::open().await, server().database());
+    let store = format!("postgres://signalbox@{}/{database}", way.address);
+    let extra = format!("store: '{store}'\nkey_hash: a-secret-of-this-installation");
     let gateway = start("", &extra).await;
     let made = done(&gateway, "POST", "/api/v1/keys", json!({"name": "shop"})).await;
     let key = text(&made, "key");
     until(&gateway, key, "plain", (200, "")).await;
-    drop(postgres);
+    way.is_cut.store(true, Ordering::Relaxed);
     let failures = "signalbox_key_refresh_failures_total ";
     let deadline = Instant::now() + Duration::from_secs(30);
     while gateway.metrics().await.contains(&format!("{failures}0\n")) {

@@ -20,3 +20,4 @@ mod outage;
 #[path = "../../../store/tests/postgres_server.rs"]
 #[allow(dead_code, reason = "the store's tests use the rest")]
 mod postgres_server;
+mod reports;

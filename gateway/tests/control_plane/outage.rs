@@ -22,13 +22,13 @@ const RATE: u32 = 300;
 const AROUND: Duration = Duration::from_secs(2);
 
 /// The way to the database, which can be cut: then connections end, and new ones are closed at once.
-struct Way {
-    address: SocketAddr,
-    is_cut: Arc<AtomicBool>,
+pub(super) struct Way {
+    pub(super) address: SocketAddr,
+    pub(super) is_cut: Arc<AtomicBool>,
 }
 
 impl Way {
-    async fn open() -> Self {
+    pub(super) async fn open() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let (address, is_cut) = (listener.local_addr().unwrap(), Arc::new(AtomicBool::new(false)));
         tokio::spawn({
