@@ -107,11 +107,11 @@ async fn enter(
         return Ok(true);
     }
     let priority = record.principal.as_ref().map_or_else(Priority::default, |principal| principal.priority);
-    let since = Instant::now();
-    let entered = match limit.line_up(priority) {
+    let (since, wait) = (Instant::now(), app.gate.wait_left(model.queue_wait));
+    let entered = match limit.line_up(priority, wait, since) {
         Ok(mut waiting) => tokio::select! {
             biased;
-            place = waiting.place(app.gate.wait_left(model.queue_wait)) => place,
+            place = waiting.place(wait) => place,
             () = client.gone() => return Err(GatewayError::ClientGone),
         },
         Err(shed) => Err(shed),
