@@ -98,7 +98,7 @@ impl App {
         }
         let access_log = AccessLog::open(&config.log.access)
             .with_context(|| format!("log.access: {} cannot be opened", config.log.access))?;
-        let gate = Gate::new(metrics.overload.in_flight_limit(""));
+        let gate = Gate::new(metrics);
         gate.show(snapshot.limits.in_flight);
         Ok(Arc::new(Self {
             snapshot: ArcSwap::from_pointee(snapshot),

@@ -42,9 +42,6 @@ pub async fn run(
         record.ttft = Some(record.started.elapsed());
     }
     record.status = 200;
-    if let Some(admitted) = &mut record.admitted {
-        admitted.begun();
-    }
     match answer {
         Opened::Whole(answer, content_type) => {
             whole(answer, content_type, client, record).await.map(|()| Delivered::Ended)

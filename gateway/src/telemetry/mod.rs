@@ -13,5 +13,5 @@ pub use access_log::{AccessLine, AccessLog};
 pub use key_metrics::KeyMetrics;
 pub use ledger_metrics::LedgerMetrics;
 pub use metrics::{DeploymentLabels, DeploymentSeries, Metrics, ModelSeries};
-pub use overload_metrics::{LimitSeries, OverloadMetrics};
+pub use overload_metrics::{GateSeries, LimitSeries, OverloadMetrics};
 pub use trace_context::TraceContext;
