@@ -10,8 +10,6 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use arc_swap::ArcSwap;
 use pingora::apps::HttpServerOptions;
-use pingora::connectors::ConnectorOptions;
-use pingora::connectors::http::Connector;
 use pingora::listeners::tls::TlsSettings;
 use pingora::proxy::http_proxy;
 use pingora::server::Server;
@@ -34,7 +32,7 @@ use crate::notify::Readiness;
 use crate::snapshot::Snapshot;
 use crate::storage::Storage;
 use crate::telemetry::{AccessLog, Metrics};
-use crate::upstream::Registry;
+use crate::upstream::{self, Registry};
 
 /// Idle upstream connections kept per worker thread.
 const POOL_SIZE: usize = 512;
@@ -46,7 +44,7 @@ pub struct App {
     /// The configuration in force.
     pub snapshot: ArcSwap<Snapshot>,
     /// Connections to providers.
-    pub connector: Arc<Connector>,
+    pub upstream: Arc<upstream::Connections>,
     /// The metrics.
     pub metrics: &'static Metrics,
     /// The access log.
@@ -102,7 +100,7 @@ impl App {
         gate.show(snapshot.limits.in_flight);
         Ok(Arc::new(Self {
             snapshot: ArcSwap::from_pointee(snapshot),
-            connector: Arc::new(Connector::new(Some(ConnectorOptions::new(POOL_SIZE)))),
+            upstream: Arc::new(upstream::Connections::new(POOL_SIZE)),
             metrics,
             access_log,
             guess_limiter: GuessLimiter::default(),

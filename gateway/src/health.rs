@@ -212,7 +212,7 @@ async fn complete(app: &App, deployment: &Arc<Deployment>, timeout: Duration) ->
         return Verdict::Unknown;
     };
     let call = UpstreamCall {
-        connector: &app.connector,
+        connections: &app.upstream,
         request_id: "req_health_check",
         operation,
         head: &head,

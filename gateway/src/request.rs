@@ -56,7 +56,7 @@ impl Request {
     ) -> UpstreamCall<'a> {
         let total = plan.models.first().map_or(Duration::ZERO, |model| model.timeouts.total);
         UpstreamCall {
-            connector: &app.connector,
+            connections: &app.upstream,
             request_id,
             operation: self.operation,
             head: &self.head,
