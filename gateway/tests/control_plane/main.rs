@@ -8,7 +8,9 @@
     reason = "a test that meets the unexpected must end there"
 )]
 
+mod abandoned;
 mod backup;
+mod coalesced;
 #[path = "../data_plane/gateway.rs"]
 #[allow(dead_code, reason = "the data plane's tests use the rest")]
 mod gateway;
