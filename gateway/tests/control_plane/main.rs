@@ -19,6 +19,7 @@ mod kill;
 mod ledger;
 mod operator;
 mod outage;
+mod pass_through;
 #[path = "../../../store/tests/postgres_server.rs"]
 #[allow(dead_code, reason = "the store's tests use the rest")]
 mod postgres_server;
