@@ -3,7 +3,7 @@
 //!
 //! `line` is one entry on disk, `log` the files this process writes, `tail` reads them, `open_attempts` joins what was
 //! reserved with its end, `follower` brings one log to the store, `applier` all of them; `reservation` is what a running
-//! attempt holds.
+//! attempt holds; `sheet` is entries as rows for whoever takes them away.
 
 mod applier;
 mod follower;
@@ -11,6 +11,7 @@ mod line;
 mod log;
 mod open_attempts;
 mod reservation;
+mod sheet;
 mod tail;
 
 use std::io;
@@ -34,6 +35,7 @@ use log::Log;
 pub use applier::Applier;
 pub use follower::ApplyError;
 pub use reservation::{End, Reservation};
+pub use sheet::{EntryRow, SheetFormat, guarded, moment};
 
 /// Without a bound of its own and without one in the catalogue, an answer is taken to be this long, in tokens.
 const LONGEST_ANSWER: u64 = 16_384;

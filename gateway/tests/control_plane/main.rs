@@ -11,6 +11,7 @@
 mod abandoned;
 mod backup;
 mod coalesced;
+mod exports;
 #[path = "../data_plane/gateway.rs"]
 #[allow(dead_code, reason = "the data plane's tests use the rest")]
 mod gateway;
