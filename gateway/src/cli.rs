@@ -116,7 +116,7 @@ fn serve(path: PathBuf, hand_over: &HandOver) -> anyhow::Result<ExitCode> {
             for notice in notices {
                 say(&format!("notice: {notice}"));
             }
-            app::serve(&config, Some(path), hand_over, || {})?;
+            app::serve(&config, Some(path), hand_over, None, || {})?;
             Ok(ExitCode::SUCCESS)
         }
         Err(faults) => Ok(refuse(&path, &faults)),
