@@ -2,6 +2,7 @@
 
 mod backup;
 mod keys;
+mod ledger;
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -76,6 +77,9 @@ enum Command {
         #[arg(long)]
         from: PathBuf,
     },
+    /// The spend ledger of the store.
+    #[command(subcommand)]
+    Ledger(ledger::LedgerCommand),
     /// Print the JSON Schema of the configuration.
     Schema,
     /// Print the OpenAPI document of the admin API.
@@ -95,6 +99,7 @@ pub fn run() -> ExitCode {
         Command::Demo { listen, admin } => demo::run(&listen, &admin),
         Command::Backup { config, to } => backup::backup(&config, to),
         Command::Restore { config, from } => backup::restore(&config, &from),
+        Command::Ledger(command) => ledger::run(command),
         Command::Schema => print(&config::json_schema()),
         Command::Openapi => print(&admin::openapi()),
         Command::Keys(command) => keys::run(command),
@@ -111,7 +116,7 @@ fn serve(path: PathBuf, hand_over: &HandOver) -> anyhow::Result<ExitCode> {
             for notice in notices {
                 say(&format!("notice: {notice}"));
             }
-            app::serve(&config, Some(path), hand_over, || {})?;
+            app::serve(&config, Some(path), hand_over, None, || {})?;
             Ok(ExitCode::SUCCESS)
         }
         Err(faults) => Ok(refuse(&path, &faults)),

@@ -9,6 +9,7 @@ pub mod background;
 pub mod backups;
 pub mod body_buffer;
 pub mod budgets;
+pub mod claim;
 pub mod cli;
 pub mod client;
 pub mod coalesce;

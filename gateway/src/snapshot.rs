@@ -151,23 +151,25 @@ impl Snapshot {
         }
         let (provider, upstream_model) = wanted.split_once('/')?;
         let template = self.direct.get(provider)?;
-        let spec = catalogue_spec(&template.provider, upstream_model);
-        let deployment = Deployment {
-            id: template.id.clone(),
-            provider: template.provider.clone(),
-            upstream_model: upstream_model.to_owned(),
-            weight: 1,
-            prefill: template.provider.spec.prefills(upstream_model),
-            price: spec.and_then(|spec| spec.price),
-            spec,
-            limit: template.limit,
-            in_flight_limit: None,
-            state: template.state.clone(),
-            series: template.series.clone(),
-        };
+        let deployment = direct_to(template, upstream_model);
         // The label is `provider/*`: a name that the client chose must not become one.
         let label = ModelName::from(template.id.as_str());
         Some(Arc::new(Model::new(label, &ModelConfig::default(), None, vec![Arc::new(deployment)])))
+    }
+
+    /// The target of a provider's raw pass-through; with the upstream's name of a model it is known what that costs, by
+    /// the price of a deployment of the same or by the catalogue.
+    pub fn pass_through(&self, provider: &Provider, upstream_model: Option<&str>) -> Option<Arc<Deployment>> {
+        let template = self.direct.get(&provider.name)?;
+        let Some(upstream_model) = upstream_model else { return Some(template.clone()) };
+        let same = self.models.values().flat_map(|model| &model.deployments).find(|deployment| {
+            deployment.upstream_model == upstream_model
+                && deployment.provider.name == provider.name
+                && deployment.price.is_some()
+        });
+        let mut target = direct_to(template, upstream_model);
+        target.price = same.and_then(|same| same.price).or(target.price);
+        Some(Arc::new(target))
     }
 
     /// All deployments of a provider, in every model.
@@ -330,6 +332,24 @@ fn direct_deployment(
     };
     let name = format!("{}/*", provider.name);
     deployment(&name, &target, provider, 0, registry, metrics)
+}
+
+/// The target of `provider/model`.
+fn direct_to(template: &Deployment, upstream_model: &str) -> Deployment {
+    let spec = catalogue_spec(&template.provider, upstream_model);
+    Deployment {
+        id: template.id.clone(),
+        provider: template.provider.clone(),
+        upstream_model: upstream_model.to_owned(),
+        weight: 1,
+        prefill: template.provider.spec.prefills(upstream_model),
+        price: spec.and_then(|spec| spec.price),
+        spec,
+        limit: template.limit,
+        in_flight_limit: None,
+        state: template.state.clone(),
+        series: template.series.clone(),
+    }
 }
 
 fn catalogue_spec(provider: &Provider, model: &str) -> Option<&'static ModelSpec> {

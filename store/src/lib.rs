@@ -30,9 +30,10 @@ pub use database::MAX_FIGURE;
 pub use error::{Result, StoreError};
 pub use keys::{Keys, Rotation, VirtualKey};
 pub use ledger::{
-    Applied, Difference, Export, Ledger, LedgerEntry, LedgerFilter, LogBatch, MAX_BATCH, Owner, Position,
-    Spend, State,
+    Applied, Counted, CountedSum, Difference, Export, Kind, LONGEST_PAGE, Ledger, LedgerEntry, LedgerFilter,
+    LedgerPage, LogBatch, MAX_BATCH, Owner, Position, Reconciled, Spend, State,
 };
+pub use location::check_location;
 pub use records::Records;
 pub use reports::{Dimension, ReportQuery, ReportRow, Reports, Totals};
 pub use request_log::{Contents, Erase, LoggedRequest, RequestLog};

@@ -62,7 +62,6 @@ impl Call {
     }
 
     /// What the answer must keep to.
-    #[expect(dead_code, reason = "no caller is confined yet")]
     pub(super) fn scope(&self) -> Scope<'_> {
         self.caller.scope()
     }

@@ -8,6 +8,7 @@ mod caller;
 mod deployments;
 mod fault;
 mod keys;
+mod ledger;
 mod litellm;
 mod openapi;
 mod process;

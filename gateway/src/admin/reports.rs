@@ -12,7 +12,7 @@ use super::fault::Fault;
 use super::reply::Reply;
 use super::route::{Kind, Parameter};
 use super::spend::CATCH_UP;
-use crate::ledger::now_ms;
+use crate::ledger::{self, guarded, now_ms};
 
 const DAY_MS: i64 = 86_400_000;
 /// Without a beginning, the last so many days.
@@ -145,9 +145,7 @@ fn name(dimension: Dimension) -> &'static str {
 /// A parameter that is a time, in unix milliseconds.
 pub(super) fn moment(call: &Call, name: &str) -> Result<Option<i64>, Fault> {
     let Some(text) = call.parameter(name) else { return Ok(None) };
-    let whole = if text.len() == "2026-11-24".len() { format!("{text}T00:00:00Z") } else { text };
-    let at = humantime::parse_rfc3339(&whole).ok().and_then(|at| at.duration_since(UNIX_EPOCH).ok());
-    let ms = at.and_then(|at| i64::try_from(at.as_millis()).ok());
+    let ms = ledger::moment(&text);
     ms.map(Some).ok_or_else(|| {
         Fault::invalid(Some(name), format!("`{name}` is a time like 2026-11-24 or 2026-11-24T12:00:00Z."))
     })
@@ -200,9 +198,4 @@ fn csv(names: &[&str], rows: &[Map<String, Value>]) -> Vec<u8> {
         let _ = writer.write_record(head.iter().map(text));
     }
     writer.into_inner().unwrap_or_default()
-}
-
-/// Spreadsheets run what begins like a formula, and a tag is whatever a client sent (OWASP, CSV injection).
-fn guarded(text: &str) -> String {
-    if text.starts_with(['=', '+', '-', '@', '\t', '\r']) { format!("'{text}") } else { text.to_owned() }
 }

@@ -7,6 +7,8 @@ use serde_json::{Map, Value};
 use super::audit::{self, AuditRow};
 use super::deployments::{self, DeploymentList};
 use super::keys::{self, KeyView, NewKey, RotateRequest};
+use super::ledger::{self, EntryPage};
+use super::litellm::spend_logs::{self, SpendLog};
 use super::litellm::{
     self, DeleteKeys, DeletedKeys, KeyChange, KeyInWords, KeyInfo, KeyList, KeyWords, NamedKey, NewKeyWords,
     RegenerateKey,
@@ -54,6 +56,8 @@ routes! {
         "What a virtual key has spent since the beginning.";
     GET "/api/v1/reports" Owner reports::sum [.query(reports::QUERY).gives_rows::<Report>()]
         "What was spent, added up by key, team, user, model, provider, tag and day.";
+    GET "/api/v1/ledger" Owner ledger::list [.query(ledger::QUERY).gives_rows::<EntryPage>()]
+        "The single entries of the ledger: attempts, and requests that needed none.";
     GET "/api/v1/reconcile" Installation reconcile::compare [.query(reconcile::QUERY).gives::<Reconciliation>()]
         "Whether the sums of reports and budgets are those of the single attempts.";
     GET "/api/v1/audit" Team audit::list [.query(audit::QUERY).gives::<Page<AuditRow>>()]
@@ -102,6 +106,8 @@ routes! {
         "Refuses all keys of a user until it is unblocked.";
     POST "/api/v1/users/{id}/unblock" Team users::unblock [.gives::<UserView>()]
         "Takes the keys of a user again.";
+    GET "/spend/logs" Installation spend_logs::list [.query(spend_logs::QUERY).gives::<Vec<SpendLog>>()]
+        "What requests or days cost, in LiteLLM's words.";
     POST "/key/generate" Team litellm::generate [.takes::<KeyWords>().gives::<NewKeyWords>()]
         "Makes a virtual key, in LiteLLM's words.";
     POST "/key/update" Team litellm::update [.takes::<KeyChange>().gives::<KeyInWords>()]

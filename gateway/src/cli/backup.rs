@@ -31,11 +31,11 @@ pub(super) fn restore(config: &Path, from: &Path) -> anyhow::Result<ExitCode> {
     tell("restored", from, &summary)
 }
 
-fn open(config: &Config) -> anyhow::Result<Storage> {
+pub(super) fn open(config: &Config) -> anyhow::Result<Storage> {
     Storage::open(&config.store)?.context("nothing is kept: set `store` in the configuration")
 }
 
-fn load(path: &Path) -> anyhow::Result<Config> {
+pub(super) fn load(path: &Path) -> anyhow::Result<Config> {
     match config::load(path) {
         Ok(loaded) => Ok(loaded.config),
         Err(faults) => anyhow::bail!("{} has faults:\n{faults}", path.display()),

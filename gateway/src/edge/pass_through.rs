@@ -10,6 +10,7 @@ use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, ErrorSource, ErrorType, Result};
 
 use super::Downstream;
+use super::metered::Metered;
 use crate::app::App;
 use crate::error::GatewayError;
 use crate::phases::{admit, authenticate};
@@ -33,15 +34,15 @@ const STRIPPED: [&str; 9] = [
     "x-forwarded-host",
 ];
 
-/// The provider that the path names, if the key may use it.
+/// The provider that the path names, if the key may use it and can pay for it.
 pub(super) fn enter(
     app: &App,
     downstream: &Downstream<'_>,
     record: &mut Record,
-) -> Result<Arc<Provider>, GatewayError> {
+) -> Result<(Arc<Provider>, Metered), GatewayError> {
     let snapshot = app.snapshot.load_full();
     let path = downstream.path();
-    let name = path.trim_start_matches('/').split('/').next().unwrap_or_default();
+    let (name, rest) = split(path);
     let Some(provider) = snapshot.providers.get(name) else {
         return Err(GatewayError::UnknownPath {
             method: downstream.method().to_owned(),
@@ -57,7 +58,17 @@ pub(super) fn enter(
         return Err(GatewayError::Framing("The path has `.` or `..` in it: write it out."));
     }
     admit::run(app, &snapshot, &principal, record)?;
-    Ok(provider.clone())
+    let length = downstream.header("content-length").and_then(|text| std::str::from_utf8(text).ok());
+    let length = length.and_then(|text| text.trim().parse().ok()).unwrap_or(0);
+    let provider = provider.clone();
+    let metered = Metered::begin(snapshot.clone(), provider.clone(), rest, length, record)?;
+    Ok((provider, metered))
+}
+
+/// The provider's name, and the path below it.
+fn split(path: &str) -> (&str, &str) {
+    let path = path.trim_start_matches('/');
+    path.split_once('/').unwrap_or((path, ""))
 }
 
 /// A path that leads out of the provider's base path must not reach it with our credential.
@@ -91,7 +102,7 @@ pub(super) fn rewrite(
     for name in STRIPPED {
         upstream.remove_header(name);
     }
-    let rest = client.uri.path().trim_start_matches('/').split_once('/').map_or("", |(_, rest)| rest);
+    let (_, rest) = split(client.uri.path());
     // The base URL has the version in it already, and clients are used to writing it too.
     let rest =
         if provider.origin.path.ends_with("/v1") { rest.strip_prefix("v1/").unwrap_or(rest) } else { rest };

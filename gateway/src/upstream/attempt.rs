@@ -24,6 +24,7 @@ use super::{
     classify, connect_failure, retry_after,
 };
 use crate::body_buffer::{BodyBuffer, TooLong};
+use crate::claim::Sent;
 use crate::snapshot::Timeouts;
 
 /// Error bodies are read up to this size; what lies behind it explains nothing.
@@ -70,6 +71,7 @@ pub struct Resumption<'a> {
 }
 
 /// One attempt.
+#[derive(Clone)]
 pub struct Attempt<'a> {
     /// The request.
     pub call: UpstreamCall<'a>,
@@ -79,6 +81,8 @@ pub struct Attempt<'a> {
     pub timeouts: &'a Timeouts,
     /// Whether fields that the target cannot express are dropped.
     pub drop_params: bool,
+    /// Told when the provider has it.
+    pub sent: Sent,
 }
 
 /// How an attempt ended.
@@ -182,6 +186,7 @@ impl Attempt<'_> {
         let header = self.request_header(path, body)?;
         // A session is large, and goes from hand to hand.
         let mut session = Box::new(send(stream, peer, &header, body, self.until(until)).await?);
+        self.sent.set();
         loop {
             session.read_timeout = Some(self.until(until));
             session.read_response().await?;
@@ -258,6 +263,7 @@ impl Attempt<'_> {
             connect_failure(FailureKind::Malformed, format!("the provider used content-encoding {coding}"))
         })?;
         if !(200..300).contains(&status) {
+            self.sent.refused();
             // LiteLLM passes its provider's header on under another name.
             let after = find("retry-after").or_else(|| find("llm_provider-retry-after"));
             let pause = retry_after(after, find("retry-after-ms"), SystemTime::now());

@@ -8,7 +8,10 @@
     reason = "a test that meets the unexpected must end there"
 )]
 
+mod abandoned;
 mod backup;
+mod coalesced;
+mod exports;
 #[path = "../data_plane/gateway.rs"]
 #[allow(dead_code, reason = "the data plane's tests use the rest")]
 mod gateway;
@@ -17,6 +20,7 @@ mod kill;
 mod ledger;
 mod operator;
 mod outage;
+mod pass_through;
 #[path = "../../../store/tests/postgres_server.rs"]
 #[allow(dead_code, reason = "the store's tests use the rest")]
 mod postgres_server;

@@ -87,7 +87,7 @@ async fn a_dump_restores_into_both_databases_and_dumps_the_same_again(place: &Pl
         let log = batch(&[settled("new")]);
         assert_eq!(restored.ledger().apply(&log).await.unwrap().settled, 1);
         assert!(restored.ledger().apply(&log).await.unwrap().is_known);
-        assert_eq!(restored.ledger().reconcile(0, NOON + HOUR).await.unwrap(), []);
+        assert_eq!(restored.ledger().reconcile(0, NOON + HOUR).await.unwrap().differences, []);
     }
 }
 
@@ -213,7 +213,7 @@ async fn a_copy_of_a_sqlite_store_in_use_is_a_store() {
     let opened = Store::open(&format!("sqlite:{}", copy.display())).await.unwrap();
     let requests = opened.ledger().spend(Owner::Key("k1"), 0, NOON + HOUR).await.unwrap().requests;
     assert!(requests == 1_200 || requests == 6_200, "one committed state: {requests}");
-    assert_eq!(opened.ledger().reconcile(0, NOON + HOUR).await.unwrap(), []);
+    assert_eq!(opened.ledger().reconcile(0, NOON + HOUR).await.unwrap().differences, []);
     let refused = store.backup(&copy).await.unwrap_err();
     assert!(matches!(refused, StoreError::File { .. }), "an existing file is kept: {refused:?}");
     let left: Vec<_> =

@@ -3,6 +3,7 @@
 //! its `token`, which is our id.
 
 mod schema;
+pub(super) mod spend_logs;
 mod words;
 
 pub(super) use schema::{
