@@ -8,6 +8,8 @@
     reason = "a test that meets the unexpected must end there"
 )]
 
+mod access;
+mod accounts;
 mod backup;
 #[path = "../data_plane/gateway.rs"]
 #[allow(dead_code, reason = "the data plane's tests use the rest")]
