@@ -40,7 +40,7 @@ pub use reports::{Dimension, ReportQuery, ReportRow, Reports, Totals};
 pub use request_log::{Contents, Erase, LoggedRequest, RequestLog};
 pub use revision::{Revisions, Topic, Watch};
 pub use schema::SCHEMA_VERSION;
-pub use sessions::{Session, Sessions};
+pub use sessions::{AdminSession, Sessions};
 pub use store::{Options, Store};
 pub use teams::{Budget, Team, Teams, User, Users};
 

@@ -9,7 +9,7 @@ use crate::records::Record;
 
 /// One session.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Session {
+pub struct AdminSession {
     /// The hash of its token.
     pub token_hash: Vec<u8>,
     /// Whose.
@@ -35,7 +35,7 @@ impl Sessions<'_> {
     ///
     /// # Errors
     /// `MissingReference` when there is no such admin, `Conflict` when the token is taken.
-    pub async fn insert(self, session: &Session, change: &Change) -> Result<()> {
+    pub async fn insert(self, session: &AdminSession, change: &Change) -> Result<()> {
         let sql =
             "INSERT INTO sessions (token_hash, admin_id, csrf_hash, address, created_at, expires_at, seen_at)
                    VALUES ($1, $2, $3, $4, $5, $6, $7)";
@@ -69,7 +69,7 @@ impl Sessions<'_> {
         token_hash: &[u8],
         now_ms: i64,
         seen_after_ms: i64,
-    ) -> Result<Option<(Session, Admin)>> {
+    ) -> Result<Option<(AdminSession, Admin)>> {
         let sql = "SELECT sessions.* FROM sessions JOIN admins ON admins.id = sessions.admin_id
                    WHERE token_hash = $1 AND sessions.expires_at > $2 AND sessions.seen_at > $3
                    AND sessions.created_at >= admins.sessions_from AND admins.disabled = FALSE";
@@ -132,8 +132,8 @@ impl Sessions<'_> {
     }
 }
 
-fn read(row: &Row) -> Result<Session> {
-    Ok(Session {
+fn read(row: &Row) -> Result<AdminSession> {
+    Ok(AdminSession {
         token_hash: row.bytes("token_hash")?,
         admin_id: row.text("admin_id")?,
         csrf_hash: row.bytes("csrf_hash")?,

@@ -6,7 +6,6 @@ use serde_json::Value;
 use store::{AuditEntry, AuditFilter};
 
 use super::call::Call;
-use super::caller::Scope;
 use super::fault::Fault;
 use super::reply::{Page, Reply};
 use super::route::{Kind, Parameter};
@@ -52,10 +51,7 @@ pub(super) async fn list(call: Call) -> Result<Reply, Fault> {
     let filter = AuditFilter {
         object_kind: call.parameter("object_kind"),
         object_id: call.parameter("object_id"),
-        team_id: match call.scope() {
-            Scope::Team(team) => Some(team.to_owned()),
-            _ => None,
-        },
+        team_id: call.scope().team(),
         before_id: call.parameter("before"),
         limit,
     };

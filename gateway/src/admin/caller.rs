@@ -61,6 +61,16 @@ pub(super) enum Scope<'a> {
     Key(&'a str),
 }
 
+impl Scope<'_> {
+    /// The team to ask the store for; None for everything.
+    pub(super) fn team(self) -> Option<String> {
+        match self {
+            Self::Team(team) => Some(team.to_owned()),
+            Self::Everything | Self::Key(_) => None,
+        }
+    }
+}
+
 impl Caller {
     /// For the audit log.
     pub(super) fn actor(&self) -> &str {

@@ -6,7 +6,6 @@ use serde::Serialize;
 use store::{Rotation, VirtualKey};
 
 use super::call::Call;
-use super::caller::Scope;
 use super::fault::Fault;
 use super::reply::{Deleted, Page, Reply};
 use super::scope::{has_key, keep_key};
@@ -109,14 +108,13 @@ pub(super) async fn get(call: Call) -> Result<Reply, Fault> {
 
 /// Keys that the caller sees, behind this id.
 pub(super) async fn page(call: &Call, after: Option<String>, limit: u32) -> Result<Vec<VirtualKey>, Fault> {
-    let Scope::Team(team) = call.scope() else {
-        return call
-            .store(move |store| async move { store.keys().list(after.as_deref(), limit).await })
-            .await;
-    };
-    let team = team.to_owned();
-    let keys = call
-        .store(move |store| async move { store.keys().list_of_team(&team, after.as_deref(), limit).await });
+    let team = call.scope().team();
+    let keys = call.store(move |store| async move {
+        match team {
+            Some(team) => store.keys().list_of_team(&team, after.as_deref(), limit).await,
+            None => store.keys().list(after.as_deref(), limit).await,
+        }
+    });
     keys.await
 }
 

@@ -4,7 +4,7 @@ use domain::Secret;
 use http::{HeaderName, HeaderValue, StatusCode, header};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use store::{Change, Session};
+use store::{AdminSession, Change};
 
 use super::call::Call;
 use super::caller::{Account, Caller, LiveSession};
@@ -123,7 +123,7 @@ pub(super) async fn begin(call: Call) -> Result<Reply, Fault> {
         csrf: csrf(hasher, token.expose()),
         expires_at_ms: now + LONGEST_MS,
     };
-    let session = Session {
+    let session = AdminSession {
         token_hash: live.token_hash.clone(),
         admin_id: admin.id.clone(),
         csrf_hash: hasher.hash(live.csrf.as_bytes()).to_stored(),

@@ -7,7 +7,6 @@ use serde_json::Value;
 use store::Team;
 
 use super::call::Call;
-use super::caller::Scope;
 use super::fault::Fault;
 use super::reply::{Deleted, Page, Reply};
 use super::scope::has_team;
@@ -64,10 +63,7 @@ pub(super) async fn create(call: Call) -> Result<Reply, Fault> {
 
 pub(super) async fn list(call: Call) -> Result<Reply, Fault> {
     let (limit, after) = (call.limit()?, call.parameter("after"));
-    let team = match call.scope() {
-        Scope::Team(team) => Some(team.to_owned()),
-        _ => None,
-    };
+    let team = call.scope().team();
     let teams = call.store(move |store| async move {
         match team {
             Some(team) => store.teams().list_of_team(&team, after.as_deref(), limit).await,

@@ -59,10 +59,7 @@ pub(super) async fn create(call: Call) -> Result<Reply, Fault> {
 
 pub(super) async fn list(call: Call) -> Result<Reply, Fault> {
     let (limit, after) = (call.limit()?, call.parameter("after"));
-    let team = match call.scope() {
-        Scope::Team(team) => Some(team.to_owned()),
-        _ => None,
-    };
+    let team = call.scope().team();
     let users = call.store(move |store| async move {
         match team {
             Some(team) => store.users().list_of_team(&team, after.as_deref(), limit).await,

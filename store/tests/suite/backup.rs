@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use store::{
-    Admin, Contents, Credential, LedgerFilter, LoggedRequest, Owner, SCHEMA_VERSION, Session, Store,
+    Admin, AdminSession, Contents, Credential, LedgerFilter, LoggedRequest, Owner, SCHEMA_VERSION, Store,
     StoreError,
 };
 
@@ -30,7 +30,7 @@ async fn fill(store: &Store) {
     store.credentials().insert(credential, &change).await.unwrap();
     let admin = Admin { id: "a1".to_owned(), name: "ada".to_owned(), ..Admin::default() };
     store.admins().insert(admin, &change).await.unwrap();
-    let session = Session {
+    let session = AdminSession {
         token_hash: vec![1, 2, 3],
         admin_id: "a1".to_owned(),
         csrf_hash: vec![4],

@@ -2,8 +2,8 @@
 
 use domain::Micros;
 use store::{
-    Admin, AdminToken, AuditFilter, Budget, Change, Credential, Rotation, Session, StoreError, Team, Topic,
-    User, VirtualKey,
+    Admin, AdminSession, AdminToken, AuditFilter, Budget, Change, Credential, Rotation, StoreError, Team,
+    Topic, User, VirtualKey,
 };
 
 use crate::databases::Place;
@@ -193,7 +193,7 @@ async fn credentials_and_users_are_read_as_they_were_written(place: &Place) {
 
 async fn a_session_ends_by_time_by_hand_and_with_its_admin(place: &Place) {
     let store = place.open().await;
-    let session = |token: &str, expires_at_ms| Session {
+    let session = |token: &str, expires_at_ms| AdminSession {
         token_hash: token.as_bytes().to_vec(),
         admin_id: "a1".to_owned(),
         csrf_hash: b"csrf".to_vec(),
@@ -271,7 +271,7 @@ async fn a_change_of_password_and_disabling_end_sessions_and_a_token_ends_with_i
     store.admins().insert(admin, &change()).await.unwrap();
     let later = |at_ms| Change { at_ms, ..change() };
     let begin = async |token: &[u8], at_ms: i64| {
-        let session = Session {
+        let session = AdminSession {
             token_hash: token.to_vec(),
             admin_id: "a1".to_owned(),
             csrf_hash: vec![],
