@@ -30,7 +30,7 @@ pub fn run(listen: &str, admin: &str) -> anyhow::Result<ExitCode> {
     let loaded = config::load_text(&text).context("the demo's own configuration is wrong")?;
     let models: Vec<String> = loaded.config.models.keys().cloned().collect();
     app::serve(&loaded.config, None, &HandOver::default(), Some(folder.0.clone()), || {
-        introduce(listen, admin, &models)
+        introduce(listen, admin, &models);
     })?;
     Ok(ExitCode::SUCCESS)
 }
