@@ -64,7 +64,7 @@ impl Metered {
         // Google's paths name the model.
         let model = Operation::model_in_path(&path);
         let target = snapshot.pass_through(&provider, model);
-        (record.operation, record.deployment, record.attempts) = (operation, target.clone(), 1);
+        record.operation = operation;
         let metered = Self {
             snapshot,
             provider,
@@ -79,6 +79,7 @@ impl Metered {
         metered.reserve_tokens(length / BYTES_PER_TOKEN, record)?;
         if let Some(target) = target {
             metered.reserve(&target, length, record)?;
+            (record.deployment, record.attempts) = (Some(target), 1);
         }
         Ok(metered)
     }

@@ -99,6 +99,7 @@ async fn left_by_a_demo(signal: &str) -> Vec<String> {
         .stdout(std::process::Stdio::null())
         .spawn()
         .unwrap();
+    crate::gateway::choose_cryptography();
     let url = format!("http://{listen}/healthz");
     while reqwest::get(&url).await.is_err() {
         assert!(demo.try_wait().unwrap().is_none(), "the demo has ended");

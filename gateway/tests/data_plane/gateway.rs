@@ -237,7 +237,7 @@ pub(crate) async fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
 }
 
 /// Clients of reqwest need one, chosen once in a process: another test may have been first.
-fn choose_cryptography() {
+pub(crate) fn choose_cryptography() {
     let _ = rustls::crypto::ring::default_provider().install_default();
 }
 
