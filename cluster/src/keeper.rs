@@ -112,12 +112,13 @@ impl Keeper {
         // Who asks within the deadline gets an answer within it: else nobody need ask.
         let mut beat = self.beat(&mut connection, epoch, false, link.deadline).await?;
         link.epoch.store(epoch, Ordering::Release);
-        let is_lost = self.born != beat.born;
-        self.born.clone_from(&beat.born);
+        // Should it be told only half of everything, it is told all of it the next time: rather twice than never.
+        let is_lost = std::mem::take(&mut self.born) != beat.born;
         let everything: Vec<Change> = everything(Told { epoch, is_lost });
         for changes in everything.chunks(BATCH) {
             self.write(&mut connection, epoch, changes).await?;
         }
+        self.born.clone_from(&beat.born);
         while beat.age_ms() < WARM_MS {
             sleep(LOOK).await;
             beat = self.beat(&mut connection, epoch, true, BEAT_TIME).await?;
