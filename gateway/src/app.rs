@@ -21,7 +21,7 @@ use crate::admin::Admin;
 use crate::alerts::{Deliveries, StateWatch};
 use crate::background::{ConfigWatch, Drain, NameRefresh};
 use crate::backups::Schedule;
-use crate::budgets::Account;
+use crate::budgets::{Account, BudgetBook};
 use crate::coalesce::Coalescer;
 use crate::config::{Config, TlsConfig};
 use crate::edge::{Connections, Edge, FrontDoor, GuessLimiter};
@@ -30,6 +30,7 @@ use crate::keys::{self, KeySync, StoredKeys};
 use crate::ledger::{Applier, Ledger, now_ms};
 use crate::limits::{Gate, LimitBook, RetryBudget};
 use crate::notify::Readiness;
+use crate::sharing::{self, Sharing};
 use crate::snapshot::Snapshot;
 use crate::storage::Storage;
 use crate::telemetry::{AccessLog, Metrics};
@@ -82,12 +83,17 @@ impl App {
     /// # Errors
     /// When a secret has gone since the check, or the store or the access log cannot be opened.
     pub fn new(config: &Config) -> anyhow::Result<Arc<Self>> {
-        let (registry, limits) = (Registry::default(), Arc::new(LimitBook::default()));
-        let metrics = Metrics::global();
+        let (registry, metrics) = (Registry::default(), Metrics::global());
+        // Unique among all processes.
+        let id = store::new_id();
+        let shared =
+            config.cluster.as_ref().map(|cluster| Sharing::new(cluster, &id, metrics)).transpose()?;
+        let sharing = shared.as_ref().map(|(sharing, _)| sharing.clone());
+        let limits = Arc::new(LimitBook::new(sharing.clone()));
         let storage = Storage::open(&config.store)?;
         let stored_keys = Arc::new(StoredKeys::new(keys::hasher(config)?));
         let folder = storage.is_some().then_some(Path::new(&config.ledger.path));
-        let ledger = Ledger::open(folder, config.ledger.size.0)
+        let ledger = Ledger::open(&id, folder, config.ledger.size.0, BudgetBook::new(sharing))
             .with_context(|| format!("ledger.path: {} cannot be written", config.ledger.path))?;
         let snapshot = Snapshot::new(config, &registry, &limits, &ledger.budgets, metrics)
             .map_err(anyhow::Error::msg)?;
@@ -98,6 +104,12 @@ impl App {
             if let Some(backup) = &config.backup {
                 storage.spawn(Schedule::new(storage.store.clone(), backup, metrics).run());
             }
+        }
+        if let Some((sharing, keeper)) = shared {
+            let (limits, ledger) = (limits.clone(), ledger.clone());
+            sharing::start(sharing, keeper, move |told| {
+                [limits.everything(told), ledger.budgets.everything(told)].concat()
+            })?;
         }
         if storage.is_some() || !ledger.budgets.is_empty() {
             tokens::prepare();

@@ -45,7 +45,7 @@ impl Claim {
     ///
     /// # Errors
     /// When a budget is spent, or the ledger cannot be written.
-    pub fn of(
+    pub async fn of(
         request: &Request,
         model: &Model,
         deployment: &Arc<Deployment>,
@@ -57,7 +57,7 @@ impl Claim {
             return Ok(None);
         };
         let mut claim = Self { taken, reservation: None, sent: Sent::default(), prompt };
-        match record.reserve(request, model, deployment) {
+        match record.reserve(request, model, deployment).await {
             Ok(reservation) => claim.reservation = reservation,
             // Dropped before it is sent, the claim gives back what it has taken.
             Err(refused) => return Err(refused),

@@ -112,7 +112,7 @@ impl ProxyHttp for Edge {
         if local::run(&self.app, &mut downstream, record).await {
             return Ok(true);
         }
-        match pass_through::enter(&self.app, &downstream, record) {
+        match pass_through::enter(&self.app, &downstream, record).await {
             Ok((provider, metered)) => {
                 ctx.provider = Some(provider);
                 ctx.metered = Some(Box::new(metered));

@@ -9,7 +9,7 @@ use providers::{BadRequest, ClientError, ProviderError, WireFormat};
 use crate::budgets::Spent;
 use crate::keys::Inactive;
 use crate::ledger::Refused;
-use crate::limits::Refusal;
+use crate::limits::{Denied, Refusal};
 
 /// Why a request gets no answer.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -97,6 +97,9 @@ pub enum GatewayError {
     /// The spend could not be written down.
     #[error("The gateway cannot write its ledger (disk full, or the store away for too long): retry later.")]
     LedgerFull,
+    /// Nobody can say whether a limit is reached.
+    #[error("The gateways' shared limits cannot be checked (cluster, when_away: refuse): retry shortly.")]
+    ClusterAway,
     /// Too many requests in flight in this process.
     #[error("The gateway is at its limit of requests in flight: retry shortly.")]
     Overloaded,
@@ -198,6 +201,7 @@ impl GatewayError {
             Self::BudgetSpent(_) => (429, "insufficient_quota", Some("insufficient_quota"), "budget_spent"),
             Self::BudgetHeld(_) => (429, "rate_limit_error", Some("budget_held"), "budget_held"),
             Self::LedgerFull => (503, "api_error", Some("ledger_full"), "ledger_full"),
+            Self::ClusterAway => (503, "api_error", Some("cluster_away"), "cluster_away"),
             Self::Overloaded | Self::Busy { .. } => {
                 (503, "overloaded_error", Some("overloaded"), "overloaded")
             }
@@ -242,7 +246,9 @@ impl GatewayError {
             }
             Self::DeploymentsExhausted { retry_after } => Some(*retry_after),
             Self::TooManyFailures => Some(Duration::from_secs(10)),
-            Self::Overloaded | Self::Busy { .. } | Self::BudgetHeld(_) => Some(Duration::from_secs(1)),
+            Self::Overloaded | Self::Busy { .. } | Self::BudgetHeld(_) | Self::ClusterAway => {
+                Some(Duration::from_secs(1))
+            }
             Self::LedgerFull => Some(Duration::from_secs(10)),
             _ => None,
         }
@@ -282,6 +288,16 @@ impl From<Refused> for GatewayError {
             Refused::Spent(spent) if spent.is_held => Self::BudgetHeld(spent),
             Refused::Spent(spent) => Self::BudgetSpent(spent),
             Refused::LogFull => Self::LedgerFull,
+            Refused::NoCluster => Self::ClusterAway,
+        }
+    }
+}
+
+impl From<Denied> for GatewayError {
+    fn from(denied: Denied) -> Self {
+        match denied {
+            Denied::Limit(refusal) => Self::RateLimited(refusal),
+            Denied::NoCluster => Self::ClusterAway,
         }
     }
 }

@@ -30,7 +30,7 @@ async fn answer(app: &App, downstream: &mut Downstream<'_>, record: &mut Record)
     record.principal = Some(principal.clone());
 
     // May this key ask now: requests per minute, requests at once?
-    admit::run(app, &snapshot, &principal, record)?;
+    admit::run(app, &snapshot, &principal, record).await?;
 
     // What is asked for? The body is read, bounded in size and time, and parsed once.
     let request = parse::run(&snapshot, downstream, record).await?;
@@ -39,7 +39,7 @@ async fn answer(app: &App, downstream: &mut Downstream<'_>, record: &mut Record)
     let plan = route::run(&snapshot, &principal, &request, record)?;
 
     // Do the tokens fit into the key's minute?
-    reserve::run(&principal, &request, record)?;
+    reserve::run(&principal, &request, record).await?;
 
     // Asks the same request upstream already? Then one call is enough for both.
     let request = Arc::new(request);

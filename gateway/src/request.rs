@@ -12,7 +12,7 @@ use store::{Counted, Kind};
 use crate::app::App;
 use crate::keys::Principal;
 use crate::ledger::{self, End, Refused, Reservation, Saving};
-use crate::limits::{Admitted, Parallel, Places};
+use crate::limits::{Admitted, Parallel, Places, ReservedTokens};
 use crate::phases;
 use crate::snapshot::{Model, Snapshot};
 use crate::telemetry::TraceContext;
@@ -109,7 +109,7 @@ pub struct Record {
     /// A model or deployment was passed over because it was full.
     pub passed_over: bool,
     /// Tokens reserved, and when.
-    pub reserved: Option<(Instant, u64)>,
+    pub reserved: Option<ReservedTokens>,
     /// What was counted against the deployment's own limits.
     pub taken: Option<Taken>,
     /// What the answer may cost, until that is known.
@@ -204,7 +204,7 @@ impl Record {
     ///
     /// # Errors
     /// When a budget is spent, or the ledger cannot be written.
-    pub fn reserve(
+    pub async fn reserve(
         &self,
         request: &Request,
         model: &Model,
@@ -220,7 +220,7 @@ impl Record {
         let longest = deployment.spec.and_then(|spec| spec.max_output_tokens);
         let estimate = ledger::estimate(request.body.len(), request.completion_tokens(), longest);
         let model = &self.model.as_ref().map_or(&model.name, |asked| &asked.name);
-        ledger.reserve(principal, &self.request_id, model, deployment, estimate).map(Some)
+        ledger.reserve(principal, &self.request_id, model, deployment, estimate).await.map(Some)
     }
 
     /// What was held becomes what was used. It is in the log when this returns.

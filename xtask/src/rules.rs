@@ -98,9 +98,23 @@ pub const CRATES: &[CrateRule] = &[
         reason: "siblings know neither each other nor HTTP; the gateway joins them",
     },
     CrateRule {
+        name: "cluster",
+        ours: Ours::Only(&["domain"]),
+        others: Others::Except(NETWORK),
+        reason: "siblings know neither each other nor HTTP; the gateway joins them",
+    },
+    CrateRule {
         name: "gateway",
         // mock-upstream: `signalbox demo` runs it in the same process.
-        ours: Ours::Only(&["domain", "providers", "cache", "router-model", "store", "mock-upstream"]),
+        ours: Ours::Only(&[
+            "domain",
+            "providers",
+            "cache",
+            "router-model",
+            "store",
+            "cluster",
+            "mock-upstream",
+        ]),
         others: Others::Any,
         reason: "the gateway joins the crates below it and is known by none of them",
     },
@@ -133,6 +147,11 @@ pub const OWNED: &[Owned] = &[
         library: "sqlx*",
         owners: &["store"],
         reason: "no database on the request path, no SQL elsewhere",
+    },
+    Owned {
+        library: "redis*",
+        owners: &["cluster"],
+        reason: "a request waits for Redis in one place, with one deadline and one breaker",
     },
     Owned {
         library: "pingora*",

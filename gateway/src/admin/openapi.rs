@@ -71,6 +71,7 @@ fn operation(route: &Route, answers: &mut SchemaGenerator, bodies: &mut SchemaGe
         Content::Text => json!({"text/plain": {"schema": {"type": "string"}}}),
         Content::JsonOrCsv(shape) => json!({
             "application/json": {"schema": shape(answers)}, "text/csv": {"schema": {"type": "string"}},
+            "application/jsonl": {"schema": {"type": "string"}},
         }),
     };
     let fault = json!({"$ref": "#/components/responses/fault"});

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use domain::Micros;
 
 use super::{Budget, bounds};
+use crate::sharing::Sharing;
 
 /// Who a budget belongs to.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -24,6 +25,15 @@ impl Owner {
             Self::Key(id) | Self::Team(id) | Self::User(id) => id,
         }
     }
+
+    /// What it is the id of.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Key(_) => "key",
+            Self::Team(_) => "team",
+            Self::User(_) => "user",
+        }
+    }
 }
 
 /// One owner's budgets. Times are unix milliseconds.
@@ -31,7 +41,19 @@ impl Owner {
 pub struct Account {
     /// Whose.
     pub owner: Owner,
-    windows: Mutex<Vec<WindowState>>,
+    books: Mutex<Books>,
+    /// With whom it is kept.
+    pub(super) sharing: Option<Arc<Sharing>>,
+}
+
+/// The windows of an account.
+#[derive(Debug, Default)]
+pub(super) struct Books {
+    pub(super) windows: Vec<WindowState>,
+    /// The epoch that other gateways were last told of it in.
+    pub(super) epoch: u64,
+    /// It has no budget any more: what is settled in it is nobody's business.
+    pub(super) is_gone: bool,
 }
 
 /// One budget's running window.
@@ -51,6 +73,10 @@ pub struct WindowState {
     pub held: Micros,
     /// Held by calls whose gateway died, which nobody has settled.
     pub unsettled: Micros,
+    /// Spent, as all gateways together last said.
+    pub known: Micros,
+    /// What this gateway may still hold by itself, while it cannot ask the others; below zero by one hold at most.
+    pub alone: Option<i64>,
     /// Somebody was told that the alert's share is reached.
     pub is_alerted: bool,
 }
@@ -69,18 +95,21 @@ pub struct Spent {
 /// An amount that is held until it is settled or dropped.
 #[derive(Debug)]
 pub struct Hold {
-    account: Arc<Account>,
-    amount: Micros,
+    pub(super) account: Arc<Account>,
+    pub(super) amount: Micros,
+    /// Held while the others could not be asked.
+    pub(super) is_alone: bool,
 }
 
 impl Account {
-    pub(super) fn new(owner: Owner) -> Arc<Self> {
-        Arc::new(Self { owner, windows: Mutex::default() })
+    pub(super) fn new(owner: Owner, sharing: Option<Arc<Sharing>>) -> Arc<Self> {
+        let epoch = sharing.as_ref().map_or(0, |sharing| sharing.cluster.epoch());
+        Arc::new(Self { owner, books: Mutex::new(Books { epoch, ..Books::default() }), sharing })
     }
 
     /// These budgets from now on. What was counted under the same length of window stays.
     pub(super) fn set(&self, budgets: &[Budget], now: i64) {
-        let mut windows = self.windows();
+        let windows = &mut self.books().windows;
         let held = windows.first().map_or(Micros(0), |window| window.held);
         let next = budgets.iter().map(|budget| {
             let known = windows.iter().find(|window| window.budget.period == budget.period);
@@ -97,7 +126,7 @@ impl Account {
     /// # Errors
     /// When nothing is left; nothing is held then.
     pub fn hold(self: &Arc<Self>, amount: Micros, now: i64) -> Result<Hold, Spent> {
-        let mut windows = self.windows();
+        let windows = &mut self.books().windows;
         for window in windows.iter_mut() {
             window.roll(now);
             let spent = window.spent();
@@ -109,12 +138,12 @@ impl Account {
         for window in windows.iter_mut() {
             window.held += amount;
         }
-        Ok(Hold { account: self.clone(), amount })
+        Ok(Hold { account: self.clone(), amount, is_alone: false })
     }
 
     /// What each window says now.
     pub fn windows_at(&self, now: i64) -> Vec<WindowState> {
-        let mut windows = self.windows();
+        let windows = &mut self.books().windows;
         windows.iter_mut().for_each(|window| window.roll(now));
         windows.clone()
     }
@@ -126,7 +155,7 @@ impl Account {
 
     /// The store has taken a settlement of this cost, made at `at`.
     pub(crate) fn applied(&self, cost: Micros, at: i64) {
-        for window in self.windows().iter_mut().filter(|window| window.contains(at)) {
+        for window in self.books().windows.iter_mut().filter(|window| window.contains(at)) {
             window.pending = less(window.pending, cost);
             window.applied += cost;
         }
@@ -134,7 +163,7 @@ impl Account {
 
     /// What the store knows of the window that began at `start`: other gateways spend too.
     pub(crate) fn load(&self, start: i64, applied: Micros, unsettled: Option<Micros>) {
-        for window in self.windows().iter_mut().filter(|window| window.start == start) {
+        for window in self.books().windows.iter_mut().filter(|window| window.start == start) {
             window.applied = applied;
             window.unsettled = unsettled.unwrap_or(window.unsettled);
         }
@@ -142,7 +171,7 @@ impl Account {
 
     /// The highest share of a budget that was spent for the first time in its window, in percent: worth an alert.
     pub(crate) fn newly_alerted(&self) -> Option<WindowState> {
-        let mut windows = self.windows();
+        let windows = &mut self.books().windows;
         let window = windows.iter_mut().find(|window| {
             let Some(percent) = window.budget.alert_percent else { return false };
             let reached =
@@ -153,8 +182,8 @@ impl Account {
         Some(*window)
     }
 
-    fn windows(&self) -> MutexGuard<'_, Vec<WindowState>> {
-        self.windows.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(super) fn books(&self) -> MutexGuard<'_, Books> {
+        self.books.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -170,6 +199,8 @@ impl WindowState {
             pending: none,
             held: none,
             unsettled: none,
+            known: none,
+            alone: None,
             is_alerted: false,
         }
     }
@@ -179,14 +210,22 @@ impl WindowState {
         self.applied + self.pending + self.unsettled
     }
 
-    fn contains(&self, at: i64) -> bool {
+    pub(super) fn contains(&self, at: i64) -> bool {
         (self.start..self.end).contains(&at)
     }
 
     /// A new window begins with what running calls hold: they will be settled in it.
-    fn roll(&mut self, now: i64) {
+    pub(super) fn roll(&mut self, now: i64) {
         if now >= self.end {
             *self = Self { held: self.held, ..Self::new(self.budget, now) };
+        }
+    }
+
+    /// An amount is not held any more; `cost` is what became of it, when it was held alone.
+    pub(super) fn free(&mut self, amount: Micros, cost: Option<Micros>) {
+        self.held = less(self.held, amount);
+        if let (Some(left), Some(cost)) = (&mut self.alone, cost) {
+            *left = left.saturating_add(signed(amount)).saturating_sub(signed(cost));
         }
     }
 }
@@ -194,19 +233,28 @@ impl WindowState {
 impl Hold {
     /// Replaces the amount by what it cost, at `now`.
     pub fn settle(mut self, cost: Micros, now: i64) {
-        for window in self.account.windows().iter_mut() {
+        let mut books = self.account.books();
+        for window in &mut books.windows {
             window.roll(now);
-            window.held = less(window.held, self.amount);
+            window.free(self.amount, self.is_alone.then_some(cost));
             window.pending += cost;
         }
+        self.account.tell_settled(&books, self.amount, cost);
+        drop(books);
         self.amount = Micros(0);
     }
 
     /// Holds more. Not refused: what it is for has been let through.
     pub fn raise(&mut self, more: Micros) {
-        for window in self.account.windows().iter_mut() {
+        let mut books = self.account.books();
+        for window in &mut books.windows {
             window.held += more;
+            if let Some(left) = window.alone.as_mut().filter(|_| self.is_alone) {
+                *left = left.saturating_sub(signed(more));
+            }
         }
+        self.account.tell_held(&books, signed(more));
+        drop(books);
         self.amount += more;
     }
 
@@ -219,14 +267,20 @@ impl Hold {
 impl Drop for Hold {
     fn drop(&mut self) {
         if self.amount.0 > 0 {
-            for window in self.account.windows().iter_mut() {
-                window.held = less(window.held, self.amount);
+            let mut books = self.account.books();
+            for window in &mut books.windows {
+                window.free(self.amount, self.is_alone.then_some(Micros(0)));
             }
+            self.account.tell_held(&books, -signed(self.amount));
         }
     }
 }
 
-fn less(from: Micros, amount: Micros) -> Micros {
+pub(super) fn signed(amount: Micros) -> i64 {
+    i64::try_from(amount.0).unwrap_or(i64::MAX)
+}
+
+pub(super) fn less(from: Micros, amount: Micros) -> Micros {
     Micros(from.0.saturating_sub(amount.0))
 }
 
@@ -239,7 +293,7 @@ mod tests {
     const HOUR: i64 = 3_600_000;
 
     fn account(limit: u64) -> Arc<Account> {
-        let account = Account::new(Owner::Key("k".into()));
+        let account = Account::new(Owner::Key("k".into()), None);
         let budget =
             Budget { limit: Micros(limit), period: Duration::from_secs(3_600), alert_percent: Some(80) };
         account.set(&[budget], 0);

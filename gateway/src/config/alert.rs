@@ -60,6 +60,10 @@ pub enum AlertKind {
     Budget,
     /// A scheduled backup of the store could not be made.
     BackupFailed,
+    /// The cluster's Redis is away: each gateway counts for itself.
+    ClusterAway,
+    /// Gateways count together again.
+    ClusterBack,
 }
 
 impl AlertKind {
@@ -74,6 +78,8 @@ impl AlertKind {
             Self::Overload => "overload",
             Self::Budget => "budget",
             Self::BackupFailed => "backup_failed",
+            Self::ClusterAway => "cluster_away",
+            Self::ClusterBack => "cluster_back",
         }
     }
 }

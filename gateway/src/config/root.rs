@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{AlertConfig, KeyConfig, ModelConfig, ProviderConfig, SecretSource, Size, Span};
+use super::{AlertConfig, ClusterConfig, KeyConfig, ModelConfig, ProviderConfig, SecretSource, Size, Span};
 
 /// The setting `store` of a gateway that keeps nothing.
 pub const NO_STORE: &str = "none";
@@ -29,9 +29,10 @@ pub struct Config {
     /// When the store is backed up by itself. Left out: never.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub backup: Option<BackupConfig>,
-    /// `redis://…`: limits and cache shared by several gateways. Not active yet.
+    /// Limits and budgets that several gateways share: `redis://HOST:PORT`, or `{url, deadline, when_away}`. A change
+    /// takes a restart.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub cluster: Option<String>,
+    pub cluster: Option<ClusterConfig>,
     /// The secret that the hashes of stored keys are keyed with, at least 16 bytes, the same for all gateways of one
     /// store. Left out with SQLite: a random one in `key-hash.secret` beside the database.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -11,6 +11,8 @@ use crate::upstream::DeploymentSet;
 
 const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3_600);
+/// A request may wait so long for the cluster's Redis.
+const LONGEST_DEADLINE: Duration = Duration::from_secs(1);
 
 /// Adds the faults it finds and returns the notices.
 pub(super) fn run(config: &Config, faults: &mut Faults) -> Vec<Fault> {
@@ -26,6 +28,7 @@ pub(super) fn run(config: &Config, faults: &mut Faults) -> Vec<Fault> {
     key_hash(config, faults, &mut notices);
     store(config, faults);
     backup(config, faults);
+    cluster(config, faults, &mut notices);
     inactive(config, &mut notices);
     notices.0
 }
@@ -304,11 +307,34 @@ fn backup(config: &Config, faults: &mut Faults) {
     }
 }
 
-fn inactive(config: &Config, notices: &mut Faults) {
-    for (path, present) in [("cluster", config.cluster.is_some()), ("cache", config.cache.is_some())] {
-        if present {
-            notices.add(path, "is not active yet: it is read and otherwise ignored");
+fn cluster(config: &Config, faults: &mut Faults, notices: &mut Faults) {
+    let Some(cluster) = &config.cluster else { return };
+    match cluster.url.resolve() {
+        Err(problem) => faults.add("cluster", problem),
+        Ok(url) => {
+            if let Err(problem) = cluster::Cluster::check(&url) {
+                faults.add("cluster", problem.to_string());
+            }
+            if cluster.url.is_inline() && url.expose().contains('@') {
+                notices.add(
+                    "cluster",
+                    "a password is written out: prefer env:NAME or file:PATH for the address",
+                );
+            }
         }
+    }
+    if cluster.deadline.0.is_zero() || cluster.deadline.0 > LONGEST_DEADLINE {
+        faults.add("cluster.deadline", "must lie between 1ms and 1s: write for example 25ms");
+    }
+    if config.store == NO_STORE || config.store.starts_with("sqlite") {
+        let text = "shares limits; keys and spend are shared by gateways on one PostgreSQL: see `store`";
+        notices.add("cluster", text);
+    }
+}
+
+fn inactive(config: &Config, notices: &mut Faults) {
+    if config.cache.is_some() {
+        notices.add("cache", "is not active yet: it is read and otherwise ignored");
     }
 }
 

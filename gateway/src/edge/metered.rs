@@ -51,7 +51,7 @@ impl Metered {
     ///
     /// # Errors
     /// When a budget or the minute's tokens are used up, or the ledger cannot be written.
-    pub(super) fn begin(
+    pub(super) async fn begin(
         snapshot: Arc<Snapshot>,
         provider: Arc<Provider>,
         rest: &str,
@@ -76,42 +76,18 @@ impl Metered {
             answer: Answer::None,
             is_settled: false,
         };
-        metered.reserve_tokens(length / BYTES_PER_TOKEN, record)?;
+        // A file that is sent is not made of tokens.
+        if operation.is_some_and(|operation| !operation.is_count() && !operation.is_form()) {
+            reserve_tokens(length / BYTES_PER_TOKEN, record).await?;
+        }
         if let Some(target) = target {
-            metered.reserve(&target, length, record)?;
+            if !operation.is_some_and(Operation::is_count) {
+                let estimate = metered.estimate(&target, length);
+                reserve(&target, estimate, record).await?;
+            }
             (record.deployment, record.attempts) = (Some(target), 1);
         }
         Ok(metered)
-    }
-
-    fn reserve_tokens(&self, tokens: u64, record: &mut Record) -> Result<(), GatewayError> {
-        let limits = record.principal.as_ref().and_then(|principal| principal.limits.as_ref());
-        // A file that is sent is not made of tokens.
-        let counts = self.operation.is_some_and(|operation| !operation.is_count() && !operation.is_form());
-        if let Some(limits) = limits.filter(|_| counts) {
-            let now = Instant::now();
-            limits.reserve(now, tokens).map_err(GatewayError::RateLimited)?;
-            record.reserved = Some((now, tokens));
-        }
-        Ok(())
-    }
-
-    fn reserve(
-        &self,
-        target: &Arc<Deployment>,
-        length: u64,
-        record: &mut Record,
-    ) -> Result<(), GatewayError> {
-        let ledger = &record.app.ledger;
-        let principal = record.principal.as_ref().filter(|principal| ledger.concerns(principal));
-        let is_count = self.operation.is_some_and(Operation::is_count);
-        let Some(principal) = principal.filter(|_| !is_count) else { return Ok(()) };
-        // As with `provider/model`: a name that the client chose is no name of ours.
-        let model = ModelName::from(target.id.as_str());
-        let estimate = self.estimate(target, length);
-        let reservation = ledger.reserve(principal, &record.request_id, &model, target, estimate)?;
-        record.reservation = Some(reservation.of(Kind::PassThrough));
-        Ok(())
     }
 
     fn estimate(&self, target: &Deployment, prompt_bytes: u64) -> Usage {
@@ -238,6 +214,25 @@ impl Metered {
         (record.usage, record.counted) = (usage, counted);
         record.settle(outcome, true);
     }
+}
+
+async fn reserve_tokens(tokens: u64, record: &mut Record) -> Result<(), GatewayError> {
+    let limits = record.principal.as_ref().and_then(|principal| principal.limits.as_ref());
+    if let Some(limits) = limits {
+        record.reserved = Some(limits.reserve(Instant::now(), tokens).await?);
+    }
+    Ok(())
+}
+
+async fn reserve(target: &Arc<Deployment>, estimate: Usage, record: &mut Record) -> Result<(), GatewayError> {
+    let ledger = &record.app.ledger;
+    let principal = record.principal.as_ref().filter(|principal| ledger.concerns(principal));
+    let Some(principal) = principal else { return Ok(()) };
+    // As with `provider/model`: a name that the client chose is no name of ours.
+    let model = ModelName::from(target.id.as_str());
+    let reservation = ledger.reserve(principal, &record.request_id, &model, target, estimate).await?;
+    record.reservation = Some(reservation.of(Kind::PassThrough));
+    Ok(())
 }
 
 /// The provider was left without an answer, or left us without one.

@@ -35,7 +35,7 @@ const STRIPPED: [&str; 9] = [
 ];
 
 /// The provider that the path names, if the key may use it and can pay for it.
-pub(super) fn enter(
+pub(super) async fn enter(
     app: &App,
     downstream: &Downstream<'_>,
     record: &mut Record,
@@ -57,11 +57,11 @@ pub(super) fn enter(
     if has_dot_segments(path) {
         return Err(GatewayError::Framing("The path has `.` or `..` in it: write it out."));
     }
-    admit::run(app, &snapshot, &principal, record)?;
+    admit::run(app, &snapshot, &principal, record).await?;
     let length = downstream.header("content-length").and_then(|text| std::str::from_utf8(text).ok());
     let length = length.and_then(|text| text.trim().parse().ok()).unwrap_or(0);
     let provider = provider.clone();
-    let metered = Metered::begin(snapshot.clone(), provider.clone(), rest, length, record)?;
+    let metered = Metered::begin(snapshot.clone(), provider.clone(), rest, length, record).await?;
     Ok((provider, metered))
 }
 

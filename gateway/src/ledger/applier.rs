@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use domain::Micros;
 use store::{LedgerEntry, State, Store};
 
+use super::confirm::{self, Minutes, Taken};
 use super::follower::{ApplyError, Follower, Step};
 use super::{Ledger, now_ms};
 use crate::budgets::{Account, Owner};
@@ -62,11 +63,10 @@ impl Applier {
     /// # Errors
     /// When the store is away.
     pub async fn load(&self, account: &Account, with_unsettled: bool) -> Result<(), ApplyError> {
-        let owner = match &account.owner {
-            Owner::Key(id) => store::Owner::Key(id),
-            Owner::Team(id) => store::Owner::Team(id),
-            Owner::User(id) => store::Owner::User(id),
-        };
+        let owner = confirm::owner(account);
+        if let Some(sharing) = self.ledger.budgets.sharing() {
+            return confirm::account(&self.store, sharing, account, owner, &Minutes::new()).await;
+        }
         for window in account.windows_at(now_ms()) {
             let spend = self.store.ledger().spend(owner, window.start, window.end).await?;
             account.load(window.start, spend.cost, with_unsettled.then_some(spend.unsettled));
@@ -80,12 +80,16 @@ impl Applier {
         let mut follower = Follower::of_new(&folder);
         let mut backoff = BACKOFF;
         let (mut refreshed, mut tidied, mut next) = (Instant::now(), Instant::now(), 0);
+        let mut taken = Taken::default();
         loop {
             let done = async {
                 let step = self.step(&mut follower).await?;
                 self.ledger.applied.fetch_add(step.bytes, Ordering::Relaxed);
-                self.tell_accounts(step.ended());
+                self.tell_accounts(step.ended(), &mut taken);
                 self.ledger.progress.notify_waiters();
+                if let Some(sharing) = self.ledger.budgets.sharing() {
+                    taken.confirm(&self.store, sharing, &self.ledger.budgets, LOOKS).await?;
+                }
                 self.refresh(&mut refreshed, &mut next).await?;
                 self.tidy(&mut tidied).await?;
                 Ok::<bool, ApplyError>(step.is_end)
@@ -142,11 +146,12 @@ impl Applier {
     }
 
     /// What was on its way to the store has arrived.
-    fn tell_accounts(&self, ended: &[LedgerEntry]) {
+    fn tell_accounts(&self, ended: &[LedgerEntry], taken: &mut Taken) {
         let mut known: HashMap<Owner, Option<Arc<Account>>> = HashMap::new();
         if self.ledger.budgets.is_empty() {
             return;
         }
+        let is_shared = self.ledger.budgets.sharing().is_some();
         for entry in ended.iter().filter(|entry| entry.state == State::Settled && entry.cost > Micros(0)) {
             let owners = [
                 Owner::Key(entry.key_id.as_str().into()),
@@ -155,8 +160,10 @@ impl Applier {
             ];
             for owner in owners {
                 let account = known.entry(owner).or_insert_with_key(|owner| self.ledger.budgets.find(owner));
-                if let Some(account) = account {
-                    account.applied(entry.cost, entry.at_ms);
+                match account {
+                    Some(account) if is_shared => taken.add(account, entry),
+                    Some(account) => account.applied(entry.cost, entry.at_ms),
+                    None => {}
                 }
             }
         }

@@ -2,10 +2,11 @@
 //! until the store has it. Nothing here waits for the database.
 //!
 //! `line` is one entry on disk, `log` the files this process writes, `tail` reads them, `open_attempts` joins what was
-//! reserved with its end, `follower` brings one log to the store, `applier` all of them; `reservation` is what a running
-//! attempt holds; `sheet` is entries as rows for whoever takes them away.
+//! reserved with its end, `follower` brings one log to the store, `applier` all of them, `confirm` tells accounts that are
+//! shared; `reservation` is what a running attempt holds; `sheet` is entries as rows for whoever takes them away.
 
 mod applier;
+mod confirm;
 mod follower;
 mod line;
 mod log;
@@ -25,7 +26,7 @@ use store::Kind;
 use tokio::sync::Notify;
 
 use crate::alerts::raise;
-use crate::budgets::{Account, BudgetBook, Hold, Spent};
+use crate::budgets::{self, Account, BudgetBook, NoHold, Spent};
 use crate::config::AlertKind;
 use crate::keys::Principal;
 use crate::upstream::Deployment;
@@ -62,6 +63,8 @@ pub enum Refused {
     Spent(Spent),
     /// The log is full or cannot be written: what it costs would be lost.
     LogFull,
+    /// The cluster is away, and its policy is to refuse.
+    NoCluster,
 }
 
 /// What a request saved that needed no call.
@@ -76,16 +79,16 @@ pub struct Saving<'a> {
 }
 
 impl Ledger {
-    /// A ledger in the folder `root`, whose log may hold so many bytes that the store has not taken; in memory only
+    /// A ledger with these caps in the folder `root`, where this process has a unique `id`, whose log may hold so many bytes that the store has not taken; in memory only
     /// without a folder.
     ///
     /// # Errors
     /// When the folder cannot be made or written.
-    pub fn open(root: Option<&Path>, limit: u64) -> io::Result<Arc<Self>> {
-        // Attempts' ids begin with it: it is unique among all processes.
-        let log = root.map(|root| Log::create(root, &store::new_id())).transpose()?;
+    pub fn open(id: &str, root: Option<&Path>, limit: u64, budgets: BudgetBook) -> io::Result<Arc<Self>> {
+        // Attempts' ids begin with it.
+        let log = root.map(|root| Log::create(root, id)).transpose()?;
         Ok(Arc::new(Self {
-            budgets: BudgetBook::default(),
+            budgets,
             log,
             root: root.map(Path::to_owned).unwrap_or_default(),
             attempts: AtomicU64::new(0),
@@ -104,7 +107,7 @@ impl Ledger {
     ///
     /// # Errors
     /// When a budget is spent or the log is full: the attempt must not be sent.
-    pub fn reserve(
+    pub async fn reserve(
         self: &Arc<Self>,
         principal: &Arc<Principal>,
         request_id: &str,
@@ -117,9 +120,7 @@ impl Ledger {
         }
         let reserved = deployment.cost(&estimate).unwrap_or_default();
         let now = now_ms();
-        let hold = |account: &Arc<Account>| account.hold(reserved, now);
-        let holds = principal.accounts.iter().map(hold).collect::<Result<Vec<Hold>, Spent>>();
-        let holds = holds.map_err(Refused::Spent)?;
+        let holds = budgets::hold(&principal.accounts, reserved, now).await?;
         let mut reservation = self.reservation(principal, request_id, model, deployment);
         (reservation.reserved, reservation.holds) = (reserved, holds);
         if let Some(log) = &self.log {
@@ -212,6 +213,15 @@ impl Ledger {
                 window.budget.limit
             );
             raise(AlertKind::Budget, account.owner.id(), message);
+        }
+    }
+}
+
+impl From<NoHold> for Refused {
+    fn from(refused: NoHold) -> Self {
+        match refused {
+            NoHold::Spent(spent) => Self::Spent(spent),
+            NoHold::NoCluster => Self::NoCluster,
         }
     }
 }

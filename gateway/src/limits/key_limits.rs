@@ -5,7 +5,9 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use super::shared::{Denied, Place, Shared};
 use super::{InFlightBook, Window};
+use crate::sharing::Sharing;
 
 /// Every key's counters by name. A reload that changes a limit keeps what has been counted.
 #[derive(Debug)]
@@ -13,23 +15,29 @@ pub struct LimitBook {
     origin: Instant,
     keys: Mutex<HashMap<String, Arc<KeyLimits>>>,
     in_flight: InFlightBook,
+    sharing: Option<Arc<Sharing>>,
 }
 
 /// One key's limits (0: none) and counters.
 #[derive(Debug)]
 pub struct KeyLimits {
+    pub(super) id: String,
     origin: Instant,
-    rpm: AtomicU64,
-    tpm: AtomicU64,
-    max_parallel: AtomicU32,
-    parallel: AtomicU32,
+    pub(super) rpm: AtomicU64,
+    pub(super) tpm: AtomicU64,
+    pub(super) max_parallel: AtomicU32,
+    pub(super) parallel: AtomicU32,
     windows: Mutex<Windows>,
+    /// With whom it is counted.
+    pub(super) sharing: Option<Arc<Sharing>>,
 }
 
+/// What this process has counted.
 #[derive(Debug, Default)]
-struct Windows {
-    requests: Window,
-    tokens: Window,
+pub(super) struct Windows {
+    pub(super) requests: Window,
+    pub(super) tokens: Window,
+    pub(super) shared: Shared,
 }
 
 /// Why a request is refused.
@@ -45,15 +53,38 @@ pub struct Refusal {
 
 /// Counts one running request until it is dropped.
 #[derive(Debug)]
-pub struct Parallel(Arc<KeyLimits>);
+pub struct Parallel {
+    pub(super) limits: Arc<KeyLimits>,
+    /// Requests of the key that ran here before it.
+    pub(super) before: u32,
+    /// Other gateways know of it.
+    pub(super) is_shared: bool,
+}
+
+/// Tokens that are counted before the request is sent.
+#[derive(Clone, Copy, Debug)]
+pub struct ReservedTokens {
+    /// When.
+    pub at: Instant,
+    /// How many.
+    pub tokens: u64,
+    /// Where, when others count them too.
+    pub(super) place: Place,
+}
 
 impl Default for LimitBook {
     fn default() -> Self {
-        Self { origin: Instant::now(), keys: Mutex::default(), in_flight: InFlightBook::default() }
+        Self::new(None)
     }
 }
 
 impl LimitBook {
+    /// Counted together with others, if there are any.
+    pub fn new(sharing: Option<Arc<Sharing>>) -> Self {
+        let (keys, in_flight) = (Mutex::default(), InFlightBook::default());
+        Self { origin: Instant::now(), keys, in_flight, sharing }
+    }
+
     /// The limits of models and deployments.
     pub fn in_flight(&self) -> &InFlightBook {
         &self.in_flight
@@ -70,8 +101,9 @@ impl LimitBook {
         if rpm.is_none() && tpm.is_none() && max_parallel.is_none() {
             return None;
         }
-        let mut keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
-        let limits = keys.entry(name.to_owned()).or_insert_with(|| Arc::new(KeyLimits::new(self.origin)));
+        let mut keys = self.keys();
+        let new = || Arc::new(KeyLimits::new(name, self.origin, self.sharing.clone()));
+        let limits = keys.entry(name.to_owned()).or_insert_with(new);
         limits.rpm.store(rpm.map_or(0, u64::from), Ordering::Relaxed);
         limits.tpm.store(tpm.unwrap_or(0), Ordering::Relaxed);
         limits.max_parallel.store(max_parallel.unwrap_or(0), Ordering::Relaxed);
@@ -80,45 +112,43 @@ impl LimitBook {
 
     /// Drops the counters of a key that is gone.
     pub fn forget(&self, name: &str) {
-        self.keys.lock().unwrap_or_else(PoisonError::into_inner).remove(name);
+        self.keys().remove(name);
+    }
+
+    /// The counters of all keys.
+    pub fn all(&self) -> Vec<Arc<KeyLimits>> {
+        self.keys().values().cloned().collect()
+    }
+
+    fn keys(&self) -> MutexGuard<'_, HashMap<String, Arc<KeyLimits>>> {
+        self.keys.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl KeyLimits {
-    fn new(origin: Instant) -> Self {
+    fn new(id: &str, origin: Instant, sharing: Option<Arc<Sharing>>) -> Self {
+        let epoch = sharing.as_ref().map_or(0, |sharing| sharing.cluster.epoch());
         Self {
+            id: id.to_owned(),
             origin,
             rpm: AtomicU64::new(0),
             tpm: AtomicU64::new(0),
             max_parallel: AtomicU32::new(0),
             parallel: AtomicU32::new(0),
-            windows: Mutex::default(),
+            windows: Mutex::new(Windows { shared: Shared::new(epoch), ..Windows::default() }),
+            sharing,
         }
     }
 
-    /// Counts a request.
+    /// Counts a request, together with other gateways where there are any.
     ///
     /// # Errors
     /// When the requests per minute or the parallel requests are used up; nothing is counted then.
-    pub fn admit(self: &Arc<Self>, now: Instant) -> Result<Parallel, Refusal> {
-        let max_parallel = self.max_parallel.load(Ordering::Relaxed);
-        let before = self.parallel.fetch_add(1, Ordering::AcqRel);
-        let parallel = Parallel(self.clone());
-        if max_parallel > 0 && before >= max_parallel {
-            let retry_after = Duration::from_secs(1);
-            return Err(Refusal { what: "parallel requests", limit: max_parallel.into(), retry_after });
+    pub async fn admit(self: &Arc<Self>, now: Instant) -> Result<Parallel, Denied> {
+        match &self.sharing {
+            None => Ok(self.admit_here(self.enter(), now, 1)?),
+            Some(sharing) => Box::pin(self.admit_shared(sharing, now)).await,
         }
-        let limit = self.rpm.load(Ordering::Relaxed);
-        if limit > 0 {
-            let now = self.since_origin(now);
-            let mut windows = self.windows();
-            if windows.requests.sum(now) >= limit {
-                let retry_after = windows.requests.wait(now, 1, limit);
-                return Err(Refusal { what: "requests", limit, retry_after });
-            }
-            windows.requests.add(now, 1);
-        }
-        Ok(parallel)
     }
 
     /// Reserves tokens before the request is sent.
@@ -126,57 +156,121 @@ impl KeyLimits {
     /// # Errors
     /// When they do not fit; nothing is counted then. A single request above the whole limit passes
     /// when the window is empty, or it could never be served.
-    pub fn reserve(&self, now: Instant, tokens: u64) -> Result<(), Refusal> {
+    pub async fn reserve(&self, now: Instant, tokens: u64) -> Result<ReservedTokens, Denied> {
+        match &self.sharing {
+            None => {
+                self.reserve_here(now, tokens, 1)?;
+                Ok(ReservedTokens { at: now, tokens, place: Place::Here })
+            }
+            Some(sharing) => Box::pin(self.reserve_shared(sharing, now, tokens)).await,
+        }
+    }
+
+    /// Replaces a reservation by what was used.
+    pub fn settle(&self, now: Instant, reserved: ReservedTokens, used: u64) {
+        if self.tpm.load(Ordering::Relaxed) == 0 {
+            return;
+        }
+        let (now, then) = (self.since_origin(now), self.since_origin(reserved.at));
+        self.windows().tokens.correct(now, then, reserved.tokens, used);
+        if let Some(sharing) = &self.sharing {
+            self.settle_shared(sharing, now, reserved, used);
+        }
+    }
+
+    /// Counts a request here, against one of `share` equal parts of the limits.
+    pub(super) fn admit_here(
+        &self,
+        parallel: Parallel,
+        now: Instant,
+        share: u32,
+    ) -> Result<Parallel, Refusal> {
+        let max_parallel = self.max_parallel.load(Ordering::Relaxed);
+        if max_parallel > 0 && parallel.before >= (max_parallel / share).max(1) {
+            return Err(Refusal::of_parallel(max_parallel));
+        }
+        let limit = self.rpm.load(Ordering::Relaxed);
+        if limit > 0 {
+            let now = self.since_origin(now);
+            let own = (limit / u64::from(share)).max(1);
+            let mut windows = self.windows();
+            if windows.requests.sum(now) >= own {
+                let retry_after = windows.requests.wait(now, 1, own);
+                return Err(Refusal { what: "requests", limit, retry_after });
+            }
+            windows.requests.add(now, 1);
+        }
+        Ok(parallel)
+    }
+
+    /// Reserves tokens here, from one of `share` equal parts of the limit.
+    pub(super) fn reserve_here(&self, now: Instant, tokens: u64, share: u32) -> Result<(), Refusal> {
         let limit = self.tpm.load(Ordering::Relaxed);
         if limit == 0 {
             return Ok(());
         }
+        let own = (limit / u64::from(share)).max(1);
         let now = self.since_origin(now);
         let mut windows = self.windows();
         let used = windows.tokens.sum(now);
-        if used > 0 && used + tokens > limit {
-            let retry_after = windows.tokens.wait(now, tokens.min(limit), limit);
+        if used > 0 && used + tokens > own {
+            let retry_after = windows.tokens.wait(now, tokens.min(own), own);
             return Err(Refusal { what: "tokens", limit, retry_after });
         }
         windows.tokens.add(now, tokens);
         Ok(())
     }
 
-    /// Replaces a reservation by what was used.
-    pub fn settle(&self, now: Instant, reserved_at: Instant, reserved: u64, used: u64) {
-        if self.tpm.load(Ordering::Relaxed) > 0 {
-            let (now, then) = (self.since_origin(now), self.since_origin(reserved_at));
-            self.windows().tokens.correct(now, then, reserved, used);
-        }
+    /// One more runs here.
+    pub(super) fn enter(self: &Arc<Self>) -> Parallel {
+        let before = self.parallel.fetch_add(1, Ordering::AcqRel);
+        Parallel { limits: self.clone(), before, is_shared: false }
     }
 
     /// Requests per minute: the limit and what is left of it; None without a limit.
     pub fn requests_left(&self, now: Instant) -> Option<(u64, u64)> {
         let limit = self.rpm.load(Ordering::Relaxed);
         let now = self.since_origin(now);
-        (limit > 0).then(|| (limit, limit.saturating_sub(self.windows().requests.sum(now))))
+        (limit > 0).then(|| {
+            let mut windows = self.windows();
+            let left = limit.saturating_sub(windows.requests.sum(now));
+            (limit, windows.shared.requests_left.map_or(left, |told| told.min(left)))
+        })
     }
 
     /// Tokens per minute: the limit and what is left of it; None without a limit.
     pub fn tokens_left(&self, now: Instant) -> Option<(u64, u64)> {
         let limit = self.tpm.load(Ordering::Relaxed);
         let now = self.since_origin(now);
-        (limit > 0).then(|| (limit, limit.saturating_sub(self.windows().tokens.sum(now))))
+        (limit > 0).then(|| {
+            let mut windows = self.windows();
+            let left = limit.saturating_sub(windows.tokens.sum(now));
+            (limit, windows.shared.tokens_left.map_or(left, |told| told.min(left)))
+        })
     }
 
-    fn windows(&self) -> MutexGuard<'_, Windows> {
+    pub(super) fn windows(&self) -> MutexGuard<'_, Windows> {
         self.windows.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A window starts a minute after the origin, so that it never reaches before it.
-    fn since_origin(&self, now: Instant) -> Duration {
+    pub(super) fn since_origin(&self, now: Instant) -> Duration {
         now.saturating_duration_since(self.origin) + Duration::from_secs(60)
+    }
+}
+
+impl Refusal {
+    pub(super) fn of_parallel(limit: u32) -> Self {
+        Self { what: "parallel requests", limit: limit.into(), retry_after: Duration::from_secs(1) }
     }
 }
 
 impl Drop for Parallel {
     fn drop(&mut self) {
-        self.0.parallel.fetch_sub(1, Ordering::AcqRel);
+        self.limits.parallel.fetch_sub(1, Ordering::AcqRel);
+        if self.is_shared {
+            self.limits.leave_shared(None);
+        }
     }
 }
 
@@ -184,50 +278,55 @@ impl Drop for Parallel {
 mod tests {
     use super::*;
 
-    #[test]
-    fn the_61st_request_of_a_minute_is_refused_with_the_right_wait() {
+    fn refusal<T: std::fmt::Debug>(denied: &Result<T, Denied>) -> Refusal {
+        let Err(Denied::Limit(refusal)) = denied else { panic!("{denied:?}") };
+        *refusal
+    }
+
+    #[tokio::test]
+    async fn the_61st_request_of_a_minute_is_refused_with_the_right_wait() {
         let book = LimitBook::default();
         let limits = book.of("dev", Some(60), None, None).unwrap();
         let start = book.origin;
         for n in 0..60 {
-            assert!(limits.admit(start + Duration::from_millis(n * 10)).is_ok());
+            assert!(limits.admit(start + Duration::from_millis(n * 10)).await.is_ok());
         }
-        let refusal = limits.admit(start + Duration::from_secs(10)).unwrap_err();
+        let refusal = refusal(&limits.admit(start + Duration::from_secs(10)).await);
         assert_eq!(
             (refusal.what, refusal.limit, refusal.retry_after),
             ("requests", 60, Duration::from_secs(50))
         );
-        assert!(limits.admit(start + Duration::from_secs(60)).is_ok());
+        assert!(limits.admit(start + Duration::from_secs(60)).await.is_ok());
     }
 
-    #[test]
-    fn a_parallel_slot_is_free_again_when_its_request_ends() {
+    #[tokio::test]
+    async fn a_parallel_slot_is_free_again_when_its_request_ends() {
         let book = LimitBook::default();
         let limits = book.of("dev", None, None, Some(1)).unwrap();
-        let first = limits.admit(book.origin).unwrap();
-        assert_eq!(limits.admit(book.origin).unwrap_err().what, "parallel requests");
+        let first = limits.admit(book.origin).await.unwrap();
+        assert_eq!(refusal(&limits.admit(book.origin).await).what, "parallel requests");
         drop(first);
-        assert!(limits.admit(book.origin).is_ok());
+        assert!(limits.admit(book.origin).await.is_ok());
     }
 
-    #[test]
-    fn settled_tokens_replace_the_reservation() {
+    #[tokio::test]
+    async fn settled_tokens_replace_the_reservation() {
         let book = LimitBook::default();
         let limits = book.of("dev", None, Some(1_000), None).unwrap();
         let now = book.origin;
-        limits.reserve(now, 900).unwrap();
-        assert_eq!(limits.reserve(now, 200).unwrap_err().what, "tokens");
-        limits.settle(now, now, 900, 100);
-        assert!(limits.reserve(now, 200).is_ok());
+        let reserved = limits.reserve(now, 900).await.unwrap();
+        assert_eq!(refusal(&limits.reserve(now, 200).await).what, "tokens");
+        limits.settle(now, reserved, 100);
+        assert!(limits.reserve(now, 200).await.is_ok());
         assert_eq!(limits.tokens_left(now), Some((1_000, 700)));
     }
 
-    #[test]
-    fn a_reload_keeps_what_was_counted() {
+    #[tokio::test]
+    async fn a_reload_keeps_what_was_counted() {
         let book = LimitBook::default();
         let before = book.of("dev", Some(1), None, None).unwrap();
-        assert!(before.admit(book.origin).is_ok());
+        assert!(before.admit(book.origin).await.is_ok());
         let after = book.of("dev", Some(1), None, None).unwrap();
-        assert!(after.admit(book.origin).is_err());
+        assert!(after.admit(book.origin).await.is_err());
     }
 }

@@ -62,6 +62,15 @@ impl Window {
         Duration::from_secs(second + SLOTS - 1).saturating_sub(now)
     }
 
+    /// How many seconds ago something was counted, and how much.
+    pub fn ages(&mut self, now: Duration) -> Vec<(u64, u64)> {
+        self.advance(now.as_secs());
+        let second = self.second;
+        let ages =
+            (0..SLOTS.min(second + 1)).map(|age| (age, self.slot(second - age).map_or(0, |slot| *slot)));
+        ages.filter(|(_, amount)| *amount > 0).collect()
+    }
+
     fn advance(&mut self, second: u64) {
         if second >= self.second + SLOTS {
             *self = Self { second, ..Self::default() };
@@ -106,6 +115,15 @@ mod tests {
         window.add(at(130), 20);
         assert_eq!(window.wait(at(140), 1, 60), at(20));
         assert_eq!(window.wait(at(140), 41, 60), at(50));
+    }
+
+    #[test]
+    fn what_is_counted_is_told_by_its_age() {
+        let mut window = Window::default();
+        window.add(at(100), 40);
+        window.add(at(130), 20);
+        assert_eq!(window.ages(at(131)), [(1, 20), (31, 40)]);
+        assert_eq!(window.ages(at(170)), [(40, 20)]);
     }
 
     #[test]

@@ -12,8 +12,8 @@ use crate::snapshot::Snapshot;
 /// Counts the request against the process's and the key's limits.
 ///
 /// # Errors
-/// [`GatewayError::Overloaded`] or [`GatewayError::RateLimited`].
-pub fn run(
+/// [`GatewayError::Overloaded`], [`GatewayError::RateLimited`] or [`GatewayError::ClusterAway`].
+pub async fn run(
     app: &App,
     snapshot: &Snapshot,
     principal: &Principal,
@@ -28,7 +28,7 @@ pub fn run(
         }
     }
     if let Some(limits) = &principal.limits {
-        record.parallel = Some(limits.admit(Instant::now()).map_err(GatewayError::RateLimited)?);
+        record.parallel = Some(limits.admit(Instant::now()).await?);
     }
     Ok(())
 }

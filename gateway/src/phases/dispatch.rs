@@ -267,7 +267,7 @@ impl Run<'_> {
         record.deployment = Some(deployment.clone());
         let mut failed = 0;
         loop {
-            let Some(claim) = Claim::of(self.request, model, deployment, record)? else {
+            let Some(claim) = Claim::of(self.request, model, deployment, record).await? else {
                 let failure =
                     connect_failure(FailureKind::RateLimited, "its configured rpm or tpm is used up");
                 return Ok(Err(failure.into()));

@@ -75,14 +75,14 @@ fn settle(record: &mut Record) {
         taken.settle(usage.total(), Instant::now());
     }
     let limits = record.principal.as_ref().and_then(|principal| principal.limits.as_ref());
-    if let (Some(limits), Some((reserved_at, reserved))) = (limits, record.reserved) {
+    if let (Some(limits), Some(reserved)) = (limits, record.reserved) {
         let answered = record.outcome == "ok" || record.status == 200;
         let used = match record.tokens() {
             Some(tokens) => tokens,
-            None if answered => reserved,
+            None if answered => reserved.tokens,
             None => 0,
         };
-        limits.settle(Instant::now(), reserved_at, reserved, used);
+        limits.settle(Instant::now(), reserved, used);
     }
 }
 

@@ -58,7 +58,7 @@ pub async fn run(
         let Ok(place) = deployment.enter() else { continue };
         let Some(permit) = deployment.state.cooldown.admit(Instant::now()) else { continue };
         let probe = permit.is_probe();
-        let Some(claim) = Claim::of(request, model, deployment, record)? else { continue };
+        let Some(claim) = Claim::of(request, model, deployment, record).await? else { continue };
         app.retry_budget.repeat(Instant::now());
         record.attempts += 1;
         record.resumptions += 1;

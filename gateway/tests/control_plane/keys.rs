@@ -15,7 +15,7 @@ use crate::postgres_server::server;
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Waits until the chat has this outcome; how long that took.
-async fn until(gateway: &Gateway, key: &str, model: &str, outcome: (u16, &str)) -> Duration {
+pub(super) async fn until(gateway: &Gateway, key: &str, model: &str, outcome: (u16, &str)) -> Duration {
     let started = Instant::now();
     loop {
         let (status, code) = chat(gateway, key, model).await;
@@ -27,7 +27,7 @@ async fn until(gateway: &Gateway, key: &str, model: &str, outcome: (u16, &str)) 
     }
 }
 
-fn text<'a>(value: &'a Value, member: &str) -> &'a str {
+pub(super) fn text<'a>(value: &'a Value, member: &str) -> &'a str {
     value[member].as_str().unwrap_or_else(|| panic!("no {member} in {value}"))
 }
 

@@ -12,6 +12,10 @@ mod abandoned;
 mod access;
 mod accounts;
 mod backup;
+mod cluster;
+mod cluster_away;
+mod cluster_budgets;
+mod cluster_keys;
 mod coalesced;
 mod exports;
 #[path = "../data_plane/gateway.rs"]
@@ -26,4 +30,5 @@ mod pass_through;
 #[path = "../../../store/tests/postgres_server.rs"]
 #[allow(dead_code, reason = "the store's tests use the rest")]
 mod postgres_server;
+mod redis_server;
 mod reports;

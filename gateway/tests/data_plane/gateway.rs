@@ -167,11 +167,17 @@ impl Gateway {
         }
     }
 
-    /// Ends the process without a chance to tidy up, and starts another one with the same files.
+    /// Ends the process without a chance to tidy up.
     #[allow(dead_code, reason = "only the control plane's tests need it")]
-    pub(crate) async fn restart_after_kill(&mut self) {
+    pub(crate) fn kill(&mut self) {
         self.process.kill().unwrap();
         self.process.wait().unwrap();
+    }
+
+    /// The same, if it still runs, and starts another one with the same files.
+    #[allow(dead_code, reason = "only the control plane's tests need it")]
+    pub(crate) async fn restart_after_kill(&mut self) {
+        self.kill();
         self.process = run(&self.folder, &[]);
         let url = self.url("/healthz");
         assert!(self.becomes_ready(&reqwest::Client::new(), &url).await, "the gateway did not start again");

@@ -101,6 +101,20 @@ impl Ledger<'_> {
         })
     }
 
+    /// What the owner's reservations hold that were neither settled nor aborted, by the log that they were written in.
+    ///
+    /// # Errors
+    /// Those of any read.
+    pub async fn unsettled_by_log(self, owner: Owner<'_>) -> Result<Vec<(String, Micros)>> {
+        let (column, id) = owner.column_and_id();
+        let sql = format!(
+            "SELECT log, CAST(SUM(reserved_micros) AS BIGINT) AS reserved FROM ledger_open
+             WHERE {column} = $1 GROUP BY log"
+        );
+        let rows = self.0.database.rows(&sql, vec![id.into()]).await?;
+        rows.iter().map(|row| Ok((row.text("log")?, row.micros("reserved")?))).collect()
+    }
+
     /// Forgets the minutes before the hour of `before_ms`; their hours stay.
     ///
     /// # Errors

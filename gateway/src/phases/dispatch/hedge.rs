@@ -71,7 +71,7 @@ impl Run<'_> {
             outcome = &mut first => return Raced::alone(outcome),
             () = tokio::time::sleep(delay) => {}
         }
-        let Some(mut second) = self.second(model, attempt.deployment, tried, record) else {
+        let Some(mut second) = self.second(model, attempt.deployment, tried, record).await else {
             return Raced::alone(first.await);
         };
         let deployment = second.answers.deployment.clone();
@@ -114,7 +114,7 @@ impl Run<'_> {
     }
 
     /// Who gets the second attempt: another deployment, or the same once more when there is no other.
-    fn second(
+    async fn second(
         &self,
         model: &Arc<Model>,
         first: &Arc<Deployment>,
@@ -132,7 +132,7 @@ impl Run<'_> {
         if !model.hedge.as_ref()?.budget.withdraw() {
             return None;
         }
-        let claim = Claim::of(self.request, model, &deployment, record).ok()??;
+        let claim = Claim::of(self.request, model, &deployment, record).await.ok()??;
         Some(Second { answers: Answers { deployment, claim }, place, won: false, failure: None })
     }
 }
