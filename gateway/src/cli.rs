@@ -1,5 +1,6 @@
 //! The command line.
 
+mod admins;
 mod backup;
 mod keys;
 mod ledger;
@@ -87,6 +88,9 @@ enum Command {
     /// Virtual keys of the store; gateways that run follow within a second.
     #[command(subcommand)]
     Keys(keys::KeysCommand),
+    /// Accounts of operators, for the admin API and the dashboard.
+    #[command(subcommand)]
+    Admins(admins::AdminsCommand),
 }
 
 /// Runs the program.
@@ -103,6 +107,7 @@ pub fn run() -> ExitCode {
         Command::Schema => print(&config::json_schema()),
         Command::Openapi => print(&admin::openapi()),
         Command::Keys(command) => keys::run(command),
+        Command::Admins(command) => admins::run(command),
     };
     result.unwrap_or_else(|error| {
         say(&format!("signalbox: {error:#}"));

@@ -72,7 +72,7 @@ fn reply(format: SheetFormat, page: LedgerPage) -> Reply {
         SheetFormat::Jsonl => "application/jsonl",
         SheetFormat::Csv => "text/csv; charset=utf-8",
     };
-    Reply { status: StatusCode::OK, content_type, body: [format.head(), format.rows(&rows, true)].concat() }
+    Reply::new(StatusCode::OK, content_type, [format.head(), format.rows(&rows, true)].concat())
 }
 
 fn format(call: &Call) -> Result<SheetFormat, Fault> {

@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 use store::{Dimension, ReportQuery, ReportRow};
 
 use super::call::Call;
+use super::caller::Scope;
 use super::fault::Fault;
 use super::reply::Reply;
 use super::route::{Kind, Parameter};
@@ -103,11 +104,7 @@ pub(super) async fn sum(call: Call) -> Result<Reply, Fault> {
     let rows = call.store(move |store| async move { store.reports().sum(&query).await }).await?;
     let rows: Vec<Map<String, Value>> = rows.iter().map(|row| line(&names, row)).collect();
     if format == "csv" {
-        return Ok(Reply {
-            status: StatusCode::OK,
-            content_type: "text/csv; charset=utf-8",
-            body: csv(&names, &rows),
-        });
+        return Ok(Reply::new(StatusCode::OK, "text/csv; charset=utf-8", csv(&names, &rows)));
     }
     Ok(Reply::ok(&json!({"from": time(from), "to": time(to), "data": rows})))
 }
@@ -135,6 +132,15 @@ fn query(call: &Call) -> Result<ReportQuery, Fault> {
     for (name, dimension) in DIMENSIONS.iter().filter(|(_, dimension)| *dimension != Dimension::Day) {
         query.only.extend(call.parameter(name).map(|value| (*dimension, value)));
     }
+    let own = match call.scope() {
+        Scope::Everything => return Ok(query),
+        Scope::Team(team) => (Dimension::Team, team.to_owned()),
+        Scope::Key(key) => (Dimension::Key, key.to_owned()),
+    };
+    if query.only.iter().any(|(dimension, value)| *dimension == own.0 && *value != own.1) {
+        return Err(Fault::forbidden("You see what is your own: leave `key` and `team` out."));
+    }
+    query.only.push(own);
     Ok(query)
 }
 

@@ -79,7 +79,7 @@ pub(super) enum KeysCommand {
 pub(super) struct Place {
     /// The configuration file, for `store` and `key_hash`.
     #[arg(long)]
-    config: PathBuf,
+    pub(super) config: PathBuf,
 }
 
 #[derive(Debug, Args)]
@@ -208,29 +208,29 @@ async fn find(store: &Store, wanted: &str) -> anyhow::Result<VirtualKey> {
     store.keys().by_name(wanted).await?.context(missing)
 }
 
-fn open(place: &Place) -> anyhow::Result<(Storage, KeyHasher)> {
+pub(super) fn open(place: &Place) -> anyhow::Result<(Storage, KeyHasher)> {
     let config = load(&place.config)?;
     let storage = Storage::open(&config.store)?;
     let hasher = keys::hasher(&config)?;
     storage.zip(hasher).context("nothing is kept: set `store` in the configuration")
 }
 
-fn load(path: &Path) -> anyhow::Result<config::Config> {
+pub(super) fn load(path: &Path) -> anyhow::Result<config::Config> {
     match config::load(path) {
         Ok(loaded) => Ok(loaded.config),
         Err(faults) => anyhow::bail!("{} has faults:\n{faults}", path.display()),
     }
 }
 
-fn change() -> Change {
+pub(super) fn change() -> Change {
     Change { at_ms: now_ms(), actor: "cli".to_owned(), address: String::new() }
 }
 
-fn refused(edit: Edit) -> anyhow::Error {
+pub(super) fn refused(edit: Edit) -> anyhow::Error {
     anyhow::Error::msg(edit.message)
 }
 
-fn print(row: &Value) -> anyhow::Result<ExitCode> {
+pub(super) fn print(row: &Value) -> anyhow::Result<ExitCode> {
     writeln!(std::io::stdout().lock(), "{row}")?;
     Ok(ExitCode::SUCCESS)
 }

@@ -96,7 +96,8 @@ pub struct TlsConfig {
 pub struct AdminConfig {
     /// Its address and port.
     pub listen: String,
-    /// The token that `/api` of the admin listener asks for, as `Authorization: Bearer TOKEN`.
+    /// The token of whoever may do everything on the admin listener, as `Authorization: Bearer TOKEN`. Further operators have
+    /// accounts in the store.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub token: Option<SecretSource>,
 }

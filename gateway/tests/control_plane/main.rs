@@ -9,6 +9,8 @@
 )]
 
 mod abandoned;
+mod access;
+mod accounts;
 mod backup;
 mod coalesced;
 mod exports;

@@ -114,6 +114,23 @@ pub(crate) const TABLES: &[Table] = &[
             ("created_at", Int),
             ("updated_at", Int),
             ("version", Int),
+            ("team_id", Text),
+            ("sessions_from", Int),
+        ],
+    },
+    Table {
+        name: "admin_tokens",
+        key: &["id"],
+        columns: &[
+            ("id", Text),
+            ("name", Text),
+            ("admin_id", Text),
+            ("token_hash", Bytes),
+            ("hint", Text),
+            ("expires_at", Int),
+            ("created_at", Int),
+            ("updated_at", Int),
+            ("version", Int),
         ],
     },
     Table {
@@ -126,6 +143,7 @@ pub(crate) const TABLES: &[Table] = &[
             ("address", Text),
             ("created_at", Int),
             ("expires_at", Int),
+            ("seen_at", Int),
         ],
     },
     Table {
@@ -227,6 +245,7 @@ pub(crate) const TABLES: &[Table] = &[
             ("object_id", Text),
             ("before", Text),
             ("after", Text),
+            ("team_id", Text),
         ],
     },
     Table {
