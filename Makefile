@@ -67,7 +67,7 @@ bench:
 	scripts/install-bench-deps
 	bench/macro/run.py $(BENCH)
 
-# Parse, splice, translate, event codec.
+# Parse, splice, translate, event codec; a key's limits among many keys.
 micro:
 	cargo bench --locked -p bench
 
