@@ -25,6 +25,8 @@ pub mod notify;
 pub mod phases;
 pub mod pipeline;
 pub mod request;
+pub mod seal;
+pub mod secret_file;
 pub mod snapshot;
 pub mod storage;
 pub mod telemetry;

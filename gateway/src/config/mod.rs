@@ -2,6 +2,7 @@
 //! and a [`Config`] that is known to be sound; resolving it into deployments is the snapshot's work.
 
 mod alert;
+mod encryption;
 mod fault;
 mod health;
 mod key;
@@ -15,6 +16,7 @@ mod unit;
 mod validate;
 
 pub use alert::{AlertConfig, AlertKind, WebhookConfig, WebhookFormat};
+pub use encryption::EncryptionConfig;
 pub use fault::{Fault, Faults};
 pub use health::{HealthCheckKind, HealthConfig};
 pub use key::{BudgetConfig, KeyConfig, Priority};

@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{AlertConfig, KeyConfig, ModelConfig, ProviderConfig, SecretSource, Size, Span};
+use super::{
+    AlertConfig, EncryptionConfig, KeyConfig, ModelConfig, ProviderConfig, SecretSource, Size, Span,
+};
 
 /// The setting `store` of a gateway that keeps nothing.
 pub const NO_STORE: &str = "none";
@@ -36,6 +38,9 @@ pub struct Config {
     /// store. Left out with SQLite: a random one in `key-hash.secret` beside the database.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub key_hash: Option<SecretSource>,
+    /// Encrypts what the store keeps of credentials.
+    #[serde(skip_serializing_if = "EncryptionConfig::is_default")]
+    pub encryption: EncryptionConfig,
     /// Vendors and servers by name.
     pub providers: BTreeMap<String, ProviderConfig>,
     /// Public model names.
@@ -209,6 +214,7 @@ impl Default for Config {
             backup: None,
             cluster: None,
             key_hash: None,
+            encryption: EncryptionConfig::default(),
             providers: BTreeMap::new(),
             models: BTreeMap::new(),
             keys: Vec::new(),

@@ -24,6 +24,7 @@ pub(super) fn run(config: &Config, faults: &mut Faults) -> Vec<Fault> {
     }
     keys(config, faults, &mut notices);
     key_hash(config, faults, &mut notices);
+    encryption(config, faults, &mut notices);
     backup(config, faults);
     inactive(config, &mut notices);
     notices.0
@@ -276,6 +277,22 @@ fn key_hash(config: &Config, faults: &mut Faults, notices: &mut Faults) {
             }
             Ok(_) => {}
         },
+    }
+}
+
+fn encryption(config: &Config, faults: &mut Faults, notices: &mut Faults) {
+    let old_keys = config.encryption.old_keys.iter().enumerate();
+    let old_keys = old_keys.map(|(index, key)| (format!("encryption.old_keys[{index}]"), key));
+    for (path, source) in
+        config.encryption.key.iter().map(|key| ("encryption.key".to_owned(), key)).chain(old_keys)
+    {
+        match crate::seal::encryption_key(source) {
+            Err(problem) => faults.add(path, problem),
+            Ok(_) if source.is_inline() => {
+                notices.add(path, "a secret is written out: prefer env:NAME or file:PATH");
+            }
+            Ok(_) => {}
+        }
     }
 }
 
