@@ -1,7 +1,9 @@
 //! The command line.
 
 mod backup;
+mod credentials;
 mod keys;
+mod place;
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -80,6 +82,12 @@ enum Command {
     /// Virtual keys of the store; gateways that run follow within a second.
     #[command(subcommand)]
     Keys(keys::KeysCommand),
+    /// Providers' credentials of the store; gateways that run follow within a second.
+    #[command(subcommand)]
+    Credentials(credentials::CredentialsCommand),
+    /// The encryption of what the store keeps.
+    #[command(subcommand)]
+    Encryption(credentials::EncryptionCommand),
 }
 
 /// Runs the program.
@@ -94,6 +102,8 @@ pub fn run() -> ExitCode {
         Command::Restore { config, from } => backup::restore(&config, &from),
         Command::Schema => schema(),
         Command::Keys(command) => keys::run(command),
+        Command::Credentials(command) => credentials::run(command),
+        Command::Encryption(command) => credentials::run_encryption(&command),
     };
     result.unwrap_or_else(|error| {
         say(&format!("signalbox: {error:#}"));

@@ -23,7 +23,7 @@ use crate::phases::respond;
 use crate::pipeline;
 use crate::request::Record;
 use crate::telemetry::TraceContext;
-use crate::upstream::Provider;
+use crate::upstream::Deployment;
 
 pub use connections::Connections;
 pub use downstream::Downstream;
@@ -45,7 +45,7 @@ pub struct Context {
     /// Written when it is dropped.
     record: Record,
     /// The target of a raw pass-through.
-    provider: Option<Arc<Provider>>,
+    deployment: Option<Arc<Deployment>>,
 }
 
 impl Edge {
@@ -60,7 +60,7 @@ impl ProxyHttp for Edge {
     type CTX = Context;
 
     fn new_ctx(&self) -> Context {
-        Context { record: Record::new(self.app.clone()), provider: None }
+        Context { record: Record::new(self.app.clone()), deployment: None }
     }
 
     /// Framing, identity, time-outs: before anything is believed.
@@ -107,8 +107,8 @@ impl ProxyHttp for Edge {
             return Ok(true);
         }
         match pass_through::enter(&self.app, &downstream, record) {
-            Ok(provider) => {
-                ctx.provider = Some(provider);
+            Ok(deployment) => {
+                ctx.deployment = Some(deployment);
                 Ok(false)
             }
             Err(error) => {
@@ -119,7 +119,7 @@ impl ProxyHttp for Edge {
     }
 
     async fn upstream_peer(&self, _session: &mut Session, ctx: &mut Context) -> Result<Box<HttpPeer>> {
-        pass_through::peer(ctx.provider.as_deref()).await
+        pass_through::peer(ctx.deployment.as_deref()).await
     }
 
     async fn upstream_request_filter(
@@ -129,7 +129,7 @@ impl ProxyHttp for Edge {
         ctx: &mut Context,
     ) -> Result<()> {
         let head = session.downstream_session.req_header();
-        pass_through::rewrite(head, upstream_request, ctx.provider.as_deref(), ctx.record.trace.as_ref())
+        pass_through::rewrite(head, upstream_request, ctx.deployment.as_deref(), ctx.record.trace.as_ref())
     }
 
     async fn response_filter(
@@ -138,6 +138,7 @@ impl ProxyHttp for Edge {
         answer: &mut ResponseHeader,
         ctx: &mut Context,
     ) -> Result<()> {
+        pass_through::observe(ctx.deployment.as_deref(), answer.status);
         ctx.record.status = answer.status.as_u16();
         ctx.record.outcome = if answer.status.is_success() { "ok" } else { "rejected" };
         answer.insert_header("x-request-id", ctx.record.request_id.as_str())

@@ -13,6 +13,7 @@ pub mod cli;
 pub mod client;
 pub mod coalesce;
 pub mod config;
+pub mod credentials;
 pub mod delivery;
 pub mod demo;
 pub mod edge;

@@ -24,6 +24,8 @@ struct Row<'a> {
     model: &'a str,
     provider: &'a str,
     upstream_model: &'a str,
+    /// The name of its credential; null where it has none.
+    credential: Option<&'a str>,
     weight: u32,
     /// `closed`, `half_open` or `open`.
     state: &'static str,
@@ -58,6 +60,7 @@ fn row<'a>(model: &'a str, deployment: &'a Deployment, now: Instant) -> Row<'a> 
         model,
         provider: deployment.provider.name.as_str(),
         upstream_model: &deployment.upstream_model,
+        credential: deployment.credential.as_ref().map(|credential| &*credential.name),
         weight: deployment.weight,
         state: match state.cooldown.state(now) {
             CooldownState::Closed => "closed",

@@ -4,6 +4,7 @@
 
 mod audit;
 mod call;
+mod credentials;
 mod deployments;
 mod fault;
 mod keys;

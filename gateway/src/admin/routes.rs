@@ -8,7 +8,9 @@ use http::Method;
 use super::call::Call;
 use super::fault::Fault;
 use super::reply::Reply;
-use super::{audit, deployments, keys, litellm, process, reconcile, reports, spend, teams, users};
+use super::{
+    audit, credentials, deployments, keys, litellm, process, reconcile, reports, spend, teams, users,
+};
 
 /// Who may call a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,6 +57,13 @@ pub(super) static ROUTES: &[Route] = &[
     route(Method::POST, "/api/v1/keys/{id}/block", Role::Admin, |call| Box::pin(keys::block(call))),
     route(Method::POST, "/api/v1/keys/{id}/unblock", Role::Admin, |call| Box::pin(keys::unblock(call))),
     route(Method::POST, "/api/v1/keys/{id}/rotate", Role::Admin, |call| Box::pin(keys::rotate(call))),
+    route(Method::GET, "/api/v1/credentials", Role::Admin, |call| Box::pin(credentials::list(call))),
+    route(Method::POST, "/api/v1/credentials", Role::Admin, |call| Box::pin(credentials::create(call))),
+    route(Method::GET, "/api/v1/credentials/{id}", Role::Admin, |call| Box::pin(credentials::get(call))),
+    route(Method::PATCH, "/api/v1/credentials/{id}", Role::Admin, |call| Box::pin(credentials::update(call))),
+    route(Method::DELETE, "/api/v1/credentials/{id}", Role::Admin, |call| {
+        Box::pin(credentials::delete(call))
+    }),
     route(Method::GET, "/api/v1/teams", Role::Admin, |call| Box::pin(teams::list(call))),
     route(Method::POST, "/api/v1/teams", Role::Admin, |call| Box::pin(teams::create(call))),
     route(Method::GET, "/api/v1/teams/{id}", Role::Admin, |call| Box::pin(teams::get(call))),

@@ -26,7 +26,7 @@ pub use model::{
     HedgeConfig, MaxInFlight, ModelConfig, PriceConfig, QueueConfig, ResumeMode, RetryConfig, RouteConfig,
     TimeoutConfig,
 };
-pub use provider::ProviderConfig;
+pub use provider::{CredentialConfig, ProviderConfig};
 pub use root::{
     AdminConfig, BackupConfig, Config, LedgerConfig, LimitConfig, LogConfig, NO_STORE, TlsConfig,
 };

@@ -203,6 +203,16 @@ pub struct SemanticCacheConfig {
     pub max_error: f64,
 }
 
+impl Config {
+    /// Has a provider a credential of this name here, be it `api_key`, which has the provider's, or one of `api_keys`?
+    pub fn has_credential(&self, name: &str) -> bool {
+        self.providers.iter().any(|(provider, settings)| {
+            settings.api_key.is_some() && provider == name
+                || settings.api_keys.iter().any(|credential| credential.name == name)
+        })
+    }
+}
+
 impl Default for Config {
     fn default() -> Self {
         Self {

@@ -9,7 +9,7 @@ use prometheus::{
 };
 
 use super::register::Register;
-use super::{KeyMetrics, LedgerMetrics, OverloadMetrics};
+use super::{CredentialMetrics, KeyMetrics, LedgerMetrics, OverloadMetrics};
 
 /// Seconds, as OpenTelemetry advises for GenAI durations.
 const SECONDS: [f64; 14] =
@@ -47,6 +47,8 @@ pub struct Metrics {
     pub coalesced: IntCounter,
     /// Second attempts by whether they answered first.
     pub hedges: IntCounterVec,
+    /// Of the credentials in the store.
+    pub credentials: CredentialMetrics,
     /// Of the keys in the store.
     pub keys: KeyMetrics,
     /// Of the spend ledger.
@@ -162,6 +164,7 @@ impl Metrics {
             coalesced: metrics
                 .add(IntCounter::new("signalbox_coalesced_total", "Requests that shared a call.")),
             hedges: metrics.counter("signalbox_hedges_total", "Second attempts, lost or won.", &["outcome"]),
+            credentials: CredentialMetrics::new(&metrics),
             keys: KeyMetrics::new(&metrics),
             ledger: LedgerMetrics::new(&metrics),
             overload: OverloadMetrics::new(&metrics),

@@ -2,6 +2,7 @@
 //! here, and no text that a client chose becomes a label.
 
 mod access_log;
+mod credential_metrics;
 mod key_metrics;
 mod ledger_metrics;
 mod metrics;
@@ -10,6 +11,7 @@ mod register;
 mod trace_context;
 
 pub use access_log::{AccessLine, AccessLog};
+pub use credential_metrics::CredentialMetrics;
 pub use key_metrics::KeyMetrics;
 pub use ledger_metrics::LedgerMetrics;
 pub use metrics::{DeploymentLabels, DeploymentSeries, Metrics, ModelSeries};

@@ -9,6 +9,7 @@
 )]
 
 mod backup;
+mod credentials;
 #[path = "../data_plane/gateway.rs"]
 #[allow(dead_code, reason = "the data plane's tests use the rest")]
 mod gateway;
