@@ -11,6 +11,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+use crate::admin;
 use crate::app::{self, HandOver};
 use crate::config::{self, Faults, Loaded};
 use crate::demo;
@@ -79,6 +80,8 @@ enum Command {
     },
     /// Print the JSON Schema of the configuration.
     Schema,
+    /// Print the OpenAPI document of the admin API.
+    Openapi,
     /// Virtual keys of the store; gateways that run follow within a second.
     #[command(subcommand)]
     Keys(keys::KeysCommand),
@@ -100,7 +103,8 @@ pub fn run() -> ExitCode {
         Command::Demo { listen, admin } => demo::run(&listen, &admin),
         Command::Backup { config, to } => backup::backup(&config, to),
         Command::Restore { config, from } => backup::restore(&config, &from),
-        Command::Schema => schema(),
+        Command::Schema => print(&config::json_schema()),
+        Command::Openapi => print(&admin::openapi()),
         Command::Keys(command) => keys::run(command),
         Command::Credentials(command) => credentials::run(command),
         Command::Encryption(command) => credentials::run_encryption(&command),
@@ -144,9 +148,9 @@ fn refuse(path: &std::path::Path, faults: &Faults) -> ExitCode {
     ExitCode::from(EXIT_CONFIG)
 }
 
-fn schema() -> anyhow::Result<ExitCode> {
+fn print(document: &serde_json::Value) -> anyhow::Result<ExitCode> {
     let mut out = std::io::stdout().lock();
-    serde_json::to_writer_pretty(&mut out, &config::json_schema())?;
+    serde_json::to_writer_pretty(&mut out, document)?;
     writeln!(out)?;
     Ok(ExitCode::SUCCESS)
 }

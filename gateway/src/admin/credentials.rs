@@ -3,13 +3,14 @@
 
 use domain::Secret;
 use http::StatusCode;
+use schemars::JsonSchema;
 use serde::Serialize;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 use store::Credential;
 
 use super::call::Call;
 use super::fault::Fault;
-use super::reply::Reply;
+use super::reply::{Deleted, Page, Reply};
 use crate::credentials::{self, CredentialSettings};
 use crate::keys::merge;
 use crate::keys::settings::date;
@@ -17,8 +18,8 @@ use crate::ledger::now_ms;
 use crate::seal::Sealer;
 
 /// A credential without its secret. Public API.
-#[derive(Serialize)]
-struct CredentialView {
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct CredentialView {
     id: String,
     #[serde(flatten)]
     settings: CredentialSettings,
@@ -30,6 +31,17 @@ struct CredentialView {
     created_at: String,
     updated_at: String,
     version: u64,
+}
+
+/// What makes or changes a credential. Public API.
+#[derive(Debug, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+#[expect(dead_code, reason = "describes a body that is read member by member")]
+pub(super) struct NewCredential {
+    #[serde(flatten)]
+    settings: CredentialSettings,
+    /// The provider's key; never given out again.
+    secret: Option<String>,
 }
 
 impl CredentialView {
@@ -68,9 +80,7 @@ pub(super) async fn list(call: Call) -> Result<Reply, Fault> {
     let page = call
         .store(move |store| async move { store.credentials().list(after.as_deref(), limit).await })
         .await?;
-    let next = page.last().filter(|_| page.len() == limit as usize).map(|credential| credential.id.clone());
-    let data: Vec<CredentialView> = page.iter().map(|credential| view(&call, credential)).collect();
-    Ok(Reply::ok(&json!({"data": data, "next": next})))
+    Ok(Reply::ok(&Page::of(&page, limit, |credential| &credential.id, |credential| view(&call, credential))))
 }
 
 pub(super) async fn get(call: Call) -> Result<Reply, Fault> {
@@ -101,7 +111,7 @@ pub(super) async fn update(call: Call) -> Result<Reply, Fault> {
 pub(super) async fn delete(call: Call) -> Result<Reply, Fault> {
     let (id, change) = (call.id.clone(), call.change());
     call.store(|store| async move { store.credentials().delete(&id, &change).await }).await?;
-    Ok(Reply::ok(&json!({"id": call.id, "deleted": true})))
+    Ok(Deleted::reply(call.id))
 }
 
 fn view(call: &Call, credential: &Credential) -> CredentialView {

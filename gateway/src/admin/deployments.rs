@@ -3,6 +3,7 @@
 
 use std::time::Instant;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::call::Call;
@@ -12,20 +13,21 @@ use crate::snapshot::Snapshot;
 use crate::telemetry::Metrics;
 use crate::upstream::{CooldownState, Deployment};
 
-#[derive(Serialize)]
-struct List<'a> {
-    deployments: Vec<Row<'a>>,
+/// All of them. Public API.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct DeploymentList {
+    deployments: Vec<DeploymentRow>,
 }
 
 /// One deployment of one model. Public API.
-#[derive(Serialize)]
-struct Row<'a> {
-    id: &'a str,
-    model: &'a str,
-    provider: &'a str,
-    upstream_model: &'a str,
+#[derive(Debug, Serialize, JsonSchema)]
+struct DeploymentRow {
+    id: String,
+    model: String,
+    provider: String,
+    upstream_model: String,
     /// The name of its credential; null where it has none.
-    credential: Option<&'a str>,
+    credential: Option<String>,
     weight: u32,
     /// `closed`, `half_open` or `open`.
     state: &'static str,
@@ -42,25 +44,25 @@ struct Row<'a> {
 /// Sorted by model.
 pub(super) async fn list(call: Call) -> Result<Reply, Fault> {
     let (snapshot, now) = (&call.snapshot, Instant::now());
-    let mut deployments: Vec<Row<'_>> = snapshot
+    let mut deployments: Vec<DeploymentRow> = snapshot
         .models
         .values()
         .flat_map(|model| model.deployments.iter().map(|it| row(model.name.as_str(), it, now)))
         .collect();
-    deployments.sort_by_key(|row| (row.model, row.id));
-    Ok(Reply::ok(&List { deployments }))
+    deployments.sort_by(|one, two| (&one.model, &one.id).cmp(&(&two.model, &two.id)));
+    Ok(Reply::ok(&DeploymentList { deployments }))
 }
 
-fn row<'a>(model: &'a str, deployment: &'a Deployment, now: Instant) -> Row<'a> {
+fn row(model: &str, deployment: &Deployment, now: Instant) -> DeploymentRow {
     let state = &deployment.state;
     let (remaining_requests, remaining_tokens) = state.quota.remaining(now);
     let millis = |stream| state.latency(stream).last().map(|it| it.as_secs_f64() * 1_000.0);
-    Row {
-        id: deployment.id.as_str(),
-        model,
-        provider: deployment.provider.name.as_str(),
-        upstream_model: &deployment.upstream_model,
-        credential: deployment.credential.as_ref().map(|credential| &*credential.name),
+    DeploymentRow {
+        id: deployment.id.as_str().to_owned(),
+        model: model.to_owned(),
+        provider: deployment.provider.name.as_str().to_owned(),
+        upstream_model: deployment.upstream_model.to_string(),
+        credential: deployment.credential.as_ref().map(|credential| credential.name.to_string()),
         weight: deployment.weight,
         state: match state.cooldown.state(now) {
             CooldownState::Closed => "closed",

@@ -1,7 +1,8 @@
 //! How the admin API says no: one envelope, with what to do about it.
 
 use http::StatusCode;
-use serde_json::json;
+use schemars::JsonSchema;
+use serde::Serialize;
 use store::StoreError;
 
 use super::reply::Reply;
@@ -15,6 +16,24 @@ pub(super) struct Fault {
     code: &'static str,
     param: Option<String>,
     message: String,
+}
+
+/// What a refused call answers. Public API.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct FaultBody {
+    error: FaultDetails,
+}
+
+/// Why a call is refused.
+#[derive(Debug, Serialize, JsonSchema)]
+struct FaultDetails {
+    /// What is wrong and what to do.
+    message: String,
+    #[serde(rename = "type")]
+    kind: &'static str,
+    /// The member or parameter that is wrong.
+    param: Option<String>,
+    code: &'static str,
 }
 
 impl Fault {
@@ -60,9 +79,9 @@ impl Fault {
 
     /// Status and body.
     pub(super) fn reply(&self) -> Reply {
-        let error =
-            json!({"message": self.message, "type": self.kind, "param": self.param, "code": self.code});
-        Reply::json(self.status, &json!({ "error": error }))
+        let (message, param) = (self.message.clone(), self.param.clone());
+        let error = FaultDetails { message, kind: self.kind, param, code: self.code };
+        Reply::json(self.status, &FaultBody { error })
     }
 }
 

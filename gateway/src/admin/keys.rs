@@ -1,20 +1,20 @@
 //! `/api/v1/keys`: virtual keys that take effect while the gateways run.
 
 use http::StatusCode;
+use schemars::JsonSchema;
 use serde::Serialize;
-use serde_json::{Value, json};
 use store::{Rotation, VirtualKey};
 
 use super::call::Call;
 use super::fault::Fault;
-use super::reply::Reply;
+use super::reply::{Deleted, Page, Reply};
 use crate::config::Span;
 use crate::keys::settings::date;
 use crate::keys::{FreshKey, KeySettings, merge};
 use crate::ledger::now_ms;
 
 /// A key without its secret. Public API.
-#[derive(Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct KeyView {
     id: String,
     #[serde(flatten)]
@@ -26,6 +26,24 @@ pub(super) struct KeyView {
     created_at: String,
     updated_at: String,
     version: u64,
+}
+
+/// A key with its secret, which is shown this once. Public API.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct NewKey {
+    #[serde(flatten)]
+    view: KeyView,
+    /// The key itself.
+    key: String,
+}
+
+/// How to exchange a secret. Public API.
+#[derive(Debug, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+#[expect(dead_code, reason = "describes a body that is read member by member")]
+pub(super) struct RotateRequest {
+    /// How long the old value still works, as in `1h`; left out: not at all.
+    grace: Option<Span>,
 }
 
 impl KeyView {
@@ -48,13 +66,9 @@ pub(super) fn hint(key: &VirtualKey) -> String {
     format!("{}…{}", key.display_prefix, key.display_suffix)
 }
 
-/// The key's view with the key itself, which is shown this once.
+/// The answer that has the key itself.
 fn shown_once(status: StatusCode, key: &VirtualKey, fresh: &FreshKey) -> Reply {
-    let mut view = serde_json::to_value(KeyView::of(key)).unwrap_or_default();
-    if let Value::Object(view) = &mut view {
-        view.insert("key".to_owned(), fresh.secret.expose().into());
-    }
-    Reply::json(status, &view)
+    Reply::json(status, &NewKey { view: KeyView::of(key), key: fresh.secret.expose().to_owned() })
 }
 
 pub(super) async fn create(call: Call) -> Result<Reply, Fault> {
@@ -84,9 +98,7 @@ pub(super) async fn list(call: Call) -> Result<Reply, Fault> {
     let (limit, after) = (call.limit()?, call.parameter("after"));
     let keys =
         call.store(move |store| async move { store.keys().list(after.as_deref(), limit).await }).await?;
-    let next = keys.last().filter(|_| keys.len() == limit as usize).map(|key| key.id.clone());
-    let data: Vec<KeyView> = keys.iter().map(KeyView::of).collect();
-    Ok(Reply::ok(&json!({"data": data, "next": next})))
+    Ok(Reply::ok(&Page::of(&keys, limit, |key| &key.id, KeyView::of)))
 }
 
 pub(super) async fn get(call: Call) -> Result<Reply, Fault> {
@@ -114,7 +126,7 @@ pub(super) async fn replace(call: &Call, key: VirtualKey) -> Result<VirtualKey, 
 
 pub(super) async fn delete(call: Call) -> Result<Reply, Fault> {
     remove(&call, &call.id).await?;
-    Ok(Reply::ok(&json!({"id": call.id, "deleted": true})))
+    Ok(Deleted::reply(call.id))
 }
 
 /// Deletes the key with this id.

@@ -4,15 +4,18 @@
 
 mod audit;
 mod call;
+mod caller;
 mod credentials;
 mod deployments;
 mod fault;
 mod keys;
 mod litellm;
+mod openapi;
 mod process;
 mod reconcile;
 mod reply;
 mod reports;
+mod route;
 mod routes;
 mod spend;
 mod teams;
@@ -29,10 +32,13 @@ use pingora::protocols::http::ServerSession;
 
 use crate::app::App;
 
+pub use openapi::document as openapi;
+
 use call::Call;
+use caller::Caller;
 use fault::Fault;
 use reply::Reply;
-use routes::Role;
+use route::Access;
 
 /// The longest body.
 const BODY: usize = 64 << 10;
@@ -66,15 +72,16 @@ impl Admin {
             }
             Err(methods) => return Err(Fault::method(&methods.join(", "))),
         };
-        match route.role {
-            Role::Admin if !snapshot.has_admin_token() => {
+        let caller = match (route.access, snapshot.has_admin_token()) {
+            (Access::Anyone, _) | (Access::Open, false) => Caller::Anyone,
+            (_, false) => {
                 let message =
                     "Set `admin.token` in the configuration: without it nothing may be changed or listed.";
                 return Err(Fault::unauthorized(message));
             }
-            Role::Reader | Role::Admin if !snapshot.admits_admin(authorization) => return Err(no_token()),
-            _ => {}
-        }
+            (_, true) if snapshot.admits_admin(authorization) => Caller::Root,
+            (_, true) => return Err(no_token()),
+        };
         let query = head.uri.query().unwrap_or_default().to_owned();
         let address =
             session.client_addr().and_then(|address| address.as_inet()).map(|it| it.ip().to_string());
@@ -85,7 +92,7 @@ impl Admin {
             id,
             query,
             body,
-            actor: "admin".to_owned(),
+            caller,
             address: address.unwrap_or_default(),
         };
         (route.answer)(call).await

@@ -1,14 +1,45 @@
 //! `GET /api/v1/reconcile`: whether the sums that reports and budgets use are those of the single attempts.
 
-use serde_json::json;
+use schemars::JsonSchema;
+use serde::Serialize;
 use store::Difference;
 
 use super::call::Call;
 use super::fault::Fault;
 use super::reply::Reply;
 use super::reports::{moment, time};
+use super::route::{Kind, Parameter};
 use super::spend::CATCH_UP;
 use crate::ledger::now_ms;
+
+/// What [`compare`] takes.
+pub(super) const QUERY: &[Parameter] = &[
+    Parameter { name: "from", kind: Kind::Time, about: "By whole hours; a day before `to` without it." },
+    Parameter {
+        name: "to",
+        kind: Kind::Time,
+        about: "The end, which is not part of it; this hour without it.",
+    },
+];
+
+/// Whether two ways to the same sums agree. Public API.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct Reconciliation {
+    from: String,
+    to: String,
+    agree: bool,
+    differences: Vec<DifferenceRow>,
+}
+
+/// An hour and key whose sums differ. Public API.
+#[derive(Debug, Serialize, JsonSchema)]
+struct DifferenceRow {
+    hour: String,
+    key: String,
+    /// Of the sums, minus that of the attempts.
+    micros: i64,
+    attempts: i64,
+}
 
 const HOUR_MS: i64 = 3_600_000;
 /// Reading more would take longer than a call may.
@@ -26,11 +57,12 @@ pub(super) async fn compare(call: Call) -> Result<Reply, Fault> {
     }
     call.app.ledger.caught_up(CATCH_UP).await;
     let found = call.store(move |store| async move { store.ledger().reconcile(from, to).await }).await?;
-    let rows: Vec<_> = found.iter().map(row).collect();
-    Ok(Reply::ok(&json!({"from": time(from), "to": time(to), "agree": rows.is_empty(), "differences": rows})))
+    let differences: Vec<DifferenceRow> = found.iter().map(row).collect();
+    let agree = differences.is_empty();
+    Ok(Reply::ok(&Reconciliation { from: time(from), to: time(to), agree, differences }))
 }
 
-fn row(difference: &Difference) -> serde_json::Value {
+fn row(difference: &Difference) -> DifferenceRow {
     let Difference { hour_ms, key_id, cost_micros, attempts } = difference;
-    json!({"hour": time(*hour_ms), "key": key_id, "micros": cost_micros, "attempts": attempts})
+    DifferenceRow { hour: time(*hour_ms), key: key_id.clone(), micros: *cost_micros, attempts: *attempts }
 }

@@ -1,6 +1,7 @@
 //! What an admin path answers.
 
 use http::StatusCode;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 /// Status, content type and body.
@@ -24,5 +25,35 @@ impl Reply {
 
     pub(super) fn text(status: StatusCode, text: &str) -> Self {
         Self { status, content_type: "text/plain; charset=utf-8", body: text.into() }
+    }
+}
+
+/// A page of a list. Public API.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct Page<T> {
+    data: Vec<T>,
+    /// The `after` or `before` of the next page; null on the last one.
+    next: Option<String>,
+}
+
+impl<T> Page<T> {
+    /// Of so many rows at most; `id` is that of a row.
+    pub(super) fn of<R>(rows: &[R], limit: u32, id: impl Fn(&R) -> &str, view: impl Fn(&R) -> T) -> Self {
+        let next = rows.last().filter(|_| rows.len() == limit as usize).map(|row| id(row).to_owned());
+        Self { data: rows.iter().map(view).collect(), next }
+    }
+}
+
+/// What was deleted. Public API.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct Deleted {
+    id: String,
+    /// Always true.
+    deleted: bool,
+}
+
+impl Deleted {
+    pub(super) fn reply(id: String) -> Reply {
+        Reply::ok(&Self { id, deleted: true })
     }
 }

@@ -3,12 +3,14 @@
 use std::time::{Duration, UNIX_EPOCH};
 
 use http::StatusCode;
+use schemars::JsonSchema;
 use serde_json::{Map, Value, json};
 use store::{Dimension, ReportQuery, ReportRow};
 
 use super::call::Call;
 use super::fault::Fault;
 use super::reply::Reply;
+use super::route::{Kind, Parameter};
 use super::spend::CATCH_UP;
 use crate::ledger::now_ms;
 
@@ -25,6 +27,67 @@ const DIMENSIONS: [(&str, Dimension); 7] = [
     ("tag", Dimension::Tag),
     ("day", Dimension::Day),
 ];
+
+/// What [`sum`] takes.
+pub(super) const QUERY: &[Parameter] = &[
+    Parameter {
+        name: "by",
+        kind: Kind::Text,
+        about: "What to add up by, as in key,day; one sum without it.",
+    },
+    Parameter {
+        name: "from",
+        kind: Kind::Time,
+        about: "The beginning, by the hour; 30 days before `to` without it.",
+    },
+    Parameter { name: "to", kind: Kind::Time, about: "The end, which is not part of it; now without it." },
+    Parameter { name: "key", kind: Kind::Text, about: "Only what the key with this id spent." },
+    Parameter { name: "team", kind: Kind::Text, about: "Only what the team with this id spent." },
+    Parameter { name: "user", kind: Kind::Text, about: "Only what the user with this id spent." },
+    Parameter { name: "model", kind: Kind::Text, about: "Only of this model." },
+    Parameter { name: "provider", kind: Kind::Text, about: "Only of this provider." },
+    Parameter { name: "tag", kind: Kind::Text, about: "Only what has this tag." },
+    Parameter { name: "format", kind: Kind::Text, about: "json or csv." },
+];
+
+/// A report. Public API.
+#[derive(Debug, JsonSchema)]
+#[expect(dead_code, reason = "describes what is put together by name")]
+pub(super) struct Report {
+    from: String,
+    to: String,
+    data: Vec<ReportLine>,
+}
+
+/// Sums; what `by` names says of what. Public API.
+#[derive(Debug, JsonSchema)]
+#[expect(dead_code, reason = "describes what is put together by name")]
+struct ReportLine {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    key: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    team: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    user: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    model: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    provider: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tag: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    day: Option<String>,
+    usd: f64,
+    micros: u64,
+    requests: u64,
+    attempts: u64,
+    input_tokens: u64,
+    output_tokens: u64,
+    cached_tokens: u64,
+    cache_write_tokens: u64,
+    reasoning_tokens: u64,
+    saved_micros: u64,
+}
 
 /// `?by=key,day&from=2026-11-01&to=2026-12-01&key=ID&team=…&format=csv`. Times are RFC 3339 or dates, in UTC, and count
 /// by the hour; the end is not part of it.

@@ -1,93 +1,137 @@
-//! Every path of the admin listener, one line each: what it takes, who may call it, and what answers.
-
-use std::future::Future;
-use std::pin::Pin;
+//! Every path of the admin listener: what it takes, who may call it, what it is for, and what answers. The OpenAPI
+//! document and docs/admin-api.md say the same.
 
 use http::Method;
+use serde_json::{Map, Value};
 
-use super::call::Call;
-use super::fault::Fault;
-use super::reply::Reply;
-use super::{
-    audit, credentials, deployments, keys, litellm, process, reconcile, reports, spend, teams, users,
+use super::audit::{self, AuditRow};
+use super::credentials::{self, CredentialView, NewCredential};
+use super::deployments::{self, DeploymentList};
+use super::keys::{self, KeyView, NewKey, RotateRequest};
+use super::litellm::{
+    self, DeleteKeys, DeletedKeys, KeyChange, KeyInWords, KeyInfo, KeyList, KeyWords, NamedKey, NewKeyWords,
+    RegenerateKey,
 };
+use super::reconcile::{self, Reconciliation};
+use super::reply::{Deleted, Page};
+use super::reports::{self, Report};
+use super::route::{Access, Kind, Parameter, Route};
+use super::spend::{self, KeySpend};
+use super::teams::{self, NewOwner, TeamView};
+use super::users::{self, UserView};
+use super::{openapi, process};
+use crate::keys::{KeySettings, OwnerSettings};
 
-/// Who may call a path.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Role {
-    /// Everybody who reaches the listener.
-    Anyone,
-    /// Whoever has the token, and everybody while none is configured: it shows names and figures.
-    Reader,
-    /// Whoever has the token; nobody while none is configured.
-    Admin,
-}
-
-/// What answers a call.
-pub(super) type Answering = Pin<Box<dyn Future<Output = Result<Reply, Fault>> + Send>>;
-
-/// One path and method.
-pub(super) struct Route {
-    pub(super) method: Method,
-    /// Segments, of which one may be `{id}`.
-    pub(super) path: &'static str,
-    pub(super) role: Role,
-    pub(super) answer: fn(Call) -> Answering,
-}
-
-const fn route(method: Method, path: &'static str, role: Role, answer: fn(Call) -> Answering) -> Route {
-    Route { method, path, role, answer }
-}
-
-/// All of them.
-pub(super) static ROUTES: &[Route] = &[
-    route(Method::GET, "/metrics", Role::Anyone, |call| Box::pin(process::metrics(call))),
-    route(Method::GET, "/healthz", Role::Anyone, |call| Box::pin(process::health(call))),
-    route(Method::GET, "/readyz", Role::Anyone, |call| Box::pin(process::readiness(call))),
-    route(Method::GET, "/api/v1/deployments", Role::Reader, |call| Box::pin(deployments::list(call))),
-    route(Method::GET, "/api/v1/spend", Role::Reader, |call| Box::pin(spend::of_key(call))),
-    route(Method::GET, "/api/v1/reports", Role::Admin, |call| Box::pin(reports::sum(call))),
-    route(Method::GET, "/api/v1/reconcile", Role::Admin, |call| Box::pin(reconcile::compare(call))),
-    route(Method::GET, "/api/v1/audit", Role::Admin, |call| Box::pin(audit::list(call))),
-    route(Method::GET, "/api/v1/keys", Role::Admin, |call| Box::pin(keys::list(call))),
-    route(Method::POST, "/api/v1/keys", Role::Admin, |call| Box::pin(keys::create(call))),
-    route(Method::GET, "/api/v1/keys/{id}", Role::Admin, |call| Box::pin(keys::get(call))),
-    route(Method::PATCH, "/api/v1/keys/{id}", Role::Admin, |call| Box::pin(keys::update(call))),
-    route(Method::DELETE, "/api/v1/keys/{id}", Role::Admin, |call| Box::pin(keys::delete(call))),
-    route(Method::POST, "/api/v1/keys/{id}/block", Role::Admin, |call| Box::pin(keys::block(call))),
-    route(Method::POST, "/api/v1/keys/{id}/unblock", Role::Admin, |call| Box::pin(keys::unblock(call))),
-    route(Method::POST, "/api/v1/keys/{id}/rotate", Role::Admin, |call| Box::pin(keys::rotate(call))),
-    route(Method::GET, "/api/v1/credentials", Role::Admin, |call| Box::pin(credentials::list(call))),
-    route(Method::POST, "/api/v1/credentials", Role::Admin, |call| Box::pin(credentials::create(call))),
-    route(Method::GET, "/api/v1/credentials/{id}", Role::Admin, |call| Box::pin(credentials::get(call))),
-    route(Method::PATCH, "/api/v1/credentials/{id}", Role::Admin, |call| Box::pin(credentials::update(call))),
-    route(Method::DELETE, "/api/v1/credentials/{id}", Role::Admin, |call| {
-        Box::pin(credentials::delete(call))
-    }),
-    route(Method::GET, "/api/v1/teams", Role::Admin, |call| Box::pin(teams::list(call))),
-    route(Method::POST, "/api/v1/teams", Role::Admin, |call| Box::pin(teams::create(call))),
-    route(Method::GET, "/api/v1/teams/{id}", Role::Admin, |call| Box::pin(teams::get(call))),
-    route(Method::PATCH, "/api/v1/teams/{id}", Role::Admin, |call| Box::pin(teams::update(call))),
-    route(Method::DELETE, "/api/v1/teams/{id}", Role::Admin, |call| Box::pin(teams::delete(call))),
-    route(Method::POST, "/api/v1/teams/{id}/block", Role::Admin, |call| Box::pin(teams::block(call))),
-    route(Method::POST, "/api/v1/teams/{id}/unblock", Role::Admin, |call| Box::pin(teams::unblock(call))),
-    route(Method::GET, "/api/v1/users", Role::Admin, |call| Box::pin(users::list(call))),
-    route(Method::POST, "/api/v1/users", Role::Admin, |call| Box::pin(users::create(call))),
-    route(Method::GET, "/api/v1/users/{id}", Role::Admin, |call| Box::pin(users::get(call))),
-    route(Method::PATCH, "/api/v1/users/{id}", Role::Admin, |call| Box::pin(users::update(call))),
-    route(Method::DELETE, "/api/v1/users/{id}", Role::Admin, |call| Box::pin(users::delete(call))),
-    route(Method::POST, "/api/v1/users/{id}/block", Role::Admin, |call| Box::pin(users::block(call))),
-    route(Method::POST, "/api/v1/users/{id}/unblock", Role::Admin, |call| Box::pin(users::unblock(call))),
-    route(Method::POST, "/key/generate", Role::Admin, |call| Box::pin(litellm::generate(call))),
-    route(Method::POST, "/key/update", Role::Admin, |call| Box::pin(litellm::update(call))),
-    route(Method::POST, "/key/delete", Role::Admin, |call| Box::pin(litellm::delete(call))),
-    route(Method::GET, "/key/info", Role::Admin, |call| Box::pin(litellm::info(call))),
-    route(Method::GET, "/key/list", Role::Admin, |call| Box::pin(litellm::list(call))),
-    route(Method::POST, "/key/block", Role::Admin, |call| Box::pin(litellm::block(call))),
-    route(Method::POST, "/key/unblock", Role::Admin, |call| Box::pin(litellm::unblock(call))),
-    route(Method::POST, "/key/regenerate", Role::Admin, |call| Box::pin(litellm::regenerate(call))),
-    route(Method::POST, "/key/{id}/regenerate", Role::Admin, |call| Box::pin(litellm::regenerate(call))),
+/// Of lists in pages.
+const PAGE: &[Parameter] = &[
+    Parameter { name: "after", kind: Kind::Text, about: "`next` of the page before." },
+    Parameter { name: "limit", kind: Kind::Number(1_000), about: "Rows of a page; 100 without it." },
 ];
+const KEY: Parameter =
+    Parameter { name: "key", kind: Kind::Needed, about: "The name or id of a virtual key." };
+
+/// A line of the table: method, path, who may call it, what answers, what is taken and given, what it is for.
+macro_rules! routes {
+    ($($method:ident $path:literal $access:ident $answer:path [$($shape:tt)*] $about:literal;)+) => {
+        /// All of them.
+        pub(super) static ROUTES: &[Route] = &[$(
+            Route::new(Method::$method, $path, Access::$access, $about, |call| Box::pin($answer(call))) $($shape)*,
+        )+];
+    };
+}
+
+routes! {
+    GET "/metrics" Anyone process::metrics []
+        "Metrics in Prometheus' text format.";
+    GET "/healthz" Anyone process::health []
+        "Answers ok while the process runs.";
+    GET "/readyz" Anyone process::readiness []
+        "Answers ready, or 503 while the process drains.";
+    GET "/api/v1/openapi.json" Open openapi::get [.gives::<Map<String, Value>>()]
+        "This API as an OpenAPI document.";
+    GET "/api/v1/deployments" Open deployments::list [.gives::<DeploymentList>()]
+        "What each deployment is doing now.";
+    GET "/api/v1/spend" Open spend::of_key [.query(&[KEY]).gives::<KeySpend>()]
+        "What a virtual key has spent since the beginning.";
+    GET "/api/v1/reports" Owner reports::sum [.query(reports::QUERY).gives_rows::<Report>()]
+        "What was spent, added up by key, team, user, model, provider, tag and day.";
+    GET "/api/v1/reconcile" Installation reconcile::compare [.query(reconcile::QUERY).gives::<Reconciliation>()]
+        "Whether the sums of reports and budgets are those of the single attempts.";
+    GET "/api/v1/audit" Team audit::list [.query(audit::QUERY).gives::<Page<AuditRow>>()]
+        "Who changed what, newest first.";
+    GET "/api/v1/keys" Team keys::list [.query(PAGE).gives::<Page<KeyView>>()]
+        "Virtual keys of the store, in the order of their ids.";
+    POST "/api/v1/keys" Team keys::create [.takes::<KeySettings>().makes::<NewKey>()]
+        "Makes a virtual key, which is shown this once.";
+    GET "/api/v1/keys/{id}" Owner keys::get [.gives::<KeyView>()]
+        "One virtual key, without its secret.";
+    PATCH "/api/v1/keys/{id}" Team keys::update [.takes::<KeySettings>().gives::<KeyView>()]
+        "Changes the settings that the body has; null resets one.";
+    DELETE "/api/v1/keys/{id}" Team keys::delete [.gives::<Deleted>()]
+        "Deletes a virtual key; what it spent stays in the ledger.";
+    POST "/api/v1/keys/{id}/block" Team keys::block [.gives::<KeyView>()]
+        "Refuses a virtual key until it is unblocked.";
+    POST "/api/v1/keys/{id}/unblock" Team keys::unblock [.gives::<KeyView>()]
+        "Takes a virtual key again.";
+    POST "/api/v1/keys/{id}/rotate" Owner keys::rotate [.takes::<RotateRequest>().gives::<NewKey>()]
+        "Exchanges the secret of a virtual key.";
+    GET "/api/v1/credentials" Installation credentials::list [.query(PAGE).gives::<Page<CredentialView>>()]
+        "Credentials of providers in the store, without their secrets.";
+    POST "/api/v1/credentials" Installation credentials::create [.takes::<NewCredential>().makes::<CredentialView>()]
+        "Makes a credential of a provider, which gateways use within a second.";
+    GET "/api/v1/credentials/{id}" Installation credentials::get [.gives::<CredentialView>()]
+        "One credential, without its secret.";
+    PATCH "/api/v1/credentials/{id}" Installation credentials::update [.takes::<NewCredential>().gives::<CredentialView>()]
+        "Changes a credential; with `secret` the credential itself is exchanged.";
+    DELETE "/api/v1/credentials/{id}" Installation credentials::delete [.gives::<Deleted>()]
+        "Deletes a credential.";
+    GET "/api/v1/teams" Team teams::list [.query(PAGE).gives::<Page<TeamView>>()]
+        "Teams, in the order of their ids.";
+    POST "/api/v1/teams" Installation teams::create [.takes::<NewOwner>().makes::<TeamView>()]
+        "Makes a team.";
+    GET "/api/v1/teams/{id}" Team teams::get [.gives::<TeamView>()]
+        "One team.";
+    PATCH "/api/v1/teams/{id}" Installation teams::update [.takes::<OwnerSettings>().gives::<TeamView>()]
+        "Changes the settings that the body has; null resets one.";
+    DELETE "/api/v1/teams/{id}" Installation teams::delete [.gives::<Deleted>()]
+        "Deletes a team to which no key and no user belongs.";
+    POST "/api/v1/teams/{id}/block" Installation teams::block [.gives::<TeamView>()]
+        "Refuses all keys of a team until it is unblocked.";
+    POST "/api/v1/teams/{id}/unblock" Installation teams::unblock [.gives::<TeamView>()]
+        "Takes the keys of a team again.";
+    GET "/api/v1/users" Team users::list [.query(PAGE).gives::<Page<UserView>>()]
+        "Users, in the order of their ids.";
+    POST "/api/v1/users" Team users::create [.takes::<NewOwner>().makes::<UserView>()]
+        "Makes a user.";
+    GET "/api/v1/users/{id}" Team users::get [.gives::<UserView>()]
+        "One user.";
+    PATCH "/api/v1/users/{id}" Team users::update [.takes::<OwnerSettings>().gives::<UserView>()]
+        "Changes the settings that the body has; null resets one.";
+    DELETE "/api/v1/users/{id}" Team users::delete [.gives::<Deleted>()]
+        "Deletes a user to whom no key belongs.";
+    POST "/api/v1/users/{id}/block" Team users::block [.gives::<UserView>()]
+        "Refuses all keys of a user until it is unblocked.";
+    POST "/api/v1/users/{id}/unblock" Team users::unblock [.gives::<UserView>()]
+        "Takes the keys of a user again.";
+    POST "/key/generate" Team litellm::generate [.takes::<KeyWords>().gives::<NewKeyWords>()]
+        "Makes a virtual key, in LiteLLM's words.";
+    POST "/key/update" Team litellm::update [.takes::<KeyChange>().gives::<KeyInWords>()]
+        "Changes a virtual key, in LiteLLM's words.";
+    POST "/key/delete" Team litellm::delete [.takes::<DeleteKeys>().gives::<DeletedKeys>()]
+        "Deletes virtual keys, by themselves, their tokens or aliases.";
+    GET "/key/info" Owner litellm::info [.query(litellm::INFO).gives::<KeyInfo>()]
+        "One virtual key and what it has spent, in LiteLLM's words.";
+    GET "/key/list" Team litellm::list [.query(litellm::LIST).gives::<KeyList>()]
+        "The tokens of virtual keys, or the keys, page by page.";
+    POST "/key/block" Team litellm::block [.takes::<NamedKey>().gives::<KeyInWords>()]
+        "Refuses a virtual key until it is unblocked.";
+    POST "/key/unblock" Team litellm::unblock [.takes::<NamedKey>().gives::<KeyInWords>()]
+        "Takes a virtual key again.";
+    POST "/key/regenerate" Owner litellm::regenerate [.takes::<RegenerateKey>().gives::<NewKeyWords>()]
+        "Exchanges the secret of the virtual key that the body names.";
+    POST "/key/{id}/regenerate" Owner litellm::regenerate [.takes::<RegenerateKey>().gives::<NewKeyWords>()]
+        "Exchanges the secret of a virtual key, named by itself or its token.";
+}
 
 /// The route and the text in place of `{id}`; or the methods that the path takes, none for an unknown path.
 pub(super) fn find(method: &Method, path: &str) -> Result<(&'static Route, String), Vec<&'static str>> {
@@ -139,12 +183,11 @@ mod tests {
     }
 
     #[test]
-    fn everything_that_is_no_read_needs_the_token() {
-        let open: Vec<_> = ROUTES
-            .iter()
-            .filter(|route| route.method != Method::GET && route.role != Role::Admin)
-            .map(|route| route.path)
-            .collect();
-        assert!(open.is_empty(), "{open:?}");
+    fn every_path_says_what_it_is_for_and_what_changes_something_is_open_to_nobody() {
+        for route in ROUTES {
+            assert!(route.about.len() > 10 && route.about.ends_with('.'), "{}", route.path);
+            let is_open = matches!(route.access, Access::Anyone | Access::Open);
+            assert!(route.method == Method::GET || !is_open, "{}", route.path);
+        }
     }
 }

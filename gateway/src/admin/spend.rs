@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 use store::{Owner, Spend};
 
@@ -13,8 +14,8 @@ use super::reply::Reply;
 pub(super) const CATCH_UP: Duration = Duration::from_secs(2);
 
 /// Public API.
-#[derive(Serialize)]
-struct Row {
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct KeySpend {
     usd: f64,
     micros: u64,
     requests: u64,
@@ -34,10 +35,10 @@ pub(super) async fn of_key(call: Call) -> Result<Reply, Fault> {
         let id = store.keys().by_name(&key).await?.map_or(key, |stored| stored.id);
         store.ledger().spend(Owner::Key(&id), 0, i64::MAX / 2).await
     });
-    Ok(Reply::ok(&Row::from(spend.await?)))
+    Ok(Reply::ok(&KeySpend::from(spend.await?)))
 }
 
-impl From<Spend> for Row {
+impl From<Spend> for KeySpend {
     fn from(spend: Spend) -> Self {
         Self {
             usd: spend.cost.usd(),

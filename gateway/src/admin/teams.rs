@@ -1,25 +1,36 @@
 //! `/api/v1/teams`: several keys and users with a common budget.
 
 use http::StatusCode;
+use schemars::JsonSchema;
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::Value;
 use store::Team;
 
 use super::call::Call;
 use super::fault::Fault;
-use super::reply::Reply;
+use super::reply::{Deleted, Page, Reply};
 use crate::keys::settings::date;
 use crate::keys::{OwnerSettings, merge};
 
 /// A team. Public API.
-#[derive(Serialize)]
-struct TeamView {
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct TeamView {
     id: String,
     #[serde(flatten)]
     settings: OwnerSettings,
     created_at: String,
     updated_at: String,
     version: u64,
+}
+
+/// A team or user to make. Public API.
+#[derive(Debug, JsonSchema)]
+#[expect(dead_code, reason = "describes a body that is read member by member")]
+pub(super) struct NewOwner {
+    /// Chosen by the caller; left out: a new one.
+    id: Option<String>,
+    #[serde(flatten)]
+    settings: OwnerSettings,
 }
 
 impl TeamView {
@@ -53,9 +64,7 @@ pub(super) async fn list(call: Call) -> Result<Reply, Fault> {
     let (limit, after) = (call.limit()?, call.parameter("after"));
     let teams =
         call.store(move |store| async move { store.teams().list(after.as_deref(), limit).await }).await?;
-    let next = teams.last().filter(|_| teams.len() == limit as usize).map(|team| team.id.clone());
-    let data: Vec<TeamView> = teams.iter().map(TeamView::of).collect();
-    Ok(Reply::ok(&json!({"data": data, "next": next})))
+    Ok(Reply::ok(&Page::of(&teams, limit, |team| &team.id, TeamView::of)))
 }
 
 pub(super) async fn get(call: Call) -> Result<Reply, Fault> {
@@ -96,5 +105,5 @@ async fn replace(call: &Call, team: Team) -> Result<Reply, Fault> {
 pub(super) async fn delete(call: Call) -> Result<Reply, Fault> {
     let (id, change) = (call.id.clone(), call.change());
     call.store(|store| async move { store.teams().delete(&id, &change).await }).await?;
-    Ok(Reply::ok(&json!({"id": call.id, "deleted": true})))
+    Ok(Deleted::reply(call.id))
 }

@@ -1,19 +1,20 @@
 //! `/api/v1/users`: people and programs that keys belong to, with budgets of their own.
 
 use http::StatusCode;
+use schemars::JsonSchema;
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::Value;
 use store::User;
 
 use super::call::Call;
 use super::fault::Fault;
-use super::reply::Reply;
+use super::reply::{Deleted, Page, Reply};
 use crate::keys::settings::date;
 use crate::keys::{OwnerSettings, merge};
 
 /// A user. Public API.
-#[derive(Serialize)]
-struct UserView {
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct UserView {
     id: String,
     #[serde(flatten)]
     settings: OwnerSettings,
@@ -53,9 +54,7 @@ pub(super) async fn list(call: Call) -> Result<Reply, Fault> {
     let (limit, after) = (call.limit()?, call.parameter("after"));
     let users =
         call.store(move |store| async move { store.users().list(after.as_deref(), limit).await }).await?;
-    let next = users.last().filter(|_| users.len() == limit as usize).map(|user| user.id.clone());
-    let data: Vec<UserView> = users.iter().map(UserView::of).collect();
-    Ok(Reply::ok(&json!({"data": data, "next": next})))
+    Ok(Reply::ok(&Page::of(&users, limit, |user| &user.id, UserView::of)))
 }
 
 pub(super) async fn get(call: Call) -> Result<Reply, Fault> {
@@ -96,5 +95,5 @@ async fn replace(call: &Call, user: User) -> Result<Reply, Fault> {
 pub(super) async fn delete(call: Call) -> Result<Reply, Fault> {
     let (id, change) = (call.id.clone(), call.change());
     call.store(|store| async move { store.users().delete(&id, &change).await }).await?;
-    Ok(Reply::ok(&json!({"id": call.id, "deleted": true})))
+    Ok(Deleted::reply(call.id))
 }

@@ -1,6 +1,7 @@
 //! What an operator may set on a stored credential, beside the credential itself: the words of the admin API and the
 //! command line.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use store::Credential;
 
@@ -10,7 +11,7 @@ use crate::keys::Edit;
 const LONGEST_NAME: usize = 64;
 
 /// The settings of a stored credential.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct CredentialSettings {
     /// The provider it is for; never changes.

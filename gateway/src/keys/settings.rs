@@ -4,6 +4,7 @@
 use std::time::{Duration, SystemTime};
 
 use domain::Micros;
+use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -24,7 +25,7 @@ pub struct Edit {
 }
 
 /// The settings of a stored key.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct KeySettings {
     /// Unique.
@@ -60,7 +61,7 @@ pub struct KeySettings {
 }
 
 /// The settings of a team or a user.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct OwnerSettings {
     /// Unique.

@@ -2,7 +2,13 @@
 //! (<https://docs.litellm.ai/docs/proxy/virtual_keys>), on the same keys as `/api/v1/keys`. A key is named by itself or by
 //! its `token`, which is our id.
 
+mod schema;
 mod words;
+
+pub(super) use schema::{
+    DeleteKeys, DeletedKeys, INFO, KeyChange, KeyInWords, KeyInfo, KeyList, KeyWords, LIST, NamedKey,
+    NewKeyWords, RegenerateKey,
+};
 
 use std::time::Duration;
 
