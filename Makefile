@@ -1,6 +1,6 @@
 # The recipes that README and CI call. Each is one line of work; the rest is in scripts/.
 
-.PHONY: demo test deps lint unit recordings release smoke hostile endurance clients peers load bench micro fuzz schema deny
+.PHONY: demo test deps lint unit recordings release smoke schemathesis hostile endurance clients peers load bench micro fuzz schema deny
 
 # The main job, with no account and no key.
 demo:
@@ -36,6 +36,10 @@ release:
 # The OpenAI and Anthropic SDKs against a running gateway.
 smoke:
 	scripts/smoke
+
+# The admin API as its OpenAPI document describes it, and as it does not, on a gateway with a store.
+schemathesis:
+	scripts/schemathesis
 
 # 100,000 malformed and hostile requests over raw sockets; `make hostile REQUESTS=5000` is what `test` runs.
 hostile:

@@ -10,12 +10,10 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use arc_swap::ArcSwap;
 use pingora::apps::HttpServerOptions;
-use pingora::connectors::ConnectorOptions;
-use pingora::connectors::http::Connector;
 use pingora::listeners::tls::TlsSettings;
 use pingora::proxy::http_proxy;
-use pingora::server::Server;
 use pingora::server::configuration::{Opt, ServerConf};
+use pingora::server::{RunArgs, Server};
 use pingora::services::background::background_service;
 use pingora::services::listening::Service;
 
@@ -23,32 +21,37 @@ use crate::admin::Admin;
 use crate::alerts::{Deliveries, StateWatch};
 use crate::background::{ConfigWatch, Drain, NameRefresh};
 use crate::backups::Schedule;
+use crate::budgets::Account;
 use crate::coalesce::Coalescer;
 use crate::config::{Config, TlsConfig};
 use crate::credentials::{CredentialSync, CredentialTable};
 use crate::edge::{Connections, Edge, FrontDoor, GuessLimiter};
 use crate::health::HealthChecks;
 use crate::keys::{self, KeySync, StoredKeys};
-use crate::ledger::{Applier, Ledger};
+use crate::ledger::{Applier, Ledger, now_ms};
 use crate::limits::{Gate, LimitBook, RetryBudget};
 use crate::notify::Readiness;
 use crate::seal::{self, Sealer};
 use crate::snapshot::Snapshot;
 use crate::storage::Storage;
 use crate::telemetry::{AccessLog, Metrics};
-use crate::upstream::Registry;
+use crate::tokens;
+use crate::upstream::{self, Registry};
 
 /// Idle upstream connections kept per worker thread.
 const POOL_SIZE: usize = 512;
 /// After this long the process ends, whatever still runs.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// How long a reload waits for what the store knows of new keys.
+const LEARN_TIME: Duration = Duration::from_secs(2);
+
 /// What all requests share.
 pub struct App {
     /// The configuration in force.
     pub snapshot: ArcSwap<Snapshot>,
     /// Connections to providers.
-    pub connector: Arc<Connector>,
+    pub upstream: Arc<upstream::Connections>,
     /// The metrics.
     pub metrics: &'static Metrics,
     /// The access log.
@@ -111,13 +114,16 @@ impl App {
                 storage.spawn(Schedule::new(storage.store.clone(), backup, metrics).run());
             }
         }
+        if storage.is_some() || !ledger.budgets.is_empty() {
+            tokens::prepare();
+        }
         let access_log = AccessLog::open(&config.log.access)
             .with_context(|| format!("log.access: {} cannot be opened", config.log.access))?;
-        let gate = Gate::new(metrics.overload.in_flight_limit(""));
+        let gate = Gate::new(metrics);
         gate.show(snapshot.limits.in_flight);
         let app = Arc::new(Self {
             snapshot: ArcSwap::from_pointee(snapshot),
-            connector: Arc::new(Connector::new(Some(ConnectorOptions::new(POOL_SIZE)))),
+            upstream: Arc::new(upstream::Connections::new(POOL_SIZE)),
             metrics,
             access_log,
             guess_limiter: GuessLimiter::default(),
@@ -171,10 +177,35 @@ impl App {
 
     fn put_in_force(&self, config: &Config, credentials: &CredentialTable) -> Result<(), String> {
         let (limits, budgets) = (&self.limits, &self.ledger.budgets);
+        let known = self.ledger.budgets.all();
         let snapshot = Snapshot::new(config, credentials, &self.registry, limits, budgets, self.metrics)?;
         self.gate.show(snapshot.limits.in_flight);
-        self.snapshot.store(Arc::new(snapshot));
+        let is_new = |account: &Arc<Account>| !known.iter().any(|it| Arc::ptr_eq(it, account));
+        self.learn_spend(self.ledger.budgets.all().into_iter().filter(is_new).collect());
+        let before = self.snapshot.swap(Arc::new(snapshot));
+        // The accounts of keys that are gone go with them.
+        for owner in before.keys.owners().difference(&self.snapshot.load().keys.owners()) {
+            self.ledger.budgets.account((*owner).clone(), &[], now_ms());
+        }
         Ok(())
+    }
+
+    /// New accounts learn what was spent on them before, when the key was there once: before their keys are valid.
+    fn learn_spend(&self, accounts: Vec<Arc<Account>>) {
+        let Some(storage) = self.storage.as_ref().filter(|_| !accounts.is_empty()) else { return };
+        let applier = Applier::new(self.ledger.clone(), storage.store.clone(), self.metrics);
+        let load = async move {
+            for account in accounts {
+                applier.load(&account, account.is_idle(now_ms())).await?;
+            }
+            anyhow::Ok(())
+        };
+        let done = storage.wait_for(async move { tokio::time::timeout(LEARN_TIME, load).await });
+        if !matches!(done, Ok(Ok(Ok(())))) {
+            tracing::warn!(
+                "the store does not say in time what new keys have spent: it is looked up beside the requests"
+            );
+        }
     }
 
     /// True once the process is asked to end.
@@ -257,7 +288,8 @@ impl HandOver {
     }
 }
 
-/// Serves until a signal ends the process. `ready` runs right before the listeners open.
+/// Serves until a signal ends the process. `ready` runs right before the listeners open; the folder
+/// `scratch` goes with the process.
 ///
 /// # Errors
 /// When the gateway cannot start, for example because an address is taken.
@@ -265,6 +297,7 @@ pub fn serve(
     config: &Config,
     path: Option<PathBuf>,
     hand_over: &HandOver,
+    scratch: Option<PathBuf>,
     ready: impl FnOnce(),
 ) -> anyhow::Result<()> {
     start_tracing(&config.log.level);
@@ -300,7 +333,7 @@ pub fn serve(
     server.add_service(background_service("health", HealthChecks::new(app.clone())));
     server.add_service(background_service("alerts", Deliveries::new(app.clone())));
     server.add_service(background_service("states", StateWatch::new(app.clone())));
-    server.add_service(background_service("drain", Drain::new(app.clone())));
+    server.add_service(background_service("drain", Drain::new(app.clone(), scratch)));
     if let Some(path) = path {
         server.add_service(background_service("configuration", ConfigWatch::new(app, path)));
     }
@@ -309,7 +342,8 @@ pub fn serve(
     }
     ready();
     tracing::info!(listen = config.listen, admin = config.admin.listen, "serving");
-    server.run_forever()
+    server.run(RunArgs::default());
+    Ok(())
 }
 
 fn tls_settings(tls: &TlsConfig) -> anyhow::Result<TlsSettings> {

@@ -34,6 +34,8 @@ pub struct NameRefresh {
 /// Ends the process as soon as the last request has ended, instead of after the whole grace period.
 pub struct Drain {
     app: Arc<App>,
+    /// A folder that goes with the process.
+    scratch: Option<PathBuf>,
 }
 
 impl ConfigWatch {
@@ -127,8 +129,8 @@ impl BackgroundService for NameRefresh {
 
 impl Drain {
     /// For the requests of this process.
-    pub fn new(app: Arc<App>) -> Self {
-        Self { app }
+    pub fn new(app: Arc<App>, scratch: Option<PathBuf>) -> Self {
+        Self { app, scratch }
     }
 }
 
@@ -162,6 +164,10 @@ impl BackgroundService for Drain {
             tokio::time::sleep(DRAIN_INTERVAL).await;
         }
         self.app.access_log.drain().await;
+        if let Some(scratch) = &self.scratch {
+            // It is in the folder for temporary files, which somebody tidies.
+            let _ = std::fs::remove_dir_all(scratch);
+        }
         tracing::info!("idle, ending");
         #[expect(
             clippy::disallowed_methods,

@@ -1,8 +1,10 @@
 //! The command line.
 
+mod admins;
 mod backup;
 mod credentials;
 mod keys;
+mod ledger;
 mod place;
 
 use std::io::Write;
@@ -78,6 +80,9 @@ enum Command {
         #[arg(long)]
         from: PathBuf,
     },
+    /// The spend ledger of the store.
+    #[command(subcommand)]
+    Ledger(ledger::LedgerCommand),
     /// Print the JSON Schema of the configuration.
     Schema,
     /// Print the OpenAPI document of the admin API.
@@ -85,6 +90,9 @@ enum Command {
     /// Virtual keys of the store; gateways that run follow within a second.
     #[command(subcommand)]
     Keys(keys::KeysCommand),
+    /// Accounts of operators, for the admin API and the dashboard.
+    #[command(subcommand)]
+    Admins(admins::AdminsCommand),
     /// Providers' credentials of the store; gateways that run follow within a second.
     #[command(subcommand)]
     Credentials(credentials::CredentialsCommand),
@@ -103,9 +111,11 @@ pub fn run() -> ExitCode {
         Command::Demo { listen, admin } => demo::run(&listen, &admin),
         Command::Backup { config, to } => backup::backup(&config, to),
         Command::Restore { config, from } => backup::restore(&config, &from),
+        Command::Ledger(command) => ledger::run(command),
         Command::Schema => print(&config::json_schema()),
         Command::Openapi => print(&admin::openapi()),
         Command::Keys(command) => keys::run(command),
+        Command::Admins(command) => admins::run(command),
         Command::Credentials(command) => credentials::run(command),
         Command::Encryption(command) => credentials::run_encryption(&command),
     };
@@ -121,7 +131,7 @@ fn serve(path: PathBuf, hand_over: &HandOver) -> anyhow::Result<ExitCode> {
             for notice in notices {
                 say(&format!("notice: {notice}"));
             }
-            app::serve(&config, Some(path), hand_over, || {})?;
+            app::serve(&config, Some(path), hand_over, None, || {})?;
             Ok(ExitCode::SUCCESS)
         }
         Err(faults) => Ok(refuse(&path, &faults)),

@@ -1,6 +1,7 @@
 //! Who takes an answer: one connection, or a flight that several connections follow.
 
 use bytes::Bytes;
+use domain::Micros;
 use pingora::http::ResponseHeader;
 
 use crate::error::GatewayError;
@@ -23,6 +24,9 @@ pub trait Client: Send {
         head: Box<ResponseHeader>,
         record: &Record,
     ) -> impl Future<Output = Result<(), GatewayError>> + Send;
+
+    /// Hears what the answer cost, before the last piece of it. Only those who share one care.
+    fn costs(&mut self, _cost: Micros) {}
 
     /// Takes a piece of the answer's body, the last one with `end`.
     ///

@@ -4,6 +4,7 @@
 use std::fmt::Write as _;
 use std::io::Write as _;
 use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context;
@@ -24,11 +25,32 @@ pub fn run(listen: &str, admin: &str) -> anyhow::Result<ExitCode> {
     let (started, address) = std::sync::mpsc::channel();
     std::thread::Builder::new().name("mock-provider".to_owned()).spawn(move || serve_mock(&started))?;
     let mock = address.recv().context("the mock provider did not start")??;
-    let text = configuration(listen, admin, mock);
+    let folder = Folder::new()?;
+    let text = configuration(listen, admin, mock, &folder.0);
     let loaded = config::load_text(&text).context("the demo's own configuration is wrong")?;
     let models: Vec<String> = loaded.config.models.keys().cloned().collect();
-    app::serve(&loaded.config, None, &HandOver::default(), || introduce(listen, admin, &models))?;
+    app::serve(&loaded.config, None, &HandOver::default(), Some(folder.0.clone()), || {
+        introduce(listen, admin, &models);
+    })?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Where the demo keeps its store. It goes with the demo.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new() -> anyhow::Result<Self> {
+        let path = std::env::temp_dir().join(format!("signalbox-demo-{}", std::process::id()));
+        std::fs::create_dir_all(&path).with_context(|| format!("{} cannot be made", path.display()))?;
+        Ok(Self(path))
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        // It is in the folder for temporary files, which somebody tidies.
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
 }
 
 fn serve_mock(started: &std::sync::mpsc::Sender<std::io::Result<SocketAddr>>) {
@@ -48,16 +70,15 @@ fn serve_mock(started: &std::sync::mpsc::Sender<std::io::Result<SocketAddr>>) {
 }
 
 /// The demo's configuration. Each model shows one thing.
-fn configuration(listen: &str, admin: &str, mock: SocketAddr) -> String {
-    let store = std::env::temp_dir().join(format!("signalbox-demo-{}.db", std::process::id()));
-    let store = store.display();
+fn configuration(listen: &str, admin: &str, mock: SocketAddr, folder: &Path) -> String {
+    let folder = folder.display();
     let mut text = format!(
         "
 listen: {listen}
 admin: {{listen: {admin}}}
 log: {{access: 'off', level: error}}
-store: 'sqlite:{store}'
-ledger: {{path: '{store}-ledger'}}
+store: 'sqlite:{folder}/demo.db'
+ledger: {{path: '{folder}/ledger'}}
 providers:
   mock: {{kind: openai, base_url: 'http://{mock}/v1', api_key: demo-credential}}
   mock-claude: {{kind: anthropic, base_url: 'http://{mock}', api_key: demo-credential}}
@@ -120,6 +141,7 @@ mod tests {
             "127.0.0.1:1",
             "127.0.0.1:2",
             SocketAddr::from(([127, 0, 0, 1], 9_000)),
+            Path::new("/tmp"),
         ))
         .unwrap();
         assert!(loaded.config.models.contains_key("demo-fallback"));

@@ -5,12 +5,14 @@ mod downstream;
 mod front_door;
 mod guess_limiter;
 mod local;
+mod metered;
 mod pass_through;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::proxy::{FailToProxy, ProxyHttp, Session};
 use pingora::upstreams::peer::HttpPeer;
@@ -24,6 +26,8 @@ use crate::pipeline;
 use crate::request::Record;
 use crate::telemetry::TraceContext;
 use crate::upstream::Deployment;
+
+use metered::Metered;
 
 pub use connections::Connections;
 pub use downstream::Downstream;
@@ -46,6 +50,8 @@ pub struct Context {
     record: Record,
     /// The target of a raw pass-through.
     deployment: Option<Arc<Deployment>>,
+    /// What that costs.
+    metered: Option<Box<Metered>>,
 }
 
 impl Edge {
@@ -60,7 +66,7 @@ impl ProxyHttp for Edge {
     type CTX = Context;
 
     fn new_ctx(&self) -> Context {
-        Context { record: Record::new(self.app.clone()), deployment: None }
+        Context { record: Record::new(self.app.clone()), deployment: None, metered: None }
     }
 
     /// Framing, identity, time-outs: before anything is believed.
@@ -107,8 +113,9 @@ impl ProxyHttp for Edge {
             return Ok(true);
         }
         match pass_through::enter(&self.app, &downstream, record) {
-            Ok(deployment) => {
+            Ok((deployment, metered)) => {
                 ctx.deployment = Some(deployment);
+                ctx.metered = Some(Box::new(metered));
                 Ok(false)
             }
             Err(error) => {
@@ -132,6 +139,19 @@ impl ProxyHttp for Edge {
         pass_through::rewrite(head, upstream_request, ctx.deployment.as_deref(), ctx.record.trace.as_ref())
     }
 
+    async fn request_body_filter(
+        &self,
+        _session: &mut Session,
+        body: &mut Option<Bytes>,
+        end_of_stream: bool,
+        ctx: &mut Context,
+    ) -> Result<()> {
+        if let Some(metered) = &mut ctx.metered {
+            metered.asks(body.as_ref(), end_of_stream, &mut ctx.record);
+        }
+        Ok(())
+    }
+
     async fn response_filter(
         &self,
         _session: &mut Session,
@@ -141,7 +161,30 @@ impl ProxyHttp for Edge {
         pass_through::observe(ctx.deployment.as_deref(), answer.status);
         ctx.record.status = answer.status.as_u16();
         ctx.record.outcome = if answer.status.is_success() { "ok" } else { "rejected" };
+        if let Some(metered) = &mut ctx.metered {
+            metered.answers(answer, &mut ctx.record);
+        }
         answer.insert_header("x-request-id", ctx.record.request_id.as_str())
+    }
+
+    fn response_body_filter(
+        &self,
+        _session: &mut Session,
+        body: &mut Option<Bytes>,
+        end_of_stream: bool,
+        ctx: &mut Context,
+    ) -> Result<Option<Duration>> {
+        if let Some(metered) = &mut ctx.metered {
+            metered.answered(body.as_ref(), end_of_stream, &mut ctx.record);
+        }
+        Ok(None)
+    }
+
+    /// The raw pass-through has ended, well or not; the rest is done when the context is dropped.
+    async fn logging(&self, _session: &mut Session, _error: Option<&Error>, ctx: &mut Context) {
+        if let Some(metered) = &mut ctx.metered {
+            metered.ended(&mut ctx.record).await;
+        }
     }
 
     /// A client that leaves is no error of ours.

@@ -16,6 +16,7 @@ use providers::Operation;
 use tokio::task::JoinSet;
 
 use crate::app::App;
+use crate::claim::Sent;
 use crate::config::{HealthCheckKind, HealthConfig};
 use crate::snapshot::{Snapshot, Timeouts};
 use crate::upstream::{Attempt, Deployment, Provider, UpstreamCall};
@@ -213,7 +214,7 @@ async fn complete(app: &App, deployment: &Arc<Deployment>, timeout: Duration) ->
         return Verdict::Unknown;
     };
     let call = UpstreamCall {
-        connector: &app.connector,
+        connections: &app.upstream,
         request_id: "req_health_check",
         operation,
         head: &head,
@@ -232,7 +233,7 @@ async fn complete(app: &App, deployment: &Arc<Deployment>, timeout: Duration) ->
         min_chars_per_second: 0,
         total: timeout,
     };
-    let attempt = Attempt { call, deployment, timeouts: &timeouts, drop_params: true };
+    let attempt = Attempt { call, deployment, timeouts: &timeouts, drop_params: true, sent: Sent::default() };
     match attempt.run().await.result {
         Ok(_) => Verdict::Well,
         Err(failure) => match failure.failure.kind {

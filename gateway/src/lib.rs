@@ -1,6 +1,7 @@
 //! Signalbox: an AI gateway on Pingora. Start at [`pipeline`] for the life of a request, at [`app`] for
 //! the life of the process, at [`config`] for what can be set.
 
+pub mod accounts;
 pub mod admin;
 pub mod affinity;
 pub mod alerts;
@@ -9,6 +10,7 @@ pub mod background;
 pub mod backups;
 pub mod body_buffer;
 pub mod budgets;
+pub mod claim;
 pub mod cli;
 pub mod client;
 pub mod coalesce;

@@ -7,10 +7,11 @@ use bytes::Bytes;
 use domain::{Micros, Usage};
 use http::{HeaderName, HeaderValue};
 use providers::{Operation, RequestHead, WireFormat};
+use store::{Counted, Kind};
 
 use crate::app::App;
 use crate::keys::Principal;
-use crate::ledger::{self, End, Refused, Reservation};
+use crate::ledger::{self, End, Refused, Reservation, Saving};
 use crate::limits::{Admitted, Parallel, Places};
 use crate::phases;
 use crate::snapshot::{Model, Snapshot};
@@ -37,7 +38,7 @@ pub struct Request {
 }
 
 /// Four bytes of JSON a token is generous to the limit and close for English prose.
-const BYTES_PER_TOKEN: u64 = 4;
+pub const BYTES_PER_TOKEN: u64 = 4;
 
 impl Request {
     /// Its prompt in tokens, estimated.
@@ -56,7 +57,7 @@ impl Request {
     ) -> UpstreamCall<'a> {
         let total = plan.models.first().map_or(Duration::ZERO, |model| model.timeouts.total);
         UpstreamCall {
-            connector: &app.connector,
+            connections: &app.upstream,
             request_id,
             operation: self.operation,
             head: &self.head,
@@ -121,6 +122,8 @@ pub struct Record {
     pub deployment: Option<Arc<Deployment>>,
     /// It followed the answer to an identical request.
     pub coalesced: bool,
+    /// The ledger knows that it needed no call.
+    is_saved: bool,
     /// Another record, which was split off this one, is written in its place.
     handed_over: bool,
     /// Whether it was streamed.
@@ -139,6 +142,8 @@ pub struct Record {
     pub earlier: Vec<(Arc<Deployment>, Usage)>,
     /// What the provider counted, or we when it did not.
     pub usage: Option<Usage>,
+    /// Who did.
+    pub counted: Counted,
     /// The status that was sent; 0 before any was.
     pub status: u16,
     /// `ok` or an error's label; empty while the request runs.
@@ -167,6 +172,7 @@ impl Record {
             model: None,
             deployment: None,
             coalesced: false,
+            is_saved: false,
             handed_over: false,
             stream: false,
             attempts: 0,
@@ -176,6 +182,7 @@ impl Record {
             resumptions: 0,
             earlier: Vec::new(),
             usage: None,
+            counted: Counted::default(),
             status: 0,
             outcome: "",
         }
@@ -222,7 +229,21 @@ impl Record {
     pub fn settle(&mut self, outcome: &str, counts_request: bool) {
         if let Some(reservation) = self.reservation.take() {
             let usage = self.usage.unwrap_or_default();
-            reservation.settle(End { outcome, usage, counts_request });
+            let counted = if self.usage.is_some() { self.counted } else { Counted::Nobody };
+            reservation.settle(End { outcome, usage, counted, counts_request });
+        }
+    }
+
+    /// It was answered without a call, which saved so much: the ledger counts it at no cost, once.
+    pub fn save(&mut self, kind: Kind, outcome: &str, saved: Micros) {
+        let (Some(principal), Some(model), Some(deployment)) =
+            (&self.principal, &self.model, &self.deployment)
+        else {
+            return;
+        };
+        if !std::mem::replace(&mut self.is_saved, true) {
+            let saving = Saving { kind, outcome, saved };
+            self.app.ledger.save(principal, &self.request_id, &model.name, deployment, saving);
         }
     }
 

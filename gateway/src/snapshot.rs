@@ -160,6 +160,20 @@ impl Snapshot {
         self.direct.get(provider).map(Vec::as_slice).unwrap_or_default()
     }
 
+    /// The target of a provider's raw pass-through, where `chosen` stands for the provider as a whole; with the upstream's
+    /// name of a model it is known what that costs, by the price of a deployment of the same or by the catalogue.
+    pub fn pass_through(&self, chosen: &Arc<Deployment>, upstream_model: Option<&str>) -> Arc<Deployment> {
+        let Some(upstream_model) = upstream_model else { return chosen.clone() };
+        let same = self.models.values().flat_map(|model| &model.deployments).find(|deployment| {
+            deployment.upstream_model == upstream_model
+                && deployment.provider.name == chosen.provider.name
+                && deployment.price.is_some()
+        });
+        let mut target = named(chosen, upstream_model);
+        target.price = same.and_then(|same| same.price).or(target.price);
+        Arc::new(target)
+    }
+
     /// All deployments of a provider, in every model.
     pub fn deployments_of(&self, provider: &Arc<Provider>) -> Vec<Arc<Deployment>> {
         let all =
@@ -174,11 +188,10 @@ impl Snapshot {
         found
     }
 
-    /// May whoever sent this `authorization` header use the admin API? Compared in constant time.
-    pub fn admits_admin(&self, authorization: Option<&[u8]>) -> bool {
-        let Some(token) = &self.admin_token else { return true };
-        let given = authorization.and_then(|header| header.strip_prefix(b"Bearer ")).unwrap_or_default();
-        bool::from(KeyHash::of(token.expose().as_bytes()).ct_eq(&KeyHash::of(given)))
+    /// Is this the token of the admin API? Compared in constant time.
+    pub fn is_admin_token(&self, given: &[u8]) -> bool {
+        let token = self.admin_token.as_ref().map(|token| KeyHash::of(token.expose().as_bytes()));
+        token.is_some_and(|token| bool::from(token.ct_eq(&KeyHash::of(given))))
     }
 
     /// Is there a token for the admin API?

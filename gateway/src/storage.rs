@@ -47,7 +47,7 @@ impl Storage {
         Ok(Some(Self { store, runtime: handle }))
     }
 
-    /// Runs work for the store on its thread and waits for it: only before the gateway serves.
+    /// Runs work for the store on its thread and waits for it: only where no request runs.
     ///
     /// # Errors
     /// When the work panicked.

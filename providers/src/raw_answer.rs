@@ -19,7 +19,7 @@ struct Body {
 
 /// The names of both of OpenAI's APIs; those who rank give nothing but a total.
 #[derive(Deserialize)]
-struct Counts {
+pub(crate) struct Counts {
     #[serde(default, alias = "input_tokens", deserialize_with = "count")]
     prompt_tokens: Option<u64>,
     #[serde(default, alias = "output_tokens", deserialize_with = "count")]
@@ -55,7 +55,7 @@ pub(crate) fn decode(body: Bytes) -> Result<Answer, MalformedAnswer> {
 }
 
 impl Counts {
-    fn usage(&self) -> Option<Usage> {
+    pub(crate) fn usage(&self) -> Option<Usage> {
         let completion = self.completion_tokens.unwrap_or(0);
         // Mistral counts the sound it was given in the total alone.
         let rest = self.total_tokens.unwrap_or(0).saturating_sub(completion);

@@ -47,6 +47,8 @@ pub struct AuditFilter {
     pub object_kind: Option<String>,
     /// Only of this row.
     pub object_id: Option<String>,
+    /// Only of what belongs, and belonged before, to this team.
+    pub team_id: Option<String>,
     /// Only entries older than this one: the last of the page before.
     pub before_id: Option<String>,
     /// At most this many, and never more than 1,000.
@@ -68,6 +70,7 @@ impl Audit<'_> {
         let conditions = [
             ("object_kind =", &filter.object_kind),
             ("object_id =", &filter.object_id),
+            ("team_id =", &filter.team_id),
             ("id <", &filter.before_id),
         ];
         for (condition, value) in conditions {
@@ -98,9 +101,12 @@ fn read(row: &Row) -> Result<AuditEntry> {
 }
 
 /// The row before and afterwards, as JSON.
+#[derive(Default)]
 pub(crate) struct Difference {
     pub(crate) before: Option<String>,
     pub(crate) after: Option<String>,
+    /// The team that the change concerns; empty: none, or more than one.
+    pub(crate) team: String,
 }
 
 /// Appends an entry within the transaction of the change.
@@ -111,8 +117,9 @@ pub(crate) async fn append(
     (table, id): (&str, &str),
     difference: Difference,
 ) -> Result<()> {
-    let sql = "INSERT INTO audit_log (id, at, actor, address, action, object_kind, object_id, before, after)
-               VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)";
+    let sql = "INSERT INTO audit_log (id, at, actor, address, action, object_kind, object_id, before, after,
+                                      team_id)
+               VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)";
     let values = vec![
         crate::new_id().into(),
         change.at_ms.into(),
@@ -123,6 +130,7 @@ pub(crate) async fn append(
         id.into(),
         Value::from(difference.before.as_deref()),
         Value::from(difference.after.as_deref()),
+        difference.team.as_str().into(),
     ];
     transaction.execute(sql, values).await.map(|_| ())
 }

@@ -162,8 +162,15 @@ impl Record for VirtualKey {
     ];
     const REFERENCES: &'static [(&'static str, &'static str)] = &[("team_id", "teams"), ("user_id", "users")];
 
+    const OF_TEAM: &'static str = "(team_id = $3 OR (team_id IS NULL
+         AND user_id IN (SELECT users.id FROM users WHERE users.team_id = $3)))";
+
     fn id(&self) -> &str {
         &self.id
+    }
+
+    fn team(&self) -> Option<&str> {
+        self.team_id.as_deref()
     }
 
     fn values(&self) -> Result<Vec<Value>> {

@@ -4,6 +4,7 @@
 //! Knows no HTTP, computes no hash of a key and encrypts nothing: callers bring bytes. Times are UTC unix milliseconds,
 //! money is [`domain::Micros`]. Nothing here may be called on the path of a request.
 
+mod admin_tokens;
 mod admins;
 mod audit;
 mod backup;
@@ -22,6 +23,7 @@ mod sessions;
 mod store;
 mod teams;
 
+pub use admin_tokens::{AdminToken, AdminTokens};
 pub use admins::{Admin, Admins};
 pub use audit::{Audit, AuditEntry, AuditFilter, Change};
 pub use backup::{DumpSummary, FORMAT_VERSION};
@@ -30,15 +32,16 @@ pub use database::MAX_FIGURE;
 pub use error::{Result, StoreError};
 pub use keys::{Keys, Rotation, VirtualKey};
 pub use ledger::{
-    Applied, Difference, Export, Ledger, LedgerEntry, LedgerFilter, LogBatch, MAX_BATCH, Owner, Position,
-    Spend, State,
+    Applied, Counted, CountedSum, Difference, Export, Kind, LONGEST_PAGE, Ledger, LedgerEntry, LedgerFilter,
+    LedgerPage, LogBatch, MAX_BATCH, Owner, Position, Reconciled, Spend, State,
 };
+pub use location::check_location;
 pub use records::Records;
 pub use reports::{Dimension, ReportQuery, ReportRow, Reports, Totals};
 pub use request_log::{Contents, Erase, LoggedRequest, RequestLog};
 pub use revision::{Revisions, Topic, Watch};
 pub use schema::SCHEMA_VERSION;
-pub use sessions::{Session, Sessions};
+pub use sessions::{AdminSession, Sessions};
 pub use store::{Options, Store};
 pub use teams::{Budget, Team, Teams, User, Users};
 

@@ -45,6 +45,14 @@ impl Location {
     }
 }
 
+/// Is this what a store can be opened with? Opens nothing.
+///
+/// # Errors
+/// `Url`, which says what is wrong without repeating the text: it may hold a password.
+pub fn check_location(url: &str) -> Result<()> {
+    Location::parse(url).map(|_| ())
+}
+
 fn sqlite(path: &str) -> Result<Location> {
     if path.is_empty() {
         return Err(fault("the path of the SQLite file is missing"));

@@ -21,7 +21,14 @@ pub(crate) trait Record: Serialize + Sized {
     /// Columns that refer to another table, which SQLite does not name when one leads nowhere.
     const REFERENCES: &'static [(&'static str, &'static str)] = &[];
 
+    /// The condition of rows that belong to the team `$3`.
+    const OF_TEAM: &'static str = "$3 = ''";
+
     fn id(&self) -> &str;
+    /// The team that a change of it concerns.
+    fn team(&self) -> Option<&str> {
+        None
+    }
     /// In the order of `COLUMNS`.
     fn values(&self) -> Result<Vec<Value>>;
     fn read(row: &Row) -> Result<Self>;
@@ -102,6 +109,17 @@ impl<R: Record + Send> Records<'_, R> {
         list(self.store, after, limit).await
     }
 
+    /// The same, only of what belongs to this team.
+    ///
+    /// # Errors
+    /// Those of any read.
+    pub async fn list_of_team(self, team_id: &str, after: Option<&str>, limit: u32) -> Result<Vec<R>> {
+        let sql = format!("SELECT * FROM {} WHERE id > $1 AND {} ORDER BY id LIMIT $2", R::TABLE, R::OF_TEAM);
+        let limit = i64::from(limit.min(MAX_PAGE));
+        let values = vec![after.unwrap_or_default().into(), limit.into(), team_id.into()];
+        self.store.database.rows(&sql, values).await?.iter().map(R::read).collect()
+    }
+
     /// The version and time of change of every row by its id: what a copy in memory is compared with. The version alone
     /// begins anew when an id is deleted and made again.
     ///
@@ -155,7 +173,7 @@ async fn insert<R: Record>(store: &Store, mut record: R, change: &Change) -> Res
         drop(transaction);
         return Err(name_reference(store, &record, error).await);
     }
-    let difference = Difference { before: None, after: Some(json::<R>(&record)?) };
+    let difference = Difference { before: None, after: Some(json::<R>(&record)?), team: team(&record) };
     finish::<R>(transaction, change, "create", record.id(), difference).await?;
     Ok(record)
 }
@@ -173,7 +191,7 @@ pub(crate) async fn modify<R: Record>(
     let sql = format!("SELECT * FROM {} WHERE id = $1{lock}", R::TABLE);
     let row = transaction.row(&sql, vec![id.into()]).await?;
     let mut record = R::read(&row.ok_or_else(|| StoreError::not_found(R::TABLE, id))?)?;
-    let (before, version) = (json::<R>(&record)?, record.version());
+    let (before, version, team_before) = (json::<R>(&record)?, record.version(), team(&record));
     edit(&mut record)?;
     record.written(change.at_ms, version + 1);
 
@@ -193,7 +211,9 @@ pub(crate) async fn modify<R: Record>(
         drop(transaction);
         return Err(name_reference(store, &record, error).await);
     }
-    let difference = Difference { before: Some(before), after: Some(json::<R>(&record)?) };
+    // A move from one team to another shows each of them what is the other's: neither sees it.
+    let team = Some(team(&record)).filter(|team| *team == team_before).unwrap_or_default();
+    let difference = Difference { before: Some(before), after: Some(json::<R>(&record)?), team };
     finish::<R>(transaction, change, action, id, difference).await?;
     Ok(record)
 }
@@ -222,7 +242,7 @@ async fn delete<R: Record>(store: &Store, id: &str, change: &Change) -> Result<(
         other => other,
     })?;
     let record = R::read(&row.ok_or_else(|| StoreError::not_found(R::TABLE, id))?)?;
-    let difference = Difference { before: Some(json::<R>(&record)?), after: None };
+    let difference = Difference { before: Some(json::<R>(&record)?), after: None, team: team(&record) };
     finish::<R>(transaction, change, "delete", id, difference).await
 }
 
@@ -250,6 +270,10 @@ pub(crate) fn places(first: usize, count: usize) -> String {
 /// A value as JSON text, for a column or the audit log.
 pub(crate) fn json<R: Record>(value: &impl Serialize) -> Result<String> {
     serde_json::to_string(value).map_err(|error| StoreError::invalid(R::TABLE, "", error.to_string()))
+}
+
+fn team(record: &impl Record) -> String {
+    record.team().unwrap_or_default().to_owned()
 }
 
 async fn finish<R: Record>(

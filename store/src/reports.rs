@@ -60,13 +60,13 @@ pub struct ReportQuery {
 pub struct Totals {
     /// Requests.
     pub requests: u64,
-    /// Settled attempts.
+    /// Settled attempts; a request that was answered without one has none.
     pub attempts: u64,
     /// Tokens.
     pub usage: Usage,
     /// Cost.
     pub cost: Micros,
-    /// What caches saved.
+    /// What caches and coalescing saved.
     pub saved: Micros,
 }
 

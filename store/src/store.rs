@@ -9,7 +9,8 @@ use crate::database::{self, Database};
 use crate::error::Result;
 use crate::location::Location;
 use crate::{
-    Admins, Audit, Credentials, Keys, Ledger, Reports, RequestLog, Revisions, Sessions, Teams, Users, schema,
+    AdminTokens, Admins, Audit, Credentials, Keys, Ledger, Reports, RequestLog, Revisions, Sessions, Teams,
+    Users, schema,
 };
 
 /// Limits of a store's connections.
@@ -92,6 +93,11 @@ impl Store {
     /// Who may use the admin API and the dashboard.
     pub fn admins(&self) -> Admins<'_> {
         Admins::new(self)
+    }
+
+    /// Tokens with which programs act for them.
+    pub fn admin_tokens(&self) -> AdminTokens<'_> {
+        AdminTokens::new(self)
     }
 
     /// Their sessions.

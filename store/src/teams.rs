@@ -74,8 +74,14 @@ impl Record for Team {
     const TOPIC: Topic = Topic::Teams;
     const COLUMNS: &'static [&'static str] = &["id", "name", "budgets", "metadata", "blocked", "created_at"];
 
+    const OF_TEAM: &'static str = "id = $3";
+
     fn id(&self) -> &str {
         &self.id
+    }
+
+    fn team(&self) -> Option<&str> {
+        Some(&self.id)
     }
 
     fn values(&self) -> Result<Vec<Value>> {
@@ -123,8 +129,14 @@ impl Record for User {
         &["id", "name", "team_id", "budgets", "metadata", "blocked", "created_at"];
     const REFERENCES: &'static [(&'static str, &'static str)] = &[("team_id", "teams")];
 
+    const OF_TEAM: &'static str = "team_id = $3";
+
     fn id(&self) -> &str {
         &self.id
+    }
+
+    fn team(&self) -> Option<&str> {
+        self.team_id.as_deref()
     }
 
     fn values(&self) -> Result<Vec<Value>> {

@@ -1,7 +1,7 @@
 //! Rows for tests.
 
 use domain::{Micros, Usage};
-use store::{Budget, Change, LedgerEntry, LogBatch, Position, State, VirtualKey};
+use store::{Budget, Change, Counted, Kind, LedgerEntry, LogBatch, Position, State, VirtualKey};
 
 /// A time in the middle of an hour: 2026-01-02 03:30 UTC.
 pub(crate) const NOON: i64 = 1_767_324_600_000;
@@ -52,6 +52,8 @@ pub(crate) fn settled(attempt_id: &str) -> LedgerEntry {
         outcome: "ok".to_owned(),
         counts_request: true,
         usage: Usage { prompt: 100, completion: 20, cached: 50, cache_write: 10, reasoning: 5 },
+        kind: Kind::Attempt,
+        counted: Counted::Provider,
         cost: Micros(150),
         reserved: Micros(0),
         saved: Micros(7),

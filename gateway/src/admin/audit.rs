@@ -51,6 +51,7 @@ pub(super) async fn list(call: Call) -> Result<Reply, Fault> {
     let filter = AuditFilter {
         object_kind: call.parameter("object_kind"),
         object_id: call.parameter("object_id"),
+        team_id: call.scope().team(),
         before_id: call.parameter("before"),
         limit,
     };

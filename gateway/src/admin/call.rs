@@ -5,11 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 use store::{Change, Store, StoreError};
 
 use super::caller::{Caller, Scope};
 use super::fault::Fault;
+use super::login_gate::LoginGate;
+use super::site::Site;
 use crate::app::App;
 use crate::keys::KeyHasher;
 use crate::ledger::now_ms;
@@ -33,6 +36,11 @@ pub(super) struct Call {
     pub(super) caller: Caller,
     /// From where.
     pub(super) address: String,
+    /// From whose page.
+    pub(super) site: Site,
+    /// Over TLS.
+    pub(super) is_secure: bool,
+    pub(super) gate: Arc<LoginGate>,
 }
 
 impl Call {
@@ -43,17 +51,7 @@ impl Call {
         F: Future<Output = Result<T, StoreError>> + Send + 'static,
         T: Send + 'static,
     {
-        let storage = self.app.storage.as_ref();
-        let storage = storage
-            .ok_or_else(|| Fault::unavailable("Nothing is kept: set `store` in the configuration."))?;
-        let store = storage.store.clone();
-        match tokio::time::timeout(STORE_TIME, storage.spawn(work(store))).await {
-            Ok(Ok(done)) => Ok(done?),
-            Ok(Err(_)) => Err(Fault::internal("The gateway failed: see its log.")),
-            Err(_) => Err(Fault::unavailable(
-                "The store has not answered in time, and may yet do what was asked: look before you repeat it.",
-            )),
-        }
+        on_store(&self.app, work).await
     }
 
     /// Who makes a change, now.
@@ -62,7 +60,6 @@ impl Call {
     }
 
     /// What the answer must keep to.
-    #[expect(dead_code, reason = "no caller is confined yet")]
     pub(super) fn scope(&self) -> Scope<'_> {
         self.caller.scope()
     }
@@ -74,6 +71,12 @@ impl Call {
         }
         serde_json::from_slice(&self.body)
             .map_err(|error| Fault::invalid(None, format!("The body is no JSON object: {error}.")))
+    }
+
+    /// The body as a value of this type.
+    pub(super) fn typed<T: DeserializeOwned>(&self) -> Result<T, Fault> {
+        let wrong = |error| Fault::invalid(None, format!("The body is not what is taken here: {error}."));
+        serde_json::from_slice(&self.body).map_err(wrong)
     }
 
     /// A parameter of the query that is not empty.
@@ -93,6 +96,26 @@ impl Call {
     pub(super) fn hasher(&self) -> Result<&KeyHasher, Fault> {
         let missing = || Fault::unavailable("Nothing is kept: set `store` in the configuration.");
         self.app.stored_keys.hasher().ok_or_else(missing)
+    }
+}
+
+/// Runs work on the store's thread.
+pub(super) async fn on_store<F, W, T>(app: &App, work: W) -> Result<T, Fault>
+where
+    W: FnOnce(Store) -> F + Send + 'static,
+    F: Future<Output = Result<T, StoreError>> + Send + 'static,
+    T: Send + 'static,
+{
+    let storage = app.storage.as_ref();
+    let storage =
+        storage.ok_or_else(|| Fault::unavailable("Nothing is kept: set `store` in the configuration."))?;
+    let store = storage.store.clone();
+    match tokio::time::timeout(STORE_TIME, storage.spawn(work(store))).await {
+        Ok(Ok(done)) => Ok(done?),
+        Ok(Err(_)) => Err(Fault::internal("The gateway failed: see its log.")),
+        Err(_) => Err(Fault::unavailable(
+            "The store has not answered in time, and may yet do what was asked: look before you repeat it.",
+        )),
     }
 }
 

@@ -1,6 +1,8 @@
 //! How the admin API says no: one envelope, with what to do about it.
 
-use http::StatusCode;
+use std::time::Duration;
+
+use http::{HeaderName, HeaderValue, StatusCode, header};
 use schemars::JsonSchema;
 use serde::Serialize;
 use store::StoreError;
@@ -16,6 +18,8 @@ pub(super) struct Fault {
     code: &'static str,
     param: Option<String>,
     message: String,
+    /// Boxed, since few have one.
+    header: Option<Box<(HeaderName, HeaderValue)>>,
 }
 
 /// What a refused call answers. Public API.
@@ -38,7 +42,7 @@ struct FaultDetails {
 
 impl Fault {
     fn new(status: StatusCode, kind: &'static str, code: &'static str, message: impl Into<String>) -> Self {
-        Self { status, kind, code, param: None, message: message.into() }
+        Self { status, kind, code, param: None, message: message.into(), header: None }
     }
 
     pub(super) fn invalid(param: Option<&str>, message: impl Into<String>) -> Self {
@@ -50,13 +54,27 @@ impl Fault {
         Self::new(StatusCode::UNAUTHORIZED, "authentication_error", "invalid_admin_token", message)
     }
 
+    pub(super) fn forbidden(message: &str) -> Self {
+        Self::new(StatusCode::FORBIDDEN, "permission_error", "forbidden", message)
+    }
+
+    /// Come back after so long.
+    pub(super) fn too_many(message: &str, wait: Duration) -> Self {
+        let fault =
+            Self::new(StatusCode::TOO_MANY_REQUESTS, "rate_limit_error", "rate_limit_exceeded", message);
+        let seconds = HeaderValue::from(wait.as_secs().max(1));
+        Self { header: Some(Box::new((header::RETRY_AFTER, seconds))), ..fault }
+    }
+
     pub(super) fn not_found(message: impl Into<String>) -> Self {
         Self::new(StatusCode::NOT_FOUND, "invalid_request_error", "not_found", message)
     }
 
     pub(super) fn method(allowed: &str) -> Self {
         let message = format!("This path takes {allowed} only.");
-        Self::new(StatusCode::METHOD_NOT_ALLOWED, "invalid_request_error", "method_not_allowed", message)
+        let header = HeaderValue::try_from(allowed).ok().map(|allowed| Box::new((header::ALLOW, allowed)));
+        let status = StatusCode::METHOD_NOT_ALLOWED;
+        Self { header, ..Self::new(status, "invalid_request_error", "method_not_allowed", message) }
     }
 
     pub(super) fn too_large(limit: usize) -> Self {
@@ -81,7 +99,8 @@ impl Fault {
     pub(super) fn reply(&self) -> Reply {
         let (message, param) = (self.message.clone(), self.param.clone());
         let error = FaultDetails { message, kind: self.kind, param, code: self.code };
-        Reply::json(self.status, &FaultBody { error })
+        let reply = Reply::json(self.status, &FaultBody { error });
+        self.header.iter().fold(reply, |reply, header| reply.with((**header).clone()))
     }
 }
 

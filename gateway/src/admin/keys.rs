@@ -8,6 +8,7 @@ use store::{Rotation, VirtualKey};
 use super::call::Call;
 use super::fault::Fault;
 use super::reply::{Deleted, Page, Reply};
+use super::scope::{has_key, keep_key};
 use crate::config::Span;
 use crate::keys::settings::date;
 use crate::keys::{FreshKey, KeySettings, merge};
@@ -75,6 +76,7 @@ pub(super) async fn create(call: Call) -> Result<Reply, Fault> {
     let settings = merge(&KeySettings::default(), call.object()?)?;
     let mut key = VirtualKey { id: store::new_id(), ..VirtualKey::default() };
     settings.put_on(&mut key)?;
+    keep_key(&call, &mut key).await?;
     let fresh = fresh()?;
     let key = insert(&call, key, &fresh).await?;
     Ok(shown_once(StatusCode::CREATED, &key, &fresh))
@@ -96,8 +98,7 @@ pub(super) async fn insert(call: &Call, mut key: VirtualKey, fresh: &FreshKey) -
 
 pub(super) async fn list(call: Call) -> Result<Reply, Fault> {
     let (limit, after) = (call.limit()?, call.parameter("after"));
-    let keys =
-        call.store(move |store| async move { store.keys().list(after.as_deref(), limit).await }).await?;
+    let keys = page(&call, after, limit).await?;
     Ok(Reply::ok(&Page::of(&keys, limit, |key| &key.id, KeyView::of)))
 }
 
@@ -105,16 +106,32 @@ pub(super) async fn get(call: Call) -> Result<Reply, Fault> {
     Ok(Reply::ok(&KeyView::of(&find(&call, &call.id).await?)))
 }
 
-/// The key with this id.
+/// Keys that the caller sees, behind this id.
+pub(super) async fn page(call: &Call, after: Option<String>, limit: u32) -> Result<Vec<VirtualKey>, Fault> {
+    let team = call.scope().team();
+    let keys = call.store(move |store| async move {
+        match team {
+            Some(team) => store.keys().list_of_team(&team, after.as_deref(), limit).await,
+            None => store.keys().list(after.as_deref(), limit).await,
+        }
+    });
+    keys.await
+}
+
+/// The caller's key with this id.
 pub(super) async fn find(call: &Call, id: &str) -> Result<VirtualKey, Fault> {
     let wanted = id.to_owned();
     let key = call.store(|store| async move { store.keys().get(&wanted).await }).await?;
-    key.ok_or_else(|| Fault::not_found(format!("There is no key {id}: GET /api/v1/keys lists them.")))
+    match key {
+        Some(key) if has_key(call, &key).await? => Ok(key),
+        _ => Err(Fault::not_found(format!("There is no key {id}: GET /api/v1/keys lists them."))),
+    }
 }
 
 pub(super) async fn update(call: Call) -> Result<Reply, Fault> {
     let mut key = find(&call, &call.id).await?;
     merge(&KeySettings::of(&key), call.object()?)?.put_on(&mut key)?;
+    keep_key(&call, &mut key).await?;
     Ok(Reply::ok(&KeyView::of(&replace(&call, key).await?)))
 }
 
@@ -125,6 +142,7 @@ pub(super) async fn replace(call: &Call, key: VirtualKey) -> Result<VirtualKey, 
 }
 
 pub(super) async fn delete(call: Call) -> Result<Reply, Fault> {
+    find(&call, &call.id).await?;
     remove(&call, &call.id).await?;
     Ok(Deleted::reply(call.id))
 }
@@ -136,10 +154,12 @@ pub(super) async fn remove(call: &Call, id: &str) -> Result<(), Fault> {
 }
 
 pub(super) async fn block(call: Call) -> Result<Reply, Fault> {
+    find(&call, &call.id).await?;
     Ok(Reply::ok(&KeyView::of(&set_blocked(&call, &call.id, true).await?)))
 }
 
 pub(super) async fn unblock(call: Call) -> Result<Reply, Fault> {
+    find(&call, &call.id).await?;
     Ok(Reply::ok(&KeyView::of(&set_blocked(&call, &call.id, false).await?)))
 }
 
@@ -157,6 +177,7 @@ pub(super) async fn rotate(call: Call) -> Result<Reply, Fault> {
     if let Some(name) = body.keys().next() {
         return Err(Fault::invalid(None, format!("unknown field `{name}`: rotate takes `grace` only.")));
     }
+    find(&call, &call.id).await?;
     let fresh = fresh()?;
     let key = exchange(&call, &call.id, &fresh, grace).await?;
     Ok(shown_once(StatusCode::OK, &key, &fresh))

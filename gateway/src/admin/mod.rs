@@ -2,14 +2,18 @@
 //!
 //! `routes` is the table of all paths; each resource is a file; `call` is what was sent, `fault` how one is refused.
 
+mod admins;
 mod audit;
 mod call;
 mod caller;
 mod credentials;
 mod deployments;
 mod fault;
+mod identify;
 mod keys;
+mod ledger;
 mod litellm;
+mod login_gate;
 mod openapi;
 mod process;
 mod reconcile;
@@ -17,6 +21,9 @@ mod reply;
 mod reports;
 mod route;
 mod routes;
+mod scope;
+mod session;
+mod site;
 mod spend;
 mod teams;
 mod users;
@@ -26,19 +33,22 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
-use http::{HeaderValue, Response, header};
+use http::{HeaderMap, HeaderValue, Response, header};
 use pingora::apps::http_app::ServeHttp;
 use pingora::protocols::http::ServerSession;
 
 use crate::app::App;
+use crate::snapshot::Snapshot;
 
 pub use openapi::document as openapi;
 
 use call::Call;
 use caller::Caller;
 use fault::Fault;
+use identify::{identify, nobody_can};
+use login_gate::LoginGate;
 use reply::Reply;
-use route::Access;
+use route::{Access, Route};
 
 /// The longest body.
 const BODY: usize = 64 << 10;
@@ -48,40 +58,27 @@ const BODY_TIME: Duration = Duration::from_secs(5);
 /// Serves the admin listener.
 pub struct Admin {
     app: Arc<App>,
+    gate: Arc<LoginGate>,
 }
 
 impl Admin {
     /// For this process.
     pub fn new(app: Arc<App>) -> Self {
-        Self { app }
+        Self { app, gate: Arc::default() }
     }
 
     async fn answer(&self, session: &mut ServerSession) -> Result<Reply, Fault> {
         let snapshot = self.app.snapshot.load_full();
         let head = session.req_header();
-        let path = head.uri.path();
-        let authorization = head.headers.get(header::AUTHORIZATION).map(HeaderValue::as_bytes);
+        let (headers, path) = (&head.headers, head.uri.path());
         let (route, id) = match routes::find(&head.method, path) {
             Ok(found) => found,
-            // Who may not call the API is not told what it has.
-            Err(_) if path.starts_with("/api/") && !snapshot.admits_admin(authorization) => {
-                return Err(no_token());
-            }
-            Err(methods) if methods.is_empty() => {
-                return Err(Fault::not_found(format!("There is nothing here. Known: {}", routes::known())));
-            }
-            Err(methods) => return Err(Fault::method(&methods.join(", "))),
+            Err(methods) => return Err(self.nothing_there(&snapshot, headers, path, &methods).await),
         };
-        let caller = match (route.access, snapshot.has_admin_token()) {
-            (Access::Anyone, _) | (Access::Open, false) => Caller::Anyone,
-            (_, false) => {
-                let message =
-                    "Set `admin.token` in the configuration: without it nothing may be changed or listed.";
-                return Err(Fault::unauthorized(message));
-            }
-            (_, true) if snapshot.admits_admin(authorization) => Caller::Root,
-            (_, true) => return Err(no_token()),
-        };
+        let caller = self.caller(&snapshot, headers, route).await?;
+        caller.admit(route)?;
+        let (site, is_secure) = (site::site(headers), site::is_secure(headers));
+        caller.guard(&head.method, site, headers.get("x-csrf-token").map(HeaderValue::as_bytes))?;
         let query = head.uri.query().unwrap_or_default().to_owned();
         let address =
             session.client_addr().and_then(|address| address.as_inet()).map(|it| it.ip().to_string());
@@ -94,13 +91,56 @@ impl Admin {
             body,
             caller,
             address: address.unwrap_or_default(),
+            site,
+            is_secure,
+            gate: self.gate.clone(),
         };
         (route.answer)(call).await
+    }
+
+    /// Who calls a route, or why nobody may.
+    async fn caller(&self, snapshot: &Snapshot, headers: &HeaderMap, route: &Route) -> Result<Caller, Fault> {
+        if route.access == Access::Anyone {
+            return Ok(Caller::Anyone);
+        }
+        if let Some(caller) = identify(&self.app, snapshot, headers).await? {
+            return Ok(caller);
+        }
+        let is_open = matches!(route.access, Access::Open | Access::OpenOwner);
+        if is_open && nobody_can(&self.app, snapshot).await? {
+            return Ok(Caller::Anyone);
+        }
+        Err(no_token())
+    }
+
+    /// Who may not call the API is not told what it has.
+    async fn nothing_there(
+        &self,
+        snapshot: &Snapshot,
+        headers: &HeaderMap,
+        path: &str,
+        methods: &[&str],
+    ) -> Fault {
+        if path.starts_with("/api/") && snapshot.has_admin_token() {
+            match identify(&self.app, snapshot, headers).await {
+                Ok(Some(_)) => {}
+                Ok(None) => return no_token(),
+                Err(fault) => return fault,
+            }
+        }
+        if methods.is_empty() {
+            return Fault::not_found(format!("There is nothing here. Known: {}", routes::known()));
+        }
+        Fault::method(&methods.join(", "))
     }
 }
 
 fn no_token() -> Fault {
-    Fault::unauthorized("Send admin.token as `Authorization: Bearer TOKEN`.")
+    Fault::unauthorized(
+        "Send `admin.token` of the configuration, a token of an account or a virtual key as `Authorization: Bearer \
+         TOKEN`, or sign in: POST /api/v1/session. Without `admin.token` and accounts nothing may be changed or listed; \
+         `signalbox admins create` makes an account.",
+    )
 }
 
 async fn read(session: &mut ServerSession) -> Result<Bytes, Fault> {
@@ -136,6 +176,7 @@ impl ServeHttp for Admin {
         headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
         // Answers hold keys and figures: no cache may keep them.
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        headers.extend(reply.headers.into_iter().map(|(name, value)| (Some(name), value)));
         response
     }
 }

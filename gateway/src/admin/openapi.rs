@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::call::Call;
 use super::fault::{Fault, FaultBody};
+use super::identify::COOKIE;
 use super::reply::Reply;
 use super::route::{Access, Content, Kind, Parameter, Route};
 use super::routes::ROUTES;
@@ -51,7 +52,14 @@ pub fn document() -> Value {
                 "content": {"application/json": {"schema": fault}},
             }},
             "securitySchemes": {
-                "token": {"type": "http", "scheme": "bearer", "description": "admin.token of the configuration."},
+                "token": {
+                    "type": "http", "scheme": "bearer",
+                    "description": "admin.token of the configuration, a token of an account, or a virtual key.",
+                },
+                "session": {
+                    "type": "apiKey", "in": "cookie", "name": COOKIE,
+                    "description": "Of POST /api/v1/session; a change needs its csrf as x-csrf-token too.",
+                },
             },
         },
     })
@@ -74,13 +82,13 @@ fn operation(route: &Route, answers: &mut SchemaGenerator, bodies: &mut SchemaGe
         "operationId": name(route),
         "summary": route.about,
         "tags": [tag(route.path)],
-        "x-access": format!("{:?}", route.access).to_ascii_lowercase(),
+        "x-access": route.access.as_str(),
         "parameters": parameters(route),
         "responses": {
             route.status.as_str(): {"description": "Done.", "content": success},
             "4XX": fault, "503": unavailable,
         },
-        "security": if route.access == Access::Anyone { json!([]) } else { json!([{"token": []}]) },
+        "security": if route.access == Access::Anyone { json!([]) } else { json!([{"token": []}, {"session": []}]) },
     });
     if let (Some(shape), Value::Object(operation)) = (route.takes, &mut operation) {
         let schema = shape(bodies);
@@ -114,14 +122,12 @@ fn parameters(route: &Route) -> Vec<Value> {
 fn parameter(parameter: &Parameter) -> Value {
     let schema = match parameter.kind {
         Kind::Text => json!({"type": "string"}),
-        Kind::Needed => json!({"type": "string", "minLength": 1}),
         Kind::Number(u32::MAX) => json!({"type": "integer", "minimum": 1}),
         Kind::Number(most) => json!({"type": "integer", "minimum": 1, "maximum": most}),
         Kind::Time => json!({"type": "string", "examples": ["2026-11-24", "2026-11-24T12:00:00Z"]}),
     };
-    let is_needed = parameter.kind == Kind::Needed;
     json!({
-        "name": parameter.name, "in": "query", "description": parameter.about, "required": is_needed, "schema": schema,
+        "name": parameter.name, "in": "query", "description": parameter.about, "schema": schema,
     })
 }
 

@@ -13,11 +13,8 @@ pub(super) async fn metrics(call: Call) -> Result<Reply, Fault> {
     let app = &call.app;
     deployments::measure(&call.snapshot, app.metrics, Instant::now());
     app.metrics.log_dropped.set(i64::try_from(app.access_log.dropped()).unwrap_or(i64::MAX));
-    Ok(Reply {
-        status: StatusCode::OK,
-        content_type: "text/plain; version=0.0.4; charset=utf-8",
-        body: app.metrics.expose(),
-    })
+    let content_type = "text/plain; version=0.0.4; charset=utf-8";
+    Ok(Reply::new(StatusCode::OK, content_type, app.metrics.expose()))
 }
 
 pub(super) async fn health(_: Call) -> Result<Reply, Fault> {

@@ -1,8 +1,9 @@
-//! `GET /api/v1/reconcile`: whether the sums that reports and budgets use are those of the single attempts.
+//! `GET /api/v1/reconcile`: whether the sums that reports and budgets use are those of the single attempts, and how much of
+//! them the providers have counted themselves.
 
 use schemars::JsonSchema;
 use serde::Serialize;
-use store::Difference;
+use store::{CountedSum, Difference};
 
 use super::call::Call;
 use super::fault::Fault;
@@ -29,6 +30,25 @@ pub(super) struct Reconciliation {
     to: String,
     agree: bool,
     differences: Vec<DifferenceRow>,
+    /// The ledger's calls by provider, model and who counted them.
+    counted: Vec<CountedRow>,
+}
+
+/// Calls of a provider's model. Public API.
+#[derive(Debug, Serialize, JsonSchema)]
+struct CountedRow {
+    provider: String,
+    model: String,
+    /// `provider`: its own figures, as its bill should have them. `estimate`: ours, for want of its own. `nobody`: calls
+    /// whose usage is not known, which stand as zero.
+    counted: &'static str,
+    attempts: u64,
+    micros: u64,
+    input_tokens: u64,
+    output_tokens: u64,
+    cached_tokens: u64,
+    cache_write_tokens: u64,
+    reasoning_tokens: u64,
 }
 
 /// An hour and key whose sums differ. Public API.
@@ -57,9 +77,25 @@ pub(super) async fn compare(call: Call) -> Result<Reply, Fault> {
     }
     call.app.ledger.caught_up(CATCH_UP).await;
     let found = call.store(move |store| async move { store.ledger().reconcile(from, to).await }).await?;
-    let differences: Vec<DifferenceRow> = found.iter().map(row).collect();
+    let differences: Vec<DifferenceRow> = found.differences.iter().map(row).collect();
+    let counted = found.counted.into_iter().map(counted_row).collect();
     let agree = differences.is_empty();
-    Ok(Reply::ok(&Reconciliation { from: time(from), to: time(to), agree, differences }))
+    Ok(Reply::ok(&Reconciliation { from: time(from), to: time(to), agree, differences, counted }))
+}
+
+fn counted_row(sum: CountedSum) -> CountedRow {
+    CountedRow {
+        provider: sum.provider,
+        model: sum.model,
+        counted: sum.counted.as_str(),
+        attempts: sum.attempts,
+        micros: sum.cost.0,
+        input_tokens: sum.usage.prompt,
+        output_tokens: sum.usage.completion,
+        cached_tokens: sum.usage.cached,
+        cache_write_tokens: sum.usage.cache_write,
+        reasoning_tokens: sum.usage.reasoning,
+    }
 }
 
 fn row(difference: &Difference) -> DifferenceRow {

@@ -1,6 +1,6 @@
 //! What an admin path answers.
 
-use http::StatusCode;
+use http::{HeaderName, HeaderValue, StatusCode};
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -10,13 +10,19 @@ pub(super) struct Reply {
     pub(super) status: StatusCode,
     pub(super) content_type: &'static str,
     pub(super) body: Vec<u8>,
+    /// Beside those of every answer.
+    pub(super) headers: Vec<(HeaderName, HeaderValue)>,
 }
 
 impl Reply {
+    pub(super) fn new(status: StatusCode, content_type: &'static str, body: Vec<u8>) -> Self {
+        Self { status, content_type, body, headers: Vec::new() }
+    }
+
     pub(super) fn json(status: StatusCode, value: &impl Serialize) -> Self {
         // Strings and numbers always serialise.
         let body = serde_json::to_vec(value).unwrap_or_default();
-        Self { status, content_type: "application/json", body }
+        Self::new(status, "application/json", body)
     }
 
     pub(super) fn ok(value: &impl Serialize) -> Self {
@@ -24,7 +30,13 @@ impl Reply {
     }
 
     pub(super) fn text(status: StatusCode, text: &str) -> Self {
-        Self { status, content_type: "text/plain; charset=utf-8", body: text.into() }
+        Self::new(status, "text/plain; charset=utf-8", text.into())
+    }
+
+    /// With one more header.
+    pub(super) fn with(mut self, header: (HeaderName, HeaderValue)) -> Self {
+        self.headers.push(header);
+        self
     }
 }
 

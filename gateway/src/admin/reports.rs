@@ -8,11 +8,12 @@ use serde_json::{Map, Value, json};
 use store::{Dimension, ReportQuery, ReportRow};
 
 use super::call::Call;
+use super::caller::Scope;
 use super::fault::Fault;
 use super::reply::Reply;
 use super::route::{Kind, Parameter};
 use super::spend::CATCH_UP;
-use crate::ledger::now_ms;
+use crate::ledger::{self, guarded, now_ms};
 
 const DAY_MS: i64 = 86_400_000;
 /// Without a beginning, the last so many days.
@@ -103,11 +104,7 @@ pub(super) async fn sum(call: Call) -> Result<Reply, Fault> {
     let rows = call.store(move |store| async move { store.reports().sum(&query).await }).await?;
     let rows: Vec<Map<String, Value>> = rows.iter().map(|row| line(&names, row)).collect();
     if format == "csv" {
-        return Ok(Reply {
-            status: StatusCode::OK,
-            content_type: "text/csv; charset=utf-8",
-            body: csv(&names, &rows),
-        });
+        return Ok(Reply::new(StatusCode::OK, "text/csv; charset=utf-8", csv(&names, &rows)));
     }
     Ok(Reply::ok(&json!({"from": time(from), "to": time(to), "data": rows})))
 }
@@ -135,6 +132,15 @@ fn query(call: &Call) -> Result<ReportQuery, Fault> {
     for (name, dimension) in DIMENSIONS.iter().filter(|(_, dimension)| *dimension != Dimension::Day) {
         query.only.extend(call.parameter(name).map(|value| (*dimension, value)));
     }
+    let own = match call.scope() {
+        Scope::Everything => return Ok(query),
+        Scope::Team(team) => (Dimension::Team, team.to_owned()),
+        Scope::Key(key) => (Dimension::Key, key.to_owned()),
+    };
+    if query.only.iter().any(|(dimension, value)| *dimension == own.0 && *value != own.1) {
+        return Err(Fault::forbidden("You see what is your own: leave `key` and `team` out."));
+    }
+    query.only.push(own);
     Ok(query)
 }
 
@@ -145,9 +151,7 @@ fn name(dimension: Dimension) -> &'static str {
 /// A parameter that is a time, in unix milliseconds.
 pub(super) fn moment(call: &Call, name: &str) -> Result<Option<i64>, Fault> {
     let Some(text) = call.parameter(name) else { return Ok(None) };
-    let whole = if text.len() == "2026-11-24".len() { format!("{text}T00:00:00Z") } else { text };
-    let at = humantime::parse_rfc3339(&whole).ok().and_then(|at| at.duration_since(UNIX_EPOCH).ok());
-    let ms = at.and_then(|at| i64::try_from(at.as_millis()).ok());
+    let ms = ledger::moment(&text);
     ms.map(Some).ok_or_else(|| {
         Fault::invalid(Some(name), format!("`{name}` is a time like 2026-11-24 or 2026-11-24T12:00:00Z."))
     })
@@ -200,9 +204,4 @@ fn csv(names: &[&str], rows: &[Map<String, Value>]) -> Vec<u8> {
         let _ = writer.write_record(head.iter().map(text));
     }
     writer.into_inner().unwrap_or_default()
-}
-
-/// Spreadsheets run what begins like a formula, and a tag is whatever a client sent (OWASP, CSV injection).
-fn guarded(text: &str) -> String {
-    if text.starts_with(['=', '+', '-', '@', '\t', '\r']) { format!("'{text}") } else { text.to_owned() }
 }

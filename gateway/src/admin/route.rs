@@ -20,12 +20,31 @@ pub(super) enum Access {
     /// Everybody while nobody can sign in, for there is neither `admin.token` nor an account; from then on as
     /// `Installation`. It shows names and figures.
     Open,
+    /// The same, and from then on as `Owner`.
+    OpenOwner,
     /// Whoever is not confined to a team.
     Installation,
     /// Accounts of one team too. What answers must keep to [`Call::scope`].
     Team,
     /// Virtual keys too. What answers must keep to [`Call::scope`].
     Owner,
+    /// Accounts of every role, for it concerns themselves.
+    Account,
+}
+
+impl Access {
+    /// In the document, as `x-access`.
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Self::Anyone => "anyone",
+            Self::Open => "open",
+            Self::OpenOwner => "open_owner",
+            Self::Installation => "installation",
+            Self::Team => "team",
+            Self::Owner => "owner",
+            Self::Account => "account",
+        }
+    }
 }
 
 /// What answers a call.
@@ -46,8 +65,6 @@ pub(super) struct Parameter {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     Text,
-    /// Text without which there is no answer.
-    Needed,
     /// From 1 on, and at most this.
     Number(u32),
     /// A day or an RFC 3339 time.

@@ -4,22 +4,29 @@
 use http::Method;
 use serde_json::{Map, Value};
 
+use super::admins::{
+    self, AdminView, AdminWithPassword, NewAdmin, NewToken, PasswordRequest, TokenRequest, TokenView,
+};
 use super::audit::{self, AuditRow};
 use super::credentials::{self, CredentialView, NewCredential};
 use super::deployments::{self, DeploymentList};
 use super::keys::{self, KeyView, NewKey, RotateRequest};
+use super::ledger::{self, EntryPage};
+use super::litellm::spend_logs::{self, SpendLog};
 use super::litellm::{
-    self, DeleteKeys, DeletedKeys, KeyChange, KeyInWords, KeyInfo, KeyList, KeyWords, NamedKey, NewKeyWords,
-    RegenerateKey,
+    self, Alive, DeleteKeys, DeletedKeys, HealthReport, KeyChange, KeyInWords, KeyInfo, KeyList, KeyWords,
+    ModelInfoList, NamedKey, NewKeyWords, Readiness, RegenerateKey,
 };
 use super::reconcile::{self, Reconciliation};
 use super::reply::{Deleted, Page};
 use super::reports::{self, Report};
 use super::route::{Access, Kind, Parameter, Route};
+use super::session::{self, LoginRequest, OwnPassword, SessionEnded, SessionView};
 use super::spend::{self, KeySpend};
 use super::teams::{self, NewOwner, TeamView};
 use super::users::{self, UserView};
 use super::{openapi, process};
+use crate::accounts::AccountSettings;
 use crate::keys::{KeySettings, OwnerSettings};
 
 /// Of lists in pages.
@@ -27,8 +34,11 @@ const PAGE: &[Parameter] = &[
     Parameter { name: "after", kind: Kind::Text, about: "`next` of the page before." },
     Parameter { name: "limit", kind: Kind::Number(1_000), about: "Rows of a page; 100 without it." },
 ];
-const KEY: Parameter =
-    Parameter { name: "key", kind: Kind::Needed, about: "The name or id of a virtual key." };
+const KEY: Parameter = Parameter {
+    name: "key",
+    kind: Kind::Text,
+    about: "The name or id of a virtual key, which sees itself without it.",
+};
 
 /// A line of the table: method, path, who may call it, what answers, what is taken and given, what it is for.
 macro_rules! routes {
@@ -47,14 +57,49 @@ routes! {
         "Answers ok while the process runs.";
     GET "/readyz" Anyone process::readiness []
         "Answers ready, or 503 while the process drains.";
-    GET "/api/v1/openapi.json" Open openapi::get [.gives::<Map<String, Value>>()]
+    GET "/api/v1/openapi.json" OpenOwner openapi::get [.gives::<Map<String, Value>>()]
         "This API as an OpenAPI document.";
+    GET "/api/v1/session" Owner session::get [.gives::<SessionView>()]
+        "Who one is, and what a page sends with every change.";
+    POST "/api/v1/session" Anyone session::begin [.takes::<LoginRequest>().makes::<SessionView>()]
+        "Signs in with name and password: a cookie, and the csrf that goes with every change.";
+    DELETE "/api/v1/session" Account session::end [.gives::<SessionEnded>()]
+        "Signs out.";
+    POST "/api/v1/session/password" Account session::change_password
+        [.takes::<OwnPassword>().gives::<SessionEnded>()]
+        "Changes one's own password and ends one's sessions.";
+    GET "/api/v1/admins" Installation admins::list [.query(PAGE).gives::<Page<AdminView>>()]
+        "Accounts of operators, in the order of their ids.";
+    POST "/api/v1/admins" Installation admins::create [.takes::<NewAdmin>().makes::<AdminWithPassword>()]
+        "Makes an account.";
+    GET "/api/v1/admins/{id}" Installation admins::get [.gives::<AdminView>()]
+        "One account.";
+    PATCH "/api/v1/admins/{id}" Installation admins::update [.takes::<AccountSettings>().gives::<AdminView>()]
+        "Changes the settings that the body has; null resets one.";
+    DELETE "/api/v1/admins/{id}" Installation admins::delete [.gives::<Deleted>()]
+        "Deletes an account with its sessions and tokens.";
+    POST "/api/v1/admins/{id}/disable" Installation admins::disable [.gives::<AdminView>()]
+        "Ends the sessions of an account and lets it sign in no more.";
+    POST "/api/v1/admins/{id}/enable" Installation admins::enable [.gives::<AdminView>()]
+        "Lets an account sign in again.";
+    POST "/api/v1/admins/{id}/password" Installation admins::reset_password
+        [.takes::<PasswordRequest>().gives::<AdminWithPassword>()]
+        "Gives an account another password and ends its sessions.";
+    GET "/api/v1/admins/{id}/tokens" Installation admins::list_tokens [.gives::<Page<TokenView>>()]
+        "The tokens of an account.";
+    POST "/api/v1/admins/{id}/tokens" Installation admins::create_token
+        [.takes::<TokenRequest>().makes::<NewToken>()]
+        "Makes a token with which a program acts for an account; it is shown this once.";
+    DELETE "/api/v1/admin-tokens/{id}" Installation admins::delete_token [.gives::<Deleted>()]
+        "Ends a token.";
     GET "/api/v1/deployments" Open deployments::list [.gives::<DeploymentList>()]
         "What each deployment is doing now.";
-    GET "/api/v1/spend" Open spend::of_key [.query(&[KEY]).gives::<KeySpend>()]
+    GET "/api/v1/spend" OpenOwner spend::of_key [.query(&[KEY]).gives::<KeySpend>()]
         "What a virtual key has spent since the beginning.";
     GET "/api/v1/reports" Owner reports::sum [.query(reports::QUERY).gives_rows::<Report>()]
         "What was spent, added up by key, team, user, model, provider, tag and day.";
+    GET "/api/v1/ledger" Owner ledger::list [.query(ledger::QUERY).gives_rows::<EntryPage>()]
+        "The single entries of the ledger: attempts, and requests that needed none.";
     GET "/api/v1/reconcile" Installation reconcile::compare [.query(reconcile::QUERY).gives::<Reconciliation>()]
         "Whether the sums of reports and budgets are those of the single attempts.";
     GET "/api/v1/audit" Team audit::list [.query(audit::QUERY).gives::<Page<AuditRow>>()]
@@ -113,6 +158,8 @@ routes! {
         "Refuses all keys of a user until it is unblocked.";
     POST "/api/v1/users/{id}/unblock" Team users::unblock [.gives::<UserView>()]
         "Takes the keys of a user again.";
+    GET "/spend/logs" Installation spend_logs::list [.query(spend_logs::QUERY).gives::<Vec<SpendLog>>()]
+        "What requests or days cost, in LiteLLM's words.";
     POST "/key/generate" Team litellm::generate [.takes::<KeyWords>().gives::<NewKeyWords>()]
         "Makes a virtual key, in LiteLLM's words.";
     POST "/key/update" Team litellm::update [.takes::<KeyChange>().gives::<KeyInWords>()]
@@ -131,6 +178,18 @@ routes! {
         "Exchanges the secret of the virtual key that the body names.";
     POST "/key/{id}/regenerate" Owner litellm::regenerate [.takes::<RegenerateKey>().gives::<NewKeyWords>()]
         "Exchanges the secret of a virtual key, named by itself or its token.";
+    GET "/model/info" Owner litellm::model_info [.query(litellm::MODEL_INFO).gives::<ModelInfoList>()]
+        "Models, their deployments and prices, in LiteLLM's words.";
+    GET "/v1/model/info" Owner litellm::model_info [.query(litellm::MODEL_INFO).gives::<ModelInfoList>()]
+        "Models, their deployments and prices, in LiteLLM's words.";
+    GET "/health" Open litellm::endpoints [.gives::<HealthReport>()]
+        "Deployments in and out of rotation, as they are known; calls no provider.";
+    GET "/health/liveliness" Anyone litellm::liveness [.gives::<Alive>()]
+        "Answers while the process runs.";
+    GET "/health/liveness" Anyone litellm::liveness [.gives::<Alive>()]
+        "Answers while the process runs.";
+    GET "/health/readiness" Anyone litellm::readiness [.gives::<Readiness>()]
+        "Whether requests are taken, and whether the store answers.";
 }
 
 /// The route and the text in place of `{id}`; or the methods that the path takes, none for an unknown path.
@@ -185,9 +244,10 @@ mod tests {
     #[test]
     fn every_path_says_what_it_is_for_and_what_changes_something_is_open_to_nobody() {
         for route in ROUTES {
-            assert!(route.about.len() > 10 && route.about.ends_with('.'), "{}", route.path);
-            let is_open = matches!(route.access, Access::Anyone | Access::Open);
-            assert!(route.method == Method::GET || !is_open, "{}", route.path);
+            assert!(route.about.len() > 7 && route.about.ends_with('.'), "{}", route.path);
+            let is_open = matches!(route.access, Access::Anyone | Access::Open | Access::OpenOwner);
+            let is_login = route.path == "/api/v1/session";
+            assert!(route.method == Method::GET || !is_open || is_login, "{}", route.path);
         }
     }
 }

@@ -9,6 +9,7 @@ use store::Team;
 use super::call::Call;
 use super::fault::Fault;
 use super::reply::{Deleted, Page, Reply};
+use super::scope::has_team;
 use crate::keys::settings::date;
 use crate::keys::{OwnerSettings, merge};
 
@@ -62,8 +63,14 @@ pub(super) async fn create(call: Call) -> Result<Reply, Fault> {
 
 pub(super) async fn list(call: Call) -> Result<Reply, Fault> {
     let (limit, after) = (call.limit()?, call.parameter("after"));
-    let teams =
-        call.store(move |store| async move { store.teams().list(after.as_deref(), limit).await }).await?;
+    let team = call.scope().team();
+    let teams = call.store(move |store| async move {
+        match team {
+            Some(team) => store.teams().list_of_team(&team, after.as_deref(), limit).await,
+            None => store.teams().list(after.as_deref(), limit).await,
+        }
+    });
+    let teams = teams.await?;
     Ok(Reply::ok(&Page::of(&teams, limit, |team| &team.id, TeamView::of)))
 }
 
@@ -74,7 +81,7 @@ pub(super) async fn get(call: Call) -> Result<Reply, Fault> {
 async fn find(call: &Call) -> Result<Team, Fault> {
     let id = call.id.clone();
     let team = call.store(|store| async move { store.teams().get(&id).await }).await?;
-    team.ok_or_else(|| {
+    team.filter(|team| has_team(call, &team.id)).ok_or_else(|| {
         Fault::not_found(format!("There is no team {}: GET /api/v1/teams lists them.", call.id))
     })
 }

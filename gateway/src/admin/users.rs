@@ -7,8 +7,10 @@ use serde_json::Value;
 use store::User;
 
 use super::call::Call;
+use super::caller::Scope;
 use super::fault::Fault;
 use super::reply::{Deleted, Page, Reply};
+use super::scope::{has_user, keep_user};
 use crate::keys::settings::date;
 use crate::keys::{OwnerSettings, merge};
 
@@ -40,11 +42,16 @@ pub(super) async fn create(call: Call) -> Result<Reply, Fault> {
     let mut body = call.object()?;
     let id = match body.remove("id") {
         None | Some(Value::Null) => store::new_id(),
+        // A taken one would tell of other teams.
+        Some(_) if call.scope() != Scope::Everything => {
+            return Err(Fault::forbidden("`id` is chosen by who sees the whole installation: leave it out."));
+        }
         Some(id) => super::call::chosen_id(&id)?,
     };
     let settings: OwnerSettings = merge(&OwnerSettings::default(), body)?;
     let mut user = User { id, ..User::default() };
     settings.put_on_user(&mut user)?;
+    keep_user(&call, &mut user)?;
     let change = call.change();
     let user = call.store(|store| async move { store.users().insert(user, &change).await }).await?;
     Ok(Reply::json(StatusCode::CREATED, &UserView::of(&user)))
@@ -52,8 +59,14 @@ pub(super) async fn create(call: Call) -> Result<Reply, Fault> {
 
 pub(super) async fn list(call: Call) -> Result<Reply, Fault> {
     let (limit, after) = (call.limit()?, call.parameter("after"));
-    let users =
-        call.store(move |store| async move { store.users().list(after.as_deref(), limit).await }).await?;
+    let team = call.scope().team();
+    let users = call.store(move |store| async move {
+        match team {
+            Some(team) => store.users().list_of_team(&team, after.as_deref(), limit).await,
+            None => store.users().list(after.as_deref(), limit).await,
+        }
+    });
+    let users = users.await?;
     Ok(Reply::ok(&Page::of(&users, limit, |user| &user.id, UserView::of)))
 }
 
@@ -64,7 +77,7 @@ pub(super) async fn get(call: Call) -> Result<Reply, Fault> {
 async fn find(call: &Call) -> Result<User, Fault> {
     let id = call.id.clone();
     let user = call.store(|store| async move { store.users().get(&id).await }).await?;
-    user.ok_or_else(|| {
+    user.filter(|user| has_user(call, user)).ok_or_else(|| {
         Fault::not_found(format!("There is no user {}: GET /api/v1/users lists them.", call.id))
     })
 }
@@ -72,6 +85,7 @@ async fn find(call: &Call) -> Result<User, Fault> {
 pub(super) async fn update(call: Call) -> Result<Reply, Fault> {
     let mut user = find(&call).await?;
     merge(&OwnerSettings::of_user(&user), call.object()?)?.put_on_user(&mut user)?;
+    keep_user(&call, &mut user)?;
     replace(&call, user).await
 }
 
@@ -93,6 +107,7 @@ async fn replace(call: &Call, user: User) -> Result<Reply, Fault> {
 
 /// Refused while keys belong to it.
 pub(super) async fn delete(call: Call) -> Result<Reply, Fault> {
+    find(&call).await?;
     let (id, change) = (call.id.clone(), call.change());
     call.store(|store| async move { store.users().delete(&id, &change).await }).await?;
     Ok(Deleted::reply(call.id))

@@ -202,6 +202,14 @@ impl Hold {
         self.amount = Micros(0);
     }
 
+    /// Holds more. Not refused: what it is for has been let through.
+    pub fn raise(&mut self, more: Micros) {
+        for window in self.account.windows().iter_mut() {
+            window.held += more;
+        }
+        self.amount += more;
+    }
+
     /// The account it is held on.
     pub fn account(&self) -> &Arc<Account> {
         &self.account
@@ -255,6 +263,16 @@ mod tests {
         assert_eq!(account.windows_at(3)[0].held, Micros(0));
         account.hold(Micros(90), 3).unwrap().settle(Micros(80), 4);
         assert!(!account.hold(Micros(1), 5).unwrap_err().is_held);
+    }
+
+    #[test]
+    fn what_turns_out_to_be_dearer_is_held_whole_and_given_back_whole() {
+        let account = account(100);
+        let mut hold = account.hold(Micros(0), 0).unwrap();
+        hold.raise(Micros(120));
+        assert!(account.hold(Micros(1), 0).unwrap_err().is_held);
+        drop(hold);
+        assert_eq!(account.windows_at(0)[0].held, Micros(0));
     }
 
     #[test]

@@ -32,7 +32,7 @@ pub(super) fn restore(config: &Path, from: &Path) -> anyhow::Result<ExitCode> {
     tell("restored", from, &summary)
 }
 
-fn open(config: &Config) -> anyhow::Result<Storage> {
+pub(super) fn open(config: &Config) -> anyhow::Result<Storage> {
     Storage::open(&config.store)?.context("nothing is kept: set `store` in the configuration")
 }
 

@@ -200,11 +200,11 @@ async fn find(store: &Store, wanted: &str) -> anyhow::Result<VirtualKey> {
     store.keys().by_name(wanted).await?.context(missing)
 }
 
-fn open(place: &Place) -> anyhow::Result<(Storage, KeyHasher)> {
+pub(super) fn open(place: &Place) -> anyhow::Result<(Storage, KeyHasher)> {
     let (config, storage) = place.open()?;
     Ok((storage, keys::hasher(&config)?.context("nothing is kept: set `store` in the configuration")?))
 }
 
-fn refused(edit: Edit) -> anyhow::Error {
+pub(super) fn refused(edit: Edit) -> anyhow::Error {
     anyhow::Error::msg(edit.message)
 }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
-use domain::FailureKind;
+use domain::{FailureKind, Micros};
 use pingora::http::ResponseHeader;
 use tokio::sync::Notify;
 
@@ -39,6 +39,8 @@ pub(super) struct Log {
     pub gone: usize,
     bytes: usize,
     pub end: Option<Result<(), GatewayError>>,
+    /// What the answer cost, as far as it is known.
+    pub cost: Micros,
     /// The next piece of every follower.
     pub followers: BTreeMap<u64, usize>,
     next_follower: u64,
@@ -156,6 +158,10 @@ impl Client for Lead {
         self.flight.log().head = Some(Arc::new(AnswerHead::new(*head, record)));
         self.flight.came.notify_waiters();
         Ok(())
+    }
+
+    fn costs(&mut self, cost: Micros) {
+        self.flight.log().cost = cost;
     }
 
     async fn write(&mut self, piece: Bytes, end: bool) -> Result<(), GatewayError> {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use domain::Micros;
 use pingora::http::ResponseHeader;
 
 use super::Flight;
@@ -36,8 +37,8 @@ pub enum News {
     Head(Arc<AnswerHead>),
     /// A piece of the body.
     Piece(Bytes),
-    /// The whole answer has been taken.
-    End,
+    /// The whole answer has been taken, and cost so much.
+    End(Micros),
 }
 
 impl AnswerHead {
@@ -84,7 +85,7 @@ impl Subscription {
             }
             return Some(Ok(News::Piece(piece)));
         }
-        log.end.clone().map(|end| end.map(|()| News::End))
+        log.end.clone().map(|end| end.map(|()| News::End(log.cost)))
     }
 }
 

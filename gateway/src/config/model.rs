@@ -145,7 +145,8 @@ pub enum Adaptive {
 #[derive(Clone, Copy, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct QueueConfig {
-    /// How many may wait; more are refused with 503 at once. 0: nobody waits.
+    /// How many may wait; more are refused with 503 at once. 0: nobody waits. While the queue does not empty it holds
+    /// no more than what got a place in half of `wait` lately, and at least four.
     #[schemars(range(min = 0, max = 100_000))]
     pub length: u32,
     /// How long one may wait before it is refused with 503.

@@ -101,7 +101,8 @@ pub struct TlsConfig {
 pub struct AdminConfig {
     /// Its address and port.
     pub listen: String,
-    /// The token that `/api` of the admin listener asks for, as `Authorization: Bearer TOKEN`.
+    /// The token of whoever may do everything on the admin listener, as `Authorization: Bearer TOKEN`. Further operators have
+    /// accounts in the store.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub token: Option<SecretSource>,
 }
@@ -136,8 +137,8 @@ pub struct LimitConfig {
     /// Requests in flight at once; more are refused with 503.
     #[schemars(range(min = 1))]
     pub in_flight: u32,
-    /// How late the workers may be before requests are refused with 503 ahead of `in_flight`, those of low priority
-    /// first; `0ms`: never.
+    /// How late the workers may be before new requests are refused with 503 ahead of `in_flight`, those of low priority
+    /// first; `0ms`: never. What runs already goes on.
     pub shed_lag: Span,
     /// Retries and fallbacks of the last ten seconds, as a share of the requests; ten a second are always allowed.
     /// Beyond it a failure goes to the client at once, unless a deployment in good health is left to ask.
@@ -270,7 +271,7 @@ impl Default for LimitConfig {
             connections_per_address: 0,
             answer: Size(64 << 20),
             in_flight: 20_000,
-            shed_lag: Span::from_millis(20),
+            shed_lag: Span::from_millis(10),
             retry_budget: 0.2,
             failed_auth: 100,
         }

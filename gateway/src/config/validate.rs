@@ -27,6 +27,7 @@ pub(super) fn run(config: &Config, faults: &mut Faults) -> Vec<Fault> {
     }
     keys(config, faults, &mut notices);
     key_hash(config, faults, &mut notices);
+    store(config, faults);
     backup(config, faults);
     inactive(config, &mut notices);
     notices.0
@@ -259,6 +260,17 @@ fn key_hash(config: &Config, faults: &mut Faults, notices: &mut Faults) {
             }
             Ok(_) => {}
         },
+    }
+}
+
+fn store(config: &Config, faults: &mut Faults) {
+    if config.store == NO_STORE {
+        return;
+    }
+    if let Err(error) = store::check_location(&config.store) {
+        // The path is in front of the fault already.
+        let problem = error.to_string();
+        faults.add("store", problem.strip_prefix("store: ").unwrap_or(&problem));
     }
 }
 

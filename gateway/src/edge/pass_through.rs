@@ -11,6 +11,7 @@ use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, ErrorSource, ErrorType, Result};
 
 use super::Downstream;
+use super::metered::Metered;
 use crate::app::App;
 use crate::error::GatewayError;
 use crate::keys::Principal;
@@ -35,15 +36,15 @@ const STRIPPED: [&str; 9] = [
     "x-forwarded-host",
 ];
 
-/// The provider that the path names, if the key may use it, with one of its credentials.
+/// The provider that the path names, with one of its credentials, if the key may use it and can pay for it.
 pub(super) fn enter(
     app: &App,
     downstream: &Downstream<'_>,
     record: &mut Record,
-) -> Result<Arc<Deployment>, GatewayError> {
+) -> Result<(Arc<Deployment>, Metered), GatewayError> {
     let snapshot = app.snapshot.load_full();
     let path = downstream.path();
-    let name = path.trim_start_matches('/').split('/').next().unwrap_or_default();
+    let (name, rest) = split(path);
     if !snapshot.providers.contains_key(name) {
         return Err(GatewayError::UnknownPath {
             method: downstream.method().to_owned(),
@@ -59,10 +60,20 @@ pub(super) fn enter(
         return Err(GatewayError::Framing("The path has `.` or `..` in it: write it out."));
     }
     admit::run(app, &snapshot, &principal, record)?;
-    choose(snapshot.direct(name), &principal, Instant::now()).cloned().ok_or_else(|| {
+    let chosen = choose(snapshot.direct(name), &principal, Instant::now()).cloned().ok_or_else(|| {
         let reason = "there is no credential for it that this key may use: its operator has to add one";
         GatewayError::UpstreamFailed { kind: FailureKind::Credential, reason: reason.to_owned() }
-    })
+    })?;
+    let length = downstream.header("content-length").and_then(|text| std::str::from_utf8(text).ok());
+    let length = length.and_then(|text| text.trim().parse().ok()).unwrap_or(0);
+    let metered = Metered::begin(snapshot.clone(), chosen.clone(), rest, length, record)?;
+    Ok((chosen, metered))
+}
+
+/// The provider's name, and the path below it.
+fn split(path: &str) -> (&str, &str) {
+    let path = path.trim_start_matches('/');
+    path.split_once('/').unwrap_or((path, ""))
 }
 
 /// By weight, among those of the best priority that are not out; when all are out, among all.
@@ -128,7 +139,7 @@ pub(super) fn rewrite(
     for name in STRIPPED {
         upstream.remove_header(name);
     }
-    let rest = client.uri.path().trim_start_matches('/').split_once('/').map_or("", |(_, rest)| rest);
+    let (_, rest) = split(client.uri.path());
     // The base URL has the version in it already, and clients are used to writing it too.
     let rest =
         if provider.origin.path.ends_with("/v1") { rest.strip_prefix("v1/").unwrap_or(rest) } else { rest };

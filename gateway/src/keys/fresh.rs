@@ -26,10 +26,7 @@ impl FreshKey {
     /// # Errors
     /// When the operating system has none.
     pub fn random() -> Result<Self, getrandom::Error> {
-        let mut bytes = [0; RANDOM_BYTES];
-        getrandom::fill(&mut bytes)?;
-        let text = bytes.iter().fold(PREFIX.to_owned(), |text, byte| text + &format!("{byte:02x}"));
-        Ok(Self::of(Secret::new(text)))
+        Ok(Self::of(random_text(PREFIX, RANDOM_BYTES)?))
     }
 
     /// Of a text that somebody else chose.
@@ -40,6 +37,17 @@ impl FreshKey {
             text.chars().rev().take(SUFFIX).collect::<Vec<_>>().into_iter().rev().collect();
         Self { display_prefix: prefix.to_owned(), display_suffix, secret }
     }
+}
+
+/// So many random bytes in hexadecimal behind a prefix.
+///
+/// # Errors
+/// When the operating system has none.
+pub fn random_text(prefix: &str, length: usize) -> Result<Secret, getrandom::Error> {
+    let mut bytes = vec![0; length];
+    getrandom::fill(&mut bytes)?;
+    let text = bytes.iter().fold(prefix.to_owned(), |text, byte| text + &format!("{byte:02x}"));
+    Ok(Secret::new(text))
 }
 
 #[cfg(test)]

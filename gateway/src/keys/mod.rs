@@ -10,7 +10,7 @@ mod stored;
 mod sync;
 mod table;
 
-pub use fresh::FreshKey;
+pub use fresh::{FreshKey, random_text};
 pub use hash::{KeyHash, KeyHasher};
 pub use hash_secret::hasher;
 pub use principal::{Allowed, Principal};

@@ -211,7 +211,8 @@ pub fn merge<S: Serialize + DeserializeOwned>(present: &S, change: Map<String, V
     serde_json::from_value(Value::Object(merged)).map_err(|error| whole(format!("{error}: mend that")))
 }
 
-fn check_name(name: &str) -> Result<(), Edit> {
+/// A name is there, short and printable.
+pub(crate) fn check_name(name: &str) -> Result<(), Edit> {
     let is_fine =
         !name.trim().is_empty() && name.len() <= LONGEST_NAME && !name.chars().any(char::is_control);
     is_fine
@@ -246,7 +247,8 @@ fn budget_config(budget: &store::Budget) -> BudgetConfig {
     }
 }
 
-fn at_ms(text: &str) -> Result<i64, Edit> {
+/// A time of RFC 3339 as unix milliseconds.
+pub(crate) fn at_ms(text: &str) -> Result<i64, Edit> {
     let wrong = || edit("expires_at", "is no time: write it as in 2027-01-31T12:00:00Z");
     let at = humantime::parse_rfc3339_weak(text).map_err(|_| wrong())?;
     let since = at.duration_since(SystemTime::UNIX_EPOCH).map_err(|_| wrong())?;
@@ -260,6 +262,6 @@ pub(crate) fn date(at_ms: i64) -> String {
     humantime::format_rfc3339_millis(SystemTime::UNIX_EPOCH + since).to_string()
 }
 
-fn edit(param: &'static str, message: &str) -> Edit {
+pub(crate) fn edit(param: &'static str, message: &str) -> Edit {
     Edit { param: Some(param), message: format!("`{param}` {message}.") }
 }

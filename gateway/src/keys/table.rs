@@ -1,6 +1,6 @@
 //! All virtual keys by the hash of the key.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -77,6 +77,12 @@ impl KeyTable {
         let wanted = KeyHash::of(key?);
         let (hash, principal) = self.by_hash.get_key_value(&wanted)?;
         bool::from(hash.ct_eq(&wanted)).then_some(principal)
+    }
+
+    /// Whose accounts pay.
+    pub fn owners(&self) -> HashSet<&Owner> {
+        let accounts = self.by_hash.values().flat_map(|principal| &principal.accounts);
+        accounts.map(|account| &account.owner).collect()
     }
 
     /// Who a request without a known key stands for, when no keys are configured.

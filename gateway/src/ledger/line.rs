@@ -5,9 +5,9 @@
 use std::io::Write;
 
 use domain::{Micros, Usage};
-use serde::ser::Serializer;
+use serde::ser::{SerializeSeq, Serializer};
 use serde::{Deserialize, Serialize};
-use store::{LedgerEntry, State};
+use store::{Counted, Kind, LedgerEntry, State};
 
 /// A reservation. The fields are [`LedgerEntry`]'s.
 #[derive(Clone, Copy, Debug)]
@@ -38,11 +38,29 @@ pub(super) struct Ending<S> {
     pub counts_request: bool,
     pub usage: Usage,
     pub cost: Micros,
+    pub kind: Kind,
+    pub counted: Counted,
+    pub saved: Micros,
 }
 
-/// The same as it is read; the last five are the usage.
+/// The same as it is read; the five behind the cost are the usage. The last three are written only where they say
+/// something, so the lines of older versions lack them too.
 #[derive(Deserialize)]
-struct Ended(i64, State, String, bool, Micros, u64, u64, u64, u64, u64);
+struct Ended(
+    i64,
+    State,
+    String,
+    bool,
+    Micros,
+    u64,
+    u64,
+    u64,
+    u64,
+    u64,
+    #[serde(default)] Kind,
+    #[serde(default)] Counted,
+    #[serde(default)] Micros,
+);
 
 impl Serialize for Opening<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -58,9 +76,24 @@ impl Serialize for Opening<'_> {
 impl Serialize for Ending<&str> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let Usage { prompt, completion, cached, cache_write, reasoning } = self.usage;
-        let Self { at_ms, state, outcome, counts_request, cost, .. } = self;
-        (at_ms, state, outcome, counts_request, cost, prompt, completion, cached, cache_write, reasoning)
-            .serialize(serializer)
+        let Self { at_ms, state, outcome, counts_request, cost, kind, counted, saved, .. } = self;
+        let is_usual = (*kind, *counted, *saved) == Default::default();
+        let length = if is_usual { USUAL } else { USUAL + 3 };
+        let mut line = serializer.serialize_seq(Some(length))?;
+        line.serialize_element(at_ms)?;
+        line.serialize_element(state)?;
+        line.serialize_element(outcome)?;
+        line.serialize_element(counts_request)?;
+        line.serialize_element(cost)?;
+        for tokens in [prompt, completion, cached, cache_write, reasoning] {
+            line.serialize_element(&tokens)?;
+        }
+        if !is_usual {
+            line.serialize_element(kind)?;
+            line.serialize_element(counted)?;
+            line.serialize_element(saved)?;
+        }
+        line.end()
     }
 }
 
@@ -109,9 +142,12 @@ impl From<Ended> for Ending<String> {
             cached,
             cache_write,
             reasoning,
+            kind,
+            counted,
+            saved,
         ) = read;
         let usage = Usage { prompt, completion, cached, cache_write, reasoning };
-        Self { at_ms, state, outcome, counts_request, usage, cost }
+        Self { at_ms, state, outcome, counts_request, usage, cost, kind, counted, saved }
     }
 }
 
@@ -123,6 +159,8 @@ pub(super) enum Line {
 }
 
 const CHECK: usize = 8;
+/// Elements of the usual end.
+const USUAL: usize = 10;
 
 /// Writes the opening of an attempt into `out`, which is emptied first.
 pub(super) fn encode_opening(out: &mut Vec<u8>, attempt: u64, opening: &Opening<'_>) {
@@ -196,6 +234,9 @@ mod tests {
         counts_request: true,
         usage: Usage { prompt: 10, completion: 20, cached: 0, cache_write: 0, reasoning: 0 },
         cost: Micros(12),
+        kind: Kind::Attempt,
+        counted: Counted::Provider,
+        saved: Micros(0),
     };
 
     #[test]
@@ -212,6 +253,23 @@ mod tests {
         encode_ending(&mut out, 26, &ENDING);
         let Some(Line::Ended(26, ending)) = decode(out.strip_suffix(b"\n").unwrap()) else { panic!() };
         assert_eq!((ending.outcome.as_str(), ending.usage, ending.cost), ("ok", ENDING.usage, Micros(12)));
+    }
+
+    #[test]
+    fn what_is_unusual_of_an_end_reads_back_and_the_lines_of_older_versions_still_do() {
+        let coalesced = Ending { kind: Kind::Coalesced, saved: Micros(12), cost: Micros(0), ..ENDING };
+        let estimated = Ending { counted: Counted::Estimate, ..ENDING };
+        for ending in [ENDING, coalesced, estimated] {
+            let mut out = Vec::new();
+            encode_ending(&mut out, 3, &ending);
+            let Some(Line::Ended(3, read)) = decode(out.strip_suffix(b"\n").unwrap()) else { panic!() };
+            assert_eq!((read.kind, read.counted, read.saved), (ending.kind, ending.counted, ending.saved));
+        }
+        // As it was written before the last three elements were there.
+        let mut out = Vec::new();
+        encode_ending(&mut out, 3, &ENDING);
+        let text = String::from_utf8(out).unwrap();
+        assert!(text.ends_with("\"ok\",true,12,10,20,0,0,0]\n"), "{text}");
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //!
 //! `line` is one entry on disk, `log` the files this process writes, `tail` reads them, `open_attempts` joins what was
 //! reserved with its end, `follower` brings one log to the store, `applier` all of them; `reservation` is what a running
-//! attempt holds.
+//! attempt holds; `sheet` is entries as rows for whoever takes them away.
 
 mod applier;
 mod follower;
@@ -11,6 +11,7 @@ mod line;
 mod log;
 mod open_attempts;
 mod reservation;
+mod sheet;
 mod tail;
 
 use std::io;
@@ -19,7 +20,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use domain::{ModelName, Usage};
+use domain::{Micros, ModelName, Usage};
+use store::Kind;
 use tokio::sync::Notify;
 
 use crate::alerts::raise;
@@ -33,6 +35,7 @@ use log::Log;
 pub use applier::Applier;
 pub use follower::ApplyError;
 pub use reservation::{End, Reservation};
+pub use sheet::{EntryRow, SheetFormat, guarded, moment};
 
 /// Without a bound of its own and without one in the catalogue, an answer is taken to be this long, in tokens.
 const LONGEST_ANSWER: u64 = 16_384;
@@ -59,6 +62,17 @@ pub enum Refused {
     Spent(Spent),
     /// The log is full or cannot be written: what it costs would be lost.
     LogFull,
+}
+
+/// What a request saved that needed no call.
+#[derive(Clone, Copy, Debug)]
+pub struct Saving<'a> {
+    /// How.
+    pub kind: Kind,
+    /// `ok`, or the metric label of what ended it early.
+    pub outcome: &'a str,
+    /// What the call would have cost, as far as that is known.
+    pub saved: Micros,
 }
 
 impl Ledger {
@@ -105,24 +119,56 @@ impl Ledger {
         let now = now_ms();
         let hold = |account: &Arc<Account>| account.hold(reserved, now);
         let holds = principal.accounts.iter().map(hold).collect::<Result<Vec<Hold>, Spent>>();
-        let number = self.attempts.fetch_add(1, Ordering::Relaxed);
-        let mut reservation = Reservation {
+        let holds = holds.map_err(Refused::Spent)?;
+        let mut reservation = self.reservation(principal, request_id, model, deployment);
+        (reservation.reserved, reservation.holds) = (reserved, holds);
+        if let Some(log) = &self.log {
+            let opening = reservation.opening(now);
+            log.append(|out| line::encode_opening(out, reservation.attempt, &opening))
+                .map_err(|_| Refused::LogFull)?;
+            reservation.is_open = true;
+        }
+        Ok(reservation)
+    }
+
+    /// Writes down a request that needed no call, because it was given the answer of another one or a cache's, and what
+    /// that saved. It costs nothing, so no budget refuses it; what does not fit into the log is not counted.
+    pub fn save(
+        self: &Arc<Self>,
+        principal: &Arc<Principal>,
+        request_id: &str,
+        model: &ModelName,
+        deployment: &Arc<Deployment>,
+        saving: Saving<'_>,
+    ) {
+        let Some(log) = self.log.as_ref().filter(|_| self.pending() <= self.limit) else { return };
+        let reservation = self.reservation(principal, request_id, model, deployment);
+        let opening = reservation.opening(now_ms());
+        if log.append(|out| line::encode_opening(out, reservation.attempt, &opening)).is_ok() {
+            reservation.of(saving.kind).save(saving.outcome, saving.saved);
+        }
+    }
+
+    /// Of nothing, and not written down.
+    fn reservation(
+        self: &Arc<Self>,
+        principal: &Arc<Principal>,
+        request_id: &str,
+        model: &ModelName,
+        deployment: &Arc<Deployment>,
+    ) -> Reservation {
+        Reservation {
             ledger: self.clone(),
-            attempt: number,
+            attempt: self.attempts.fetch_add(1, Ordering::Relaxed),
             request_id: request_id.to_owned(),
             principal: principal.clone(),
             model: model.clone(),
             deployment: deployment.clone(),
-            reserved,
-            holds: holds.map_err(Refused::Spent)?,
+            reserved: Micros(0),
+            holds: Vec::new(),
+            kind: Kind::Attempt,
             is_open: false,
-        };
-        if let Some(log) = &self.log {
-            let opening = reservation.opening(now);
-            log.append(|out| line::encode_opening(out, number, &opening)).map_err(|_| Refused::LogFull)?;
-            reservation.is_open = true;
         }
-        Ok(reservation)
     }
 
     /// Bytes of the log that the store has not taken.

@@ -55,6 +55,7 @@ impl OpenAttempts {
                 let Open { mut entry, segment } = self.open.remove(&number)?;
                 (entry.at_ms, entry.state, entry.outcome) = (end.at_ms, end.state, end.outcome);
                 (entry.counts_request, entry.usage, entry.cost) = (end.counts_request, end.usage, end.cost);
+                (entry.kind, entry.counted, entry.saved) = (end.kind, end.counted, end.saved);
                 Some(Ended { entry, is_stored: segment.is_none() })
             }
         }

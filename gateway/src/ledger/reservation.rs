@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use domain::{Micros, ModelName, Usage};
-use store::State;
+use store::{Counted, Kind, State};
 
 use super::line::{Ending, Opening};
 use super::{Ledger, now_ms};
@@ -22,6 +22,7 @@ pub struct Reservation {
     pub(super) deployment: Arc<Deployment>,
     pub(super) reserved: Micros,
     pub(super) holds: Vec<Hold>,
+    pub(super) kind: Kind,
     pub(super) is_open: bool,
 }
 
@@ -32,13 +33,15 @@ pub struct End<'a> {
     pub outcome: &'a str,
     /// Tokens, as billed.
     pub usage: Usage,
+    /// Who counted them.
+    pub counted: Counted,
     /// True for one attempt of a request.
     pub counts_request: bool,
 }
 
 impl<'a> End<'a> {
     fn without_cost(outcome: &'a str) -> Self {
-        Self { outcome, usage: Usage::default(), counts_request: false }
+        Self { outcome, usage: Usage::default(), counted: Counted::Provider, counts_request: false }
     }
 }
 
@@ -47,7 +50,7 @@ impl Reservation {
     pub fn settle(mut self, end: End<'_>) -> Micros {
         let cost = self.deployment.cost(&end.usage).unwrap_or_default();
         let now = now_ms();
-        self.close(State::Settled, end, cost, now);
+        self.close(State::Settled, end, cost, Micros(0), now);
         for hold in self.holds.drain(..) {
             let account = hold.account().clone();
             hold.settle(cost, now);
@@ -56,9 +59,34 @@ impl Reservation {
         cost
     }
 
+    /// What it is of; an attempt unless said here.
+    #[must_use]
+    pub fn of(mut self, kind: Kind) -> Self {
+        self.kind = kind;
+        self
+    }
+
     /// It cost nothing.
     pub fn abort(mut self, outcome: &str) {
-        self.close(State::Aborted, End::without_cost(outcome), Micros(0), now_ms());
+        self.close(State::Aborted, End::without_cost(outcome), Micros(0), Micros(0), now_ms());
+    }
+
+    /// Nobody had to be called for it, which saved so much. It counts as a request.
+    pub(super) fn save(mut self, outcome: &str, saved: Micros) {
+        let end = End { counts_request: true, ..End::without_cost(outcome) };
+        self.close(State::Settled, end, Micros(0), saved, now_ms());
+    }
+
+    /// It is known by now whom it calls, and that it may cost more than was held when it began.
+    pub fn raise(&mut self, deployment: Arc<Deployment>, estimate: &Usage) {
+        let reserved = deployment.cost(estimate).unwrap_or_default();
+        self.deployment = deployment;
+        if let Some(more) = reserved.0.checked_sub(self.reserved.0) {
+            self.reserved = reserved;
+            for hold in &mut self.holds {
+                hold.raise(Micros(more));
+            }
+        }
     }
 
     /// What it cost will not be known: the store shows it as unsettled.
@@ -84,10 +112,12 @@ impl Reservation {
         }
     }
 
-    fn close(&mut self, state: State, end: End<'_>, cost: Micros, at_ms: i64) {
+    fn close(&mut self, state: State, end: End<'_>, cost: Micros, saved: Micros, at_ms: i64) {
         self.is_open = false;
-        let End { outcome, usage, counts_request } = end;
-        self.ledger.end(self.attempt, &Ending { at_ms, state, outcome, counts_request, usage, cost });
+        let End { outcome, usage, counted, counts_request } = end;
+        let kind = self.kind;
+        let ending = Ending { at_ms, state, outcome, counts_request, usage, cost, kind, counted, saved };
+        self.ledger.end(self.attempt, &ending);
     }
 }
 
@@ -95,7 +125,7 @@ impl Drop for Reservation {
     fn drop(&mut self) {
         if self.is_open {
             let end = End::without_cost("dropped");
-            self.close(State::Aborted, end, Micros(0), now_ms());
+            self.close(State::Aborted, end, Micros(0), Micros(0), now_ms());
         }
     }
 }

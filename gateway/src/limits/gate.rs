@@ -1,13 +1,13 @@
-//! How many requests the process takes at once: the configured cap, and below it a limit that shrinks
-//! while the workers themselves are late. The cap counts a request until its end, the limit until its
-//! answer begins: a thousand streams that trickle are no reason to refuse anyone.
+//! How many requests the process takes: at once no more than the configured cap, and in a tenth of a second no more than
+//! its workers have shown that they can do. Running requests are not counted for the second: a thousand streams that
+//! trickle are no reason to refuse anyone, and a hundred fast ones may be too many.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::config::Priority;
-use crate::telemetry::LimitSeries;
+use crate::telemetry::{GateSeries, Metrics};
 
 /// How often lateness is measured, and over what it is judged.
 const TICK: Duration = Duration::from_millis(5);
@@ -16,32 +16,32 @@ const WINDOW: Duration = Duration::from_millis(100);
 const MEASURED_FROM: u32 = 32;
 /// A limit that is less than half used for so many windows is none.
 const IDLE_WINDOWS: u32 = 20;
-/// Additive increase, multiplicative decrease, and where the decrease ends.
-const INCREASE: u32 = 16;
-const DECREASE: f64 = 0.8;
-const FLOOR: u32 = 16;
+/// While the workers are late, the next window admits this share of the last one, the later the less; while they are in
+/// time, an eighth more.
+const LEAST_SHARE: f64 = 0.5;
+const MOST_SHARE: f64 = 0.9;
+const INCREASE: u32 = 8;
+/// A window always admits so many.
+const FLOOR: u32 = 4;
 /// No limit but the cap.
 const OPEN: u32 = u32::MAX;
 
-/// The door of the process. Passing it takes two atomics.
+/// The door of the process. Passing it takes a few atomics.
 #[derive(Debug)]
 pub struct Gate {
     admitted: AtomicU32,
-    /// Of those, the ones whose answer has not begun.
-    starting: AtomicU32,
+    /// Requests that this window may admit, and those that it has admitted.
     limit: AtomicU32,
+    entered: AtomicU32,
     idle_windows: AtomicU32,
     measured: AtomicBool,
     lag_micros: AtomicU64,
-    series: LimitSeries,
+    series: GateSeries,
 }
 
 /// One admitted request, until it is dropped.
 #[derive(Debug)]
-pub struct Admitted {
-    gate: Arc<Gate>,
-    is_starting: bool,
-}
+pub struct Admitted(Arc<Gate>);
 
 /// Why a request is not admitted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,15 +54,15 @@ pub enum Closed {
 
 impl Gate {
     /// An open one.
-    pub fn new(series: LimitSeries) -> Arc<Self> {
+    pub fn new(metrics: &Metrics) -> Arc<Self> {
         Arc::new(Self {
             admitted: AtomicU32::new(0),
-            starting: AtomicU32::new(0),
             limit: AtomicU32::new(OPEN),
+            entered: AtomicU32::new(0),
             idle_windows: AtomicU32::new(0),
             measured: AtomicBool::new(false),
             lag_micros: AtomicU64::new(0),
-            series,
+            series: metrics.overload.gate.clone(),
         })
     }
 
@@ -72,17 +72,20 @@ impl Gate {
     /// When there are too many for this priority.
     pub fn admit(self: &Arc<Self>, priority: Priority, cap: u32, lag: Duration) -> Result<Admitted, Closed> {
         let before = self.admitted.fetch_add(1, Ordering::Relaxed);
-        let starting = self.starting.fetch_add(1, Ordering::Relaxed);
-        let admitted = Admitted { gate: self.clone(), is_starting: true };
+        let admitted = Admitted(self.clone());
         if before >= cap {
             return Err(Closed::Cap);
         }
-        if starting >= share(self.limit.load(Ordering::Relaxed), priority) {
+        if before < MEASURED_FROM || lag.is_zero() {
+            return Ok(admitted);
+        }
+        if !self.measured.load(Ordering::Relaxed) {
+            self.measure(lag);
+        }
+        if self.entered.load(Ordering::Relaxed) >= share(self.limit.load(Ordering::Relaxed), priority) {
             return Err(Closed::Lag);
         }
-        if starting >= MEASURED_FROM && !lag.is_zero() && !self.measured.load(Ordering::Relaxed) {
-            self.measure(cap, lag);
-        }
+        self.entered.fetch_add(1, Ordering::Relaxed);
         Ok(admitted)
     }
 
@@ -92,9 +95,14 @@ impl Gate {
         wait.saturating_sub(lag * 2)
     }
 
+    /// Another cap from now on, for the metrics.
+    pub fn show(&self, cap: u32) {
+        self.series.in_flight.set(i64::from(cap));
+    }
+
     /// Measures on the runtime of whoever calls: Pingora's background services have a runtime of their
     /// own, which is in time when the workers are not. Ends when there is nothing to measure any more.
-    fn measure(self: &Arc<Self>, cap: u32, target: Duration) {
+    fn measure(self: &Arc<Self>, target: Duration) {
         if self.measured.swap(true, Ordering::AcqRel) {
             return;
         }
@@ -102,50 +110,45 @@ impl Gate {
         tokio::spawn(async move {
             let mut idle = false;
             while !idle {
-                idle = gate.learn(least_lag().await, target, cap);
+                idle = gate.learn(least_lag().await, target);
             }
             gate.lag_micros.store(0, Ordering::Relaxed);
             gate.measured.store(false, Ordering::Release);
         });
     }
 
-    /// One window's verdict; true when the gate stands open and is little used.
-    fn learn(&self, lag: Duration, target: Duration, cap: u32) -> bool {
-        // A tick of Tokio's clock is no lateness.
-        let late = lag.saturating_sub(Duration::from_millis(1));
-        self.lag_micros.store(u64::try_from(late.as_micros()).unwrap_or(u64::MAX), Ordering::Relaxed);
+    /// One window's verdict; true when the gate stands open and few requests run.
+    fn learn(&self, lag: Duration, target: Duration) -> bool {
+        self.lag_micros.store(u64::try_from(lag.as_micros()).unwrap_or(u64::MAX), Ordering::Relaxed);
         let limit = self.limit.load(Ordering::Relaxed);
-        let starting = self.starting.load(Ordering::Relaxed);
-        let mut next = limit;
-        if lag > target && starting >= FLOOR {
+        let entered = self.entered.swap(0, Ordering::Relaxed);
+        if lag > target {
+            self.idle_windows.store(0, Ordering::Relaxed);
+            let share = (target.as_secs_f64() / lag.as_secs_f64()).clamp(LEAST_SHARE, MOST_SHARE);
             #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a share of a u32")]
-            let fewer = (f64::from(starting.min(limit)) * DECREASE) as u32;
-            next = fewer.max(FLOOR);
-            self.idle_windows.store(0, Ordering::Relaxed);
-        } else if starting < limit / 2 || limit == OPEN && starting < MEASURED_FROM {
-            if self.idle_windows.fetch_add(1, Ordering::Relaxed) + 1 >= IDLE_WINDOWS {
-                self.set(OPEN, cap);
-                self.idle_windows.store(0, Ordering::Relaxed);
-                return starting < MEASURED_FROM;
-            }
-        } else {
-            self.idle_windows.store(0, Ordering::Relaxed);
-            if limit != OPEN {
-                next = limit.saturating_add(INCREASE);
-            }
+            let fewer = (f64::from(entered.min(limit)) * share) as u32;
+            self.set(fewer.max(FLOOR));
+            return false;
         }
-        self.set(if next >= cap { OPEN } else { next }, cap);
+        let is_idle = limit == OPEN || entered < limit / 2;
+        let idle_windows = if is_idle { self.idle_windows.load(Ordering::Relaxed) + 1 } else { 0 };
+        self.idle_windows.store(idle_windows, Ordering::Relaxed);
+        if idle_windows >= IDLE_WINDOWS {
+            self.idle_windows.store(0, Ordering::Relaxed);
+            self.set(OPEN);
+            return self.admitted.load(Ordering::Relaxed) < MEASURED_FROM;
+        }
+        if limit != OPEN {
+            self.set(limit.saturating_add((limit / INCREASE).max(1)));
+        }
         false
     }
 
-    /// Another cap from now on, for the metrics.
-    pub fn show(&self, cap: u32) {
-        self.series.limit.set(i64::from(self.limit.load(Ordering::Relaxed).min(cap)));
-    }
-
-    fn set(&self, limit: u32, cap: u32) {
+    fn set(&self, limit: u32) {
         self.limit.store(limit, Ordering::Relaxed);
-        self.show(cap);
+        let windows_a_second = i64::try_from(1_000 / WINDOW.as_millis()).unwrap_or(1);
+        let a_second = if limit == OPEN { 0 } else { i64::from(limit) * windows_a_second };
+        self.series.admissions.set(a_second);
     }
 }
 
@@ -159,8 +162,8 @@ fn share(limit: u32, priority: Priority) -> u32 {
     }
 }
 
-/// The least lateness within a window: a single late tick is a burst, a window without one in time is
-/// a queue that does not empty.
+/// The least lateness within a window: a single late tick is a burst, a window without one in time is a queue that does
+/// not empty. Late is who was woken too late, and who waits for all others to have had their turn.
 async fn least_lag() -> Duration {
     let began = Instant::now();
     let mut least = Duration::MAX;
@@ -168,7 +171,11 @@ async fn least_lag() -> Duration {
     while began.elapsed() < WINDOW || ticks < 3 {
         let due = Instant::now() + TICK;
         tokio::time::sleep(TICK).await;
-        least = least.min(due.elapsed());
+        let woken = Instant::now();
+        tokio::task::yield_now().await;
+        // A tick of Tokio's clock is no lateness.
+        let late = woken.saturating_duration_since(due).saturating_sub(Duration::from_millis(1));
+        least = least.min(late.max(woken.elapsed()));
         ticks += 1;
     }
     least
@@ -184,43 +191,41 @@ impl Closed {
     }
 }
 
-impl Admitted {
-    /// Its answer begins: from here on it is little work.
-    pub fn begun(&mut self) {
-        if std::mem::take(&mut self.is_starting) {
-            self.gate.starting.fetch_sub(1, Ordering::Relaxed);
-        }
-    }
-}
-
 impl Drop for Admitted {
     fn drop(&mut self) {
-        self.begun();
-        self.gate.admitted.fetch_sub(1, Ordering::Relaxed);
+        self.0.admitted.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::telemetry::Metrics;
 
     const CAP: u32 = 1_000;
-    const TARGET: Duration = Duration::from_millis(20);
-    const LATE: Duration = Duration::from_millis(50);
+    const TARGET: Duration = Duration::from_millis(10);
+    const LATE: Duration = Duration::from_millis(12);
+    const NEVER: Duration = Duration::ZERO;
 
-    fn filled(requests: usize) -> (Arc<Gate>, Vec<Admitted>) {
-        let gate = Gate::new(Metrics::global().overload.in_flight_limit("a test's gate"));
-        let all = (0..requests).map(|_| gate.admit(Priority::Low, CAP, Duration::ZERO).unwrap()).collect();
+    /// Requests that run, and a gate that measures nothing by itself.
+    fn filled(requests: u32) -> (Arc<Gate>, Vec<Admitted>) {
+        let gate = Gate::new(Metrics::global());
+        gate.measured.store(true, Ordering::Relaxed);
+        let all = (0..requests).map(|_| gate.admit(Priority::High, CAP, NEVER).unwrap()).collect();
         (gate, all)
+    }
+
+    /// So many get in at once.
+    fn admits(gate: &Arc<Gate>, priority: Priority) -> usize {
+        let all: Vec<_> = std::iter::from_fn(|| gate.admit(priority, CAP, TARGET).ok()).collect();
+        all.len()
     }
 
     #[test]
     fn the_cap_holds_for_every_priority_and_a_place_is_free_again() {
         let (gate, mut all) = filled(1_000);
-        assert_eq!(gate.admit(Priority::High, CAP, Duration::ZERO).unwrap_err(), Closed::Cap);
+        assert_eq!(gate.admit(Priority::High, CAP, NEVER).unwrap_err(), Closed::Cap);
         all.pop();
-        assert!(gate.admit(Priority::Low, CAP, Duration::ZERO).is_ok());
+        assert!(gate.admit(Priority::Low, CAP, NEVER).is_ok());
     }
 
     #[test]
@@ -228,63 +233,61 @@ mod tests {
         let (gate, _all) = filled(40);
         let wait = Duration::from_millis(30);
         assert_eq!(gate.wait_left(wait), wait);
-        gate.learn(Duration::from_millis(11), TARGET, CAP);
+        gate.learn(Duration::from_millis(10), TARGET);
         assert_eq!(gate.wait_left(wait), Duration::from_millis(10));
-        gate.learn(LATE, TARGET, CAP);
+        gate.learn(Duration::from_millis(50), TARGET);
         assert_eq!(gate.wait_left(wait), Duration::ZERO);
     }
 
     #[test]
-    fn lateness_sheds_low_priority_first_and_high_last() {
-        let (gate, mut all) = filled(500);
-        gate.learn(LATE, TARGET, CAP);
-        let mut admits = |priority, running: usize| {
-            all.truncate(running);
-            gate.admit(priority, CAP, Duration::ZERO).is_ok()
-        };
-        assert!(!admits(Priority::High, 400));
-        assert!(admits(Priority::High, 399) && !admits(Priority::Normal, 399));
-        assert!(admits(Priority::Normal, 349) && !admits(Priority::Low, 349));
-        assert!(admits(Priority::Low, 266));
+    fn a_late_window_admits_fewer_and_sheds_low_priority_first_and_high_last() {
+        let (gate, _all) = filled(40);
+        gate.entered.store(120, Ordering::Relaxed);
+        gate.learn(LATE, TARGET);
+        assert_eq!(gate.limit.load(Ordering::Relaxed), 100);
+        assert_eq!(admits(&gate, Priority::Low), 67);
+        assert_eq!(admits(&gate, Priority::Normal), 88 - 67);
+        assert_eq!(admits(&gate, Priority::High), 100 - 88);
     }
 
     #[test]
-    fn requests_whose_answer_has_begun_keep_nobody_out() {
-        let (gate, mut all) = filled(500);
-        all.iter_mut().for_each(Admitted::begun);
-        assert!(!gate.learn(LATE, TARGET, CAP));
-        assert_eq!(gate.limit.load(Ordering::Relaxed), OPEN);
-        assert!(gate.admit(Priority::Low, CAP, Duration::ZERO).is_ok());
-        assert_eq!(gate.admit(Priority::High, 500, Duration::ZERO).unwrap_err(), Closed::Cap);
-        drop(all);
-        assert_eq!(gate.starting.load(Ordering::Relaxed), 0);
+    fn streams_that_run_keep_nobody_out_while_the_workers_are_in_time() {
+        let (gate, _all) = filled(900);
+        gate.learn(Duration::ZERO, TARGET);
+        assert_eq!(admits(&gate, Priority::Low), 100);
     }
 
     #[test]
-    fn the_limit_grows_step_by_step_while_it_is_in_use() {
-        let (gate, _all) = filled(500);
-        gate.learn(LATE, TARGET, CAP);
-        gate.learn(Duration::ZERO, TARGET, CAP);
-        gate.learn(Duration::ZERO, TARGET, CAP);
-        assert_eq!(gate.limit.load(Ordering::Relaxed), 432);
+    fn a_few_requests_are_no_overload_however_late_the_workers_are() {
+        let (gate, _all) = filled(10);
+        for _ in 0..20 {
+            gate.learn(LATE * 10, TARGET);
+        }
+        assert!(gate.admit(Priority::Low, CAP, TARGET).is_ok());
+    }
+
+    #[test]
+    fn the_limit_grows_while_it_is_in_use_and_never_falls_below_its_floor() {
+        let (gate, _all) = filled(40);
+        for _ in 0..20 {
+            gate.learn(LATE, TARGET);
+        }
+        assert_eq!(gate.limit.load(Ordering::Relaxed), FLOOR);
+        for _ in 0..40 {
+            gate.entered.store(gate.limit.load(Ordering::Relaxed), Ordering::Relaxed);
+            gate.learn(Duration::ZERO, TARGET);
+        }
+        assert!(gate.limit.load(Ordering::Relaxed) > 100);
     }
 
     #[test]
     fn the_gate_opens_when_the_rush_is_over_and_measuring_ends() {
         let (gate, mut all) = filled(500);
-        gate.learn(LATE, TARGET, CAP);
+        gate.entered.store(500, Ordering::Relaxed);
+        gate.learn(LATE, TARGET);
         all.truncate(10);
-        let verdicts: Vec<bool> = (0..20).map(|_| gate.learn(Duration::ZERO, TARGET, CAP)).collect();
+        let verdicts: Vec<bool> = (0..20).map(|_| gate.learn(Duration::ZERO, TARGET)).collect();
         assert_eq!(verdicts.iter().position(|idle| *idle), Some(19));
         assert_eq!(gate.limit.load(Ordering::Relaxed), OPEN);
-    }
-
-    #[test]
-    fn the_limit_never_falls_below_its_floor() {
-        let (gate, _all) = filled(500);
-        for _ in 0..100 {
-            gate.learn(LATE, TARGET, CAP);
-        }
-        assert_eq!(gate.limit.load(Ordering::Relaxed), FLOOR);
     }
 }

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
 use super::gradient::{Gradient, Observed};
+use super::pace::Pace;
 use super::wait_queue::{Pushed, WaitQueue};
 use crate::config::{MaxInFlight, Priority};
 use crate::telemetry::LimitSeries;
@@ -32,10 +33,17 @@ pub struct InFlightLimit {
     adaptive: AtomicBool,
     in_flight: AtomicU32,
     waiting: AtomicU32,
-    queue: Mutex<WaitQueue<oneshot::Sender<Place>>>,
+    queue: Mutex<Line>,
     window: Window,
     gradient: Mutex<Gradient>,
     series: Option<LimitSeries>,
+}
+
+/// Who waits, and how fast they get on.
+#[derive(Debug, Default)]
+struct Line {
+    waiters: WaitQueue<oneshot::Sender<Place>>,
+    pace: Pace,
 }
 
 /// The window of an adaptive limit.
@@ -108,19 +116,26 @@ impl InFlightLimit {
         self.take()
     }
 
-    /// Gets in line.
+    /// Gets in line, to wait for so long at most. The queue is as long as configured, but no longer than what gets a
+    /// place within half of that time: whoever comes too late for one is told at once and not when the time is over.
     ///
     /// # Errors
     /// [`Shed::Queue`] when it is full of requests that go first.
-    pub fn line_up(self: &Arc<Self>, priority: Priority) -> Result<Waiting, Shed> {
+    pub fn line_up(
+        self: &Arc<Self>,
+        priority: Priority,
+        wait: Duration,
+        now: Instant,
+    ) -> Result<Waiting, Shed> {
         let length = self.length.load(Ordering::Relaxed) as usize;
         let (sender, place) = oneshot::channel();
         let (number, evicted) = {
-            let mut queue = self.queue();
-            let Pushed::Waits(number, evicted) = queue.push(priority, length, sender) else {
+            let mut line = self.line();
+            let length = length.min(line.pace.within(wait / 2, now));
+            let Pushed::Waits(number, evicted) = line.waiters.push(priority, length, sender) else {
                 return Err(Shed::Queue);
             };
-            self.count(&queue);
+            self.changed(&mut line, 0, now);
             (number, evicted)
         };
         drop(evicted);
@@ -151,22 +166,24 @@ impl InFlightLimit {
 
     /// Gives free places to those who wait.
     fn admit_waiting(self: &Arc<Self>) {
-        let mut place = None;
-        let mut queue = self.queue();
-        while queue.len() > 0 {
+        let (mut place, mut served) = (None, 0);
+        let mut line = self.line();
+        while line.waiters.len() > 0 {
             let Some(free) = place.take().or_else(|| self.take()) else { break };
-            place = match queue.pop() {
+            place = match line.waiters.pop() {
                 Some(waiter) => waiter.send(free).err(),
                 None => Some(free),
             };
+            served += u32::from(place.is_none());
         }
-        self.count(&queue);
+        self.changed(&mut line, served, Instant::now());
         // A place that nobody took any more must not be dropped while the queue is locked.
-        drop(queue);
+        drop(line);
     }
 
-    fn count(&self, queue: &WaitQueue<oneshot::Sender<Place>>) {
-        let waiting = queue.len();
+    fn changed(&self, line: &mut Line, served: u32, now: Instant) {
+        let waiting = line.waiters.len();
+        line.pace.changed(served, waiting, now);
         self.waiting.store(u32::try_from(waiting).unwrap_or(u32::MAX), Ordering::SeqCst);
         if let Some(series) = &self.series {
             series.queue_depth.set(i64::try_from(waiting).unwrap_or(i64::MAX));
@@ -197,7 +214,7 @@ impl InFlightLimit {
         }
     }
 
-    fn queue(&self) -> MutexGuard<'_, WaitQueue<oneshot::Sender<Place>>> {
+    fn line(&self) -> MutexGuard<'_, Line> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -286,10 +303,10 @@ impl Waiting {
 impl Drop for Waiting {
     fn drop(&mut self) {
         let left = {
-            let mut queue = self.limit.queue();
-            let left = queue.remove(self.priority, self.number);
+            let mut line = self.limit.line();
+            let left = line.waiters.remove(self.priority, self.number);
             if left.is_some() {
-                self.limit.count(&queue);
+                self.limit.changed(&mut line, 0, Instant::now());
             }
             left
         };
@@ -316,6 +333,10 @@ mod tests {
         InFlightLimit::new(InFlightRule { max, length }, None)
     }
 
+    fn line_up(limit: &Arc<InFlightLimit>, priority: Priority) -> Result<Waiting, Shed> {
+        limit.line_up(priority, Duration::from_millis(30), Instant::now())
+    }
+
     fn served(waiting: &mut Waiting) -> bool {
         waiting.place.try_recv().is_ok_and(|place| {
             // Kept, or the next in line would be served at once.
@@ -329,7 +350,7 @@ mod tests {
         let limit = fixed(1, 0);
         let first = limit.try_enter().unwrap();
         assert!(limit.try_enter().is_none());
-        assert_eq!(limit.line_up(Priority::High).unwrap_err(), Shed::Queue);
+        assert_eq!(line_up(&limit, Priority::High).unwrap_err(), Shed::Queue);
         drop(first);
         assert!(limit.try_enter().is_some());
     }
@@ -338,8 +359,8 @@ mod tests {
     fn a_place_goes_to_the_highest_priority_and_not_to_a_newcomer() {
         let limit = fixed(1, 10);
         let first = limit.try_enter().unwrap();
-        let mut low = limit.line_up(Priority::Low).unwrap();
-        let mut high = limit.line_up(Priority::High).unwrap();
+        let mut low = line_up(&limit, Priority::Low).unwrap();
+        let mut high = line_up(&limit, Priority::High).unwrap();
         assert!(limit.try_enter().is_none());
         drop(first);
         assert!(limit.try_enter().is_none(), "the place is taken already");
@@ -350,8 +371,8 @@ mod tests {
     fn whoever_leaves_the_queue_gives_its_place_on() {
         let limit = fixed(1, 10);
         let first = limit.try_enter().unwrap();
-        let mut stays = limit.line_up(Priority::Normal).unwrap();
-        let leaves = limit.line_up(Priority::Normal).unwrap();
+        let mut stays = line_up(&limit, Priority::Normal).unwrap();
+        let leaves = line_up(&limit, Priority::Normal).unwrap();
         drop(first);
         drop(leaves);
         assert!(served(&mut stays));
@@ -362,10 +383,10 @@ mod tests {
     async fn the_wait_ends_and_leaves_nothing_in_the_queue() {
         let limit = fixed(1, 1);
         let _first = limit.try_enter().unwrap();
-        let mut waiting = limit.line_up(Priority::Normal).unwrap();
+        let mut waiting = line_up(&limit, Priority::Normal).unwrap();
         assert_eq!(waiting.place(Duration::from_millis(30)).await.unwrap_err(), Shed::Wait);
         drop(waiting);
-        assert!(limit.line_up(Priority::Normal).is_ok());
+        assert!(line_up(&limit, Priority::Normal).is_ok());
     }
 
     #[test]

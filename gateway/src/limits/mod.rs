@@ -6,6 +6,7 @@ mod gradient;
 mod hedge_budget;
 mod in_flight;
 mod key_limits;
+mod pace;
 mod places;
 mod retry_budget;
 mod wait_queue;

@@ -9,16 +9,16 @@ use domain::{FailureKind, Retry};
 
 use crate::affinity;
 use crate::app::App;
+use crate::claim::Claim;
 use crate::client::Client;
 use crate::config::Priority;
 use crate::error::{GatewayError, Rejection};
-use crate::ledger::{Refused, Reservation};
 use crate::limits::Places;
 use crate::request::{Plan, Record, Request};
 use crate::snapshot::{Model, Snapshot};
 use crate::upstream::{
     Attempt, AttemptFailure, Demand, Deployment, DeploymentSet, Full, Leniency, Opened, Permit, Seen,
-    Selection, Taken, UpstreamCall, connect_failure, observe,
+    Selection, UpstreamCall, connect_failure, observe,
 };
 
 use hedge::Second;
@@ -114,11 +114,11 @@ async fn enter(
         return Ok(true);
     }
     let priority = record.principal.as_ref().map_or_else(Priority::default, |principal| principal.priority);
-    let since = Instant::now();
-    let entered = match limit.line_up(priority) {
+    let (since, wait) = (Instant::now(), app.gate.wait_left(model.queue_wait));
+    let entered = match limit.line_up(priority, wait, since) {
         Ok(mut waiting) => tokio::select! {
             biased;
-            place = waiting.place(app.gate.wait_left(model.queue_wait)) => place,
+            place = waiting.place(wait) => place,
             () = client.gone() => return Err(GatewayError::ClientGone),
         },
         Err(shed) => Err(shed),
@@ -228,29 +228,6 @@ impl Run<'_> {
         true
     }
 
-    /// Counts one attempt against the deployment's own limits, its provider's quota and the budgets. None: the
-    /// deployment's own limits are used up.
-    fn claim(
-        &self,
-        model: &Model,
-        deployment: &Arc<Deployment>,
-        record: &Record,
-    ) -> Result<Option<Claim>, Refused> {
-        let (prompt, completion) = (self.request.prompt_tokens(), self.request.completion_tokens());
-        let tokens = prompt.saturating_add(completion);
-        let Ok(taken) = deployment.state.take(deployment.limit, tokens, Instant::now()) else {
-            return Ok(None);
-        };
-        deployment.state.quota.spend(deployment.quota_tokens(prompt, completion));
-        match record.reserve(self.request, model, deployment) {
-            Ok(reservation) => Ok(Some(Claim { taken, reservation })),
-            Err(refused) => {
-                Claim { taken, reservation: None }.give_back("");
-                Err(refused)
-            }
-        }
-    }
-
     /// An answer has begun.
     fn answered(&self, model: &Model, answers: Answers, waited: Duration, record: &mut Record) {
         let (deployment, now) = (answers.deployment, Instant::now());
@@ -262,8 +239,7 @@ impl Run<'_> {
         }
         deployment.series.answered(waited.as_secs_f64());
         record.places.answered(waited, now);
-        record.taken = answers.claim.taken;
-        record.reservation = answers.claim.reservation;
+        (record.taken, record.reservation) = answers.claim.answered();
         record.deployment = Some(deployment);
     }
 
@@ -272,7 +248,10 @@ impl Run<'_> {
         record.attempts += 1;
         self.app.metrics.hedges.with_label_values(&[if second.won { "won" } else { "lost" }]).inc();
         let (answers, other) = if second.won { (second.answers, first) } else { (first, second.answers) };
-        other.claim.give_back("hedge_lost");
+        match &second.failure {
+            Some((failure, _)) => other.claim.failed(failure.failure.kind),
+            None => other.claim.abandon("hedge_lost", false),
+        }
         if let Some((failure, waited)) = second.failure {
             let seen = Seen { probe: false, waited, stream: self.request.head.stream };
             observe(model, &other.deployment, &failure, seen);
@@ -300,7 +279,7 @@ impl Run<'_> {
         record.deployment = Some(deployment.clone());
         let mut failed = 0;
         loop {
-            let Some(claim) = self.claim(model, deployment, record)? else {
+            let Some(claim) = Claim::of(self.request, model, deployment, record)? else {
                 let failure =
                     connect_failure(FailureKind::RateLimited, "its configured rpm or tpm is used up");
                 return Ok(Err(failure.into()));
@@ -311,11 +290,15 @@ impl Run<'_> {
                 deployment,
                 timeouts: &model.timeouts,
                 drop_params: model.drop_params,
+                sent: claim.sent(),
             };
             let raced = tokio::select! {
                 biased;
                 raced = self.race(model, &attempt, tried, record) => raced,
-                () = client.gone() => return Err(GatewayError::ClientGone),
+                () = client.gone() => {
+                    claim.abandon(GatewayError::ClientGone.face().label, true);
+                    return Err(GatewayError::ClientGone);
+                }
             };
             let outcome = raced.outcome;
             record.waited += raced.waited;
@@ -332,7 +315,7 @@ impl Run<'_> {
                 Err(failure) => failure,
             };
             failed += 1;
-            answers.claim.give_back(failure.failure.kind.as_str());
+            answers.claim.failed(failure.failure.kind);
             let seen = Seen { probe, waited: outcome.waited, stream: self.request.head.stream };
             observe(model, deployment, &failure, seen);
             if failure.is_overload() {
@@ -375,26 +358,6 @@ struct Turn<'a> {
 struct Answers {
     deployment: Arc<Deployment>,
     claim: Claim,
-}
-
-/// What an attempt takes before it is sent.
-struct Claim {
-    /// Of the deployment's own limits.
-    taken: Option<Taken>,
-    /// Of the budgets.
-    reservation: Option<Reservation>,
-}
-
-impl Claim {
-    /// The attempt used nothing and cost nothing.
-    fn give_back(self, outcome: &str) {
-        if let Some(taken) = self.taken {
-            taken.settle(0, Instant::now());
-        }
-        if let Some(reservation) = self.reservation {
-            reservation.abort(outcome);
-        }
-    }
 }
 
 /// The longest prompt a model takes, in tokens, where the catalogue knows.

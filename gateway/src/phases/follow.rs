@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use domain::Usage;
+use store::Kind;
 
 use super::respond;
 use crate::client::Client;
@@ -40,7 +41,10 @@ pub async fn run(
                 client.write_head(head, record).await?;
             }
             News::Piece(piece) => client.write(piece, false).await?,
-            News::End => {
+            News::End(cost) => {
+                if record.coalesced {
+                    record.save(Kind::Coalesced, "ok", cost);
+                }
                 record.outcome = "ok";
                 return client.write(Bytes::new(), true).await;
             }

@@ -3,6 +3,7 @@
 use std::time::{Instant, SystemTime};
 
 use domain::{Micros, Usage};
+use store::Kind;
 
 use crate::ledger::End;
 use crate::request::Record;
@@ -21,6 +22,10 @@ pub fn run(record: &mut Record) {
         record.status = 499;
     }
     end_reservation(record);
+    if record.coalesced {
+        // Unless the answer came to its end, and was counted then.
+        record.save(Kind::Coalesced, record.outcome, Micros(0));
+    }
     settle(record);
     let seconds = record.started.elapsed().as_secs_f64();
     let metrics = record.app.metrics;
@@ -56,7 +61,8 @@ fn end_reservation(record: &mut Record) {
     let Some(reservation) = record.reservation.take() else { return };
     match record.usage {
         Some(usage) => {
-            reservation.settle(End { outcome: record.outcome, usage, counts_request: true });
+            let (outcome, counted) = (record.outcome, record.counted);
+            reservation.settle(End { outcome, usage, counted, counts_request: true });
         }
         None if record.ttft.is_some() => reservation.leave_open(),
         None => reservation.abort(record.outcome),

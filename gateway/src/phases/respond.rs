@@ -6,13 +6,14 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use domain::{FailureKind, Usage};
-use providers::Answer;
+use providers::{Answer, Operation};
+use store::Counted;
 
 use crate::client::Client;
 use crate::delivery::{Broken, Delivered};
 use crate::edge::Downstream;
 use crate::error::GatewayError;
-use crate::request::{Record, Request};
+use crate::request::{BYTES_PER_TOKEN, Record, Request};
 use crate::tokens;
 use crate::upstream::{AttemptFailure, Opened, OpenedStream, Seen, observe};
 
@@ -42,12 +43,9 @@ pub async fn run(
         record.ttft = Some(record.started.elapsed());
     }
     record.status = 200;
-    if let Some(admitted) = &mut record.admitted {
-        admitted.begun();
-    }
     match answer {
         Opened::Whole(answer, content_type) => {
-            whole(answer, content_type, client, record).await.map(|()| Delivered::Ended)
+            whole(answer, content_type, request, client, record).await.map(|()| Delivered::Ended)
         }
         Opened::Stream(stream) => streamed(*stream, request, client, record).await,
     }
@@ -56,10 +54,15 @@ pub async fn run(
 async fn whole(
     answer: Answer,
     content_type: Option<http::HeaderValue>,
+    request: &Request,
     client: &mut impl Client,
     record: &mut Record,
 ) -> Result<(), GatewayError> {
     record.usage = answer.usage;
+    if record.usage.is_none() && !request.operation.is_count() {
+        record.usage = uncounted(&answer, request);
+        record.counted = Counted::Estimate;
+    }
     let mut head = header(record, 200, "application/json")?;
     if let Some(content_type) = content_type {
         put(&mut head, "content-type", content_type)?;
@@ -71,6 +74,7 @@ async fn whole(
     client.write_head(head, record).await?;
     // In the log before the client has the whole of it.
     record.settle("ok", true);
+    client.costs(record.cost().unwrap_or_default());
     client.write(answer.body, true).await?;
     record.outcome = "ok";
     Ok(())
@@ -88,6 +92,7 @@ async fn streamed(
     match pump(&mut stream, request, client, record).await {
         Ok(None) => {
             ended(&stream, request, record).await;
+            client.costs(record.cost().unwrap_or_default());
             client.write(Bytes::new(), true).await?;
             stream.release().await;
             record.outcome = "ok";
@@ -121,11 +126,23 @@ async fn streamed(
 async fn count(stream: &OpenedStream, request: &Request, record: &mut Record) -> u64 {
     let model = record.deployment.as_ref().map(|deployment| deployment.upstream_model.clone());
     let tokens = tokens::count(model.unwrap_or_default(), stream.text().to_owned()).await;
+    record.counted = Counted::Estimate;
     record.usage = Some(match stream.usage() {
         Some(usage) => Usage { completion: usage.completion.max(tokens), ..usage },
         None => Usage { prompt: request.prompt_tokens(), completion: tokens, ..Usage::default() },
     });
     tokens
+}
+
+/// What an answer used whose provider does not say: the prompt, and what a model has written. Of pictures and sound, and
+/// of what ranks, nobody knows.
+fn uncounted(answer: &Answer, request: &Request) -> Option<Usage> {
+    let completion = match request.operation {
+        Operation::Embeddings => 0,
+        operation if operation.is_raw() => return None,
+        _ => answer.body.len() as u64 / BYTES_PER_TOKEN,
+    };
+    Some(Usage { prompt: request.prompt_tokens(), completion, ..Usage::default() })
 }
 
 /// Ends a stream with which nobody could go on: an error in the client's own form, and no end marker.
@@ -140,6 +157,7 @@ pub async fn broken_off(
     let error = as_error(broken.failure);
     record.outcome = error.face().label;
     record.settle(record.outcome, true);
+    client.costs(record.cost().unwrap_or_default());
     client.write(error.event(record.client, &record.request_id), true).await?;
     Ok(Delivered::Ended)
 }

@@ -5,8 +5,10 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use providers::Way;
+use store::Counted;
 
 use crate::app::App;
+use crate::claim::Claim;
 use crate::client::Client;
 use crate::config::ResumeMode;
 use crate::delivery::Broken;
@@ -53,38 +55,38 @@ pub async fn run(
             }
             _ => continue,
         };
-        let tokens = request.prompt_tokens().saturating_add(request.completion_tokens());
         let Ok(place) = deployment.enter() else { continue };
-        let Ok(taken) = deployment.state.take(deployment.limit, tokens, Instant::now()) else { continue };
         let Some(permit) = deployment.state.cooldown.admit(Instant::now()) else { continue };
         let probe = permit.is_probe();
-        let reservation = record.reserve(request, model, deployment)?;
+        let Some(claim) = Claim::of(request, model, deployment, record)? else { continue };
         app.retry_budget.repeat(Instant::now());
         record.attempts += 1;
         record.resumptions += 1;
-        let attempt = Attempt { call, deployment, timeouts: &model.timeouts, drop_params: model.drop_params };
+        let (timeouts, drop_params, sent) = (&model.timeouts, model.drop_params, claim.sent());
+        let attempt = Attempt { call, deployment, timeouts, drop_params, sent };
         let outcome = tokio::select! {
             biased;
             outcome = attempt.run() => outcome,
-            () = client.gone() => return Err(GatewayError::ClientGone),
+            () = client.gone() => {
+                claim.abandon(GatewayError::ClientGone.face().label, false);
+                return Err(GatewayError::ClientGone);
+            }
         };
         record.waited += outcome.waited;
         match outcome.result {
             Ok(opened) => {
                 deployment.state.cooldown.succeeded();
                 record.settle("resumed", false);
-                record.reservation = reservation;
                 let last = record.deployment.replace(deployment.clone());
-                record.taken = taken;
+                (record.taken, record.reservation) = claim.answered();
                 record.places.deployment = place;
                 record.earlier.extend(last.zip(record.usage.take()));
+                record.counted = Counted::default();
                 record.fallback = true;
                 return Ok(Some(opened));
             }
             Err(failure) => {
-                if let Some(reservation) = reservation {
-                    reservation.abort(failure.failure.kind.as_str());
-                }
+                claim.failed(failure.failure.kind);
                 let seen = Seen { probe, waited: outcome.waited, stream: true };
                 observe(model, deployment, &failure, seen);
             }

@@ -15,5 +15,5 @@ pub use credential_metrics::CredentialMetrics;
 pub use key_metrics::KeyMetrics;
 pub use ledger_metrics::LedgerMetrics;
 pub use metrics::{DeploymentLabels, DeploymentSeries, Metrics, ModelSeries};
-pub use overload_metrics::{LimitSeries, OverloadMetrics};
+pub use overload_metrics::{GateSeries, LimitSeries, OverloadMetrics};
 pub use trace_context::TraceContext;

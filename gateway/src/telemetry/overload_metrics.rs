@@ -14,8 +14,19 @@ pub struct OverloadMetrics {
     shed_total: AtomicU64,
     /// Attempts that were not made because the retry budget was empty.
     pub retry_budget_exhausted: IntCounter,
+    /// Those of the process's door.
+    pub gate: GateSeries,
     in_flight_limit: IntGaugeVec,
     queue_depth: IntGaugeVec,
+}
+
+/// The series of the process's door.
+#[derive(Clone, Debug)]
+pub struct GateSeries {
+    /// The cap on requests in flight.
+    pub in_flight: IntGauge,
+    /// Requests a second that are admitted while the workers are late.
+    pub admissions: IntGauge,
 }
 
 /// The series of one limit on requests in flight.
@@ -29,7 +40,20 @@ pub struct LimitSeries {
 
 impl OverloadMetrics {
     pub(super) fn new(metrics: &Register<'_>) -> Self {
+        let in_flight_limit = metrics.gauge(
+            "signalbox_in_flight_limit",
+            "The limit on requests in flight; without a model the process's.",
+            &["model"],
+        );
+        let gate = GateSeries {
+            in_flight: in_flight_limit.with_label_values(&[""]),
+            admissions: metrics.add(IntGauge::new(
+                "signalbox_admission_limit",
+                "Requests a second that are admitted while the workers are late; 0 without a limit.",
+            )),
+        };
         Self {
+            gate,
             shed_total: AtomicU64::new(0),
             shed: metrics.counter(
                 "signalbox_shed_total",
@@ -40,11 +64,7 @@ impl OverloadMetrics {
                 "signalbox_retry_budget_exhausted_total",
                 "Retries and fallbacks that were not made because the budget was empty.",
             )),
-            in_flight_limit: metrics.gauge(
-                "signalbox_in_flight_limit",
-                "The limit on requests in flight; without a model the process's.",
-                &["model"],
-            ),
+            in_flight_limit,
             queue_depth: metrics.gauge(
                 "signalbox_queue_depth",
                 "Requests that wait for a place.",
@@ -53,7 +73,7 @@ impl OverloadMetrics {
         }
     }
 
-    /// The series of one model's limit on requests in flight; of the process's without a model.
+    /// The series of one model's limit on requests in flight.
     pub fn in_flight_limit(&self, model: &str) -> LimitSeries {
         LimitSeries {
             limit: self.in_flight_limit.with_label_values(&[model]),

@@ -8,22 +8,23 @@ use std::time::{Duration, Instant, SystemTime};
 use bytes::Bytes;
 use domain::FailureKind;
 use http::{HeaderName, HeaderValue, Method, header};
-use pingora::connectors::http::Connector;
 use pingora::http::RequestHeader;
-use pingora::protocols::http::client::HttpSession;
+use pingora::protocols::Stream;
+use pingora::protocols::http::v1::client::HttpSession;
 use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, ErrorType};
 use providers::{
     Answer, AnswerContext, AnswerStream, Operation, RequestHead, Resume, UpstreamRequest, Way, WireFormat,
 };
 
+use super::connections::send;
 use super::content_coding::ContentCoding;
-use super::resolve::IDLE_CONNECTION;
 use super::{
-    AttemptFailure, Deployment, InFlight, OpenedStream, ProviderReply, Throughput, Unsigned, classify,
-    connect_failure, retry_after,
+    AttemptFailure, Connections, Deployment, InFlight, OpenedStream, ProviderReply, Throughput, Unsigned,
+    classify, connect_failure, retry_after,
 };
 use crate::body_buffer::{BodyBuffer, TooLong};
+use crate::claim::Sent;
 use crate::snapshot::Timeouts;
 
 /// Error bodies are read up to this size; what lies behind it explains nothing.
@@ -37,7 +38,7 @@ const STALE_CONNECTIONS: usize = 3;
 #[derive(Clone, Copy)]
 pub struct UpstreamCall<'a> {
     /// Connections to all providers.
-    pub connector: &'a Arc<Connector>,
+    pub connections: &'a Arc<Connections>,
     /// Our id of the request, for answers whose provider gives none.
     pub request_id: &'a str,
     /// What the client asked for.
@@ -70,6 +71,7 @@ pub struct Resumption<'a> {
 }
 
 /// One attempt.
+#[derive(Clone)]
 pub struct Attempt<'a> {
     /// The request.
     pub call: UpstreamCall<'a>,
@@ -79,6 +81,8 @@ pub struct Attempt<'a> {
     pub timeouts: &'a Timeouts,
     /// Whether fields that the target cannot express are dropped.
     pub drop_params: bool,
+    /// Told when the provider has it.
+    pub sent: Sent,
 }
 
 /// How an attempt ended.
@@ -148,10 +152,9 @@ impl Attempt<'_> {
         let silence = if self.call.head.stream { self.timeouts.first_token } else { self.timeouts.answer };
         let mut stale = 0;
         let session = loop {
-            let (mut session, reused) = self.connect(&peer).await?;
-            session.set_write_timeout(Some(silence));
-            match self.send(&mut session, &request.path, &request.body, started + silence).await {
-                Ok(()) => break session,
+            let (stream, reused) = self.connect(&peer).await?;
+            match self.send(stream, &peer, request, started + silence).await {
+                Ok(session) => break session,
                 // The provider closed a pooled connection while it was idle; it has seen nothing.
                 Err(error) if reused && stale < STALE_CONNECTIONS && is_broken(&error) => stale += 1,
                 Err(error) => return Err(self.broken(&error, FailureKind::FirstToken).into()),
@@ -160,11 +163,10 @@ impl Attempt<'_> {
         self.receive(session, peer, started + silence, &request.context, in_flight).await
     }
 
-    async fn connect(&self, peer: &Arc<HttpPeer>) -> Result<(Box<HttpSession>, bool), AttemptFailure> {
+    async fn connect(&self, peer: &HttpPeer) -> Result<(Stream, bool), AttemptFailure> {
         let limit = self.timeouts.connect.min(self.remaining());
-        match pingora_timeout::timeout(limit, self.call.connector.get_http_session(&**peer)).await {
-            // A session is large, and goes from hand to hand.
-            Ok(Ok((session, reused))) => Ok((Box::new(session), reused)),
+        match pingora_timeout::timeout(limit, self.call.connections.get(peer)).await {
+            Ok(Ok(connection)) => Ok(connection),
             Ok(Err(error)) => {
                 Err(connect_failure(FailureKind::Connect, reason("no connection", &error)).into())
             }
@@ -172,21 +174,24 @@ impl Attempt<'_> {
         }
     }
 
+    /// Sends the request and waits for the answer's header.
     async fn send(
         &self,
-        session: &mut HttpSession,
-        path: &str,
-        body: &Bytes,
+        stream: Stream,
+        peer: &HttpPeer,
+        request: &UpstreamRequest,
         until: Instant,
-    ) -> Result<(), Box<Error>> {
-        session.write_request_header(Box::new(self.request_header(path, body)?)).await?;
-        session.write_request_body(body.clone(), true).await?;
-        session.finish_request_body().await?;
+    ) -> Result<Box<HttpSession>, Box<Error>> {
+        let UpstreamRequest { path, body, .. } = request;
+        let header = self.request_header(path, body)?;
+        // A session is large, and goes from hand to hand.
+        let mut session = Box::new(send(stream, peer, &header, body, self.until(until)).await?);
+        self.sent.set();
         loop {
-            session.set_read_timeout(Some(self.until(until)));
-            session.read_response_header().await?;
-            if !session.response_header().is_some_and(|answer| answer.status.is_informational()) {
-                return Ok(());
+            session.read_timeout = Some(self.until(until));
+            session.read_response().await?;
+            if !session.resp_header().is_some_and(|answer| answer.status.is_informational()) {
+                return Ok(session);
             }
         }
     }
@@ -250,7 +255,7 @@ impl Attempt<'_> {
         context: &AnswerContext,
         in_flight: InFlight,
     ) -> Result<Opened, AttemptFailure> {
-        let Some(answer) = session.response_header() else {
+        let Some(answer) = session.resp_header() else {
             return Err(connect_failure(FailureKind::Malformed, "no response header").into());
         };
         let status = answer.status.as_u16();
@@ -261,6 +266,7 @@ impl Attempt<'_> {
             connect_failure(FailureKind::Malformed, format!("the provider used content-encoding {coding}"))
         })?;
         if !(200..300).contains(&status) {
+            self.sent.refused();
             // LiteLLM passes its provider's header on under another name.
             let after = find("retry-after").or_else(|| find("llm_provider-retry-after"));
             let pause = retry_after(after, find("retry-after-ms"), SystemTime::now());
@@ -280,7 +286,7 @@ impl Attempt<'_> {
         let mut stream = OpenedStream {
             session,
             peer,
-            connector: self.call.connector.clone(),
+            connections: self.call.connections.clone(),
             coding,
             decoder,
             idle: self.timeouts.idle,
@@ -315,8 +321,8 @@ impl Attempt<'_> {
         pause: Option<Duration>,
     ) -> AttemptFailure {
         let body = self.read_body(&mut session, &mut coding, ERROR_BODY_LIMIT).await.unwrap_or_default();
-        if session.response_done() {
-            self.call.connector.release_http_session(*session, &*peer, Some(IDLE_CONNECTION)).await;
+        if session.is_body_done() {
+            self.call.connections.release(*session, &peer).await;
         }
         let mut error = providers::read_provider_error(self.format(), status, &body);
         if self.deployment.provider.is_leaked_in(error.message.as_bytes()) {
@@ -336,10 +342,10 @@ impl Attempt<'_> {
         mut coding: ContentCoding,
         context: &AnswerContext,
     ) -> Result<Opened, AttemptFailure> {
-        let answer = session.response_header().filter(|_| self.call.operation.is_raw());
+        let answer = session.resp_header().filter(|_| self.call.operation.is_raw());
         let content_type = answer.and_then(|answer| answer.headers.get(header::CONTENT_TYPE)).cloned();
         let body = self.read_body(&mut session, &mut coding, self.call.answer_limit).await?;
-        self.call.connector.release_http_session(*session, &*peer, Some(IDLE_CONNECTION)).await;
+        self.call.connections.release(*session, &peer).await;
         providers::decode_answer_for(self.call.operation, self.format(), body, context)
             .map(|answer| Opened::Whole(answer, content_type))
             .map_err(|error| connect_failure(FailureKind::Malformed, error.reason).into())
@@ -353,8 +359,8 @@ impl Attempt<'_> {
     ) -> Result<Bytes, AttemptFailure> {
         let mut body = BodyBuffer::new(limit, None);
         loop {
-            session.set_read_timeout(Some(self.timeouts.idle.min(self.remaining())));
-            let chunk = match session.read_response_body().await {
+            session.read_timeout = Some(self.timeouts.idle.min(self.remaining()));
+            let chunk = match session.read_body_bytes().await {
                 Ok(Some(chunk)) => chunk,
                 Ok(None) => break,
                 Err(error) => return Err(self.broken(&error, FailureKind::Idle).into()),

@@ -3,6 +3,7 @@
 
 mod attempt;
 mod balance;
+mod connections;
 mod content_coding;
 mod cooldown;
 mod credential;
@@ -24,6 +25,7 @@ mod throughput;
 
 pub use attempt::{Attempt, Opened, Outcome, Resumption, UpstreamCall};
 pub use balance::{Balancer, Demand, DeploymentSet, PeakEwma};
+pub use connections::Connections;
 pub use cooldown::{Cooldown, CooldownRule, CooldownState, Permit};
 pub use credential::{Credential, KnownCredential};
 pub use deployment::{Deployment, DeploymentState, Full, InFlight};

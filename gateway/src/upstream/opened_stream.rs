@@ -5,15 +5,13 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use domain::{Failure, FailureKind, Usage};
-use pingora::connectors::http::Connector;
-use pingora::protocols::http::client::HttpSession;
+use pingora::protocols::http::v1::client::HttpSession;
 use pingora::upstreams::peer::HttpPeer;
 use providers::{AnswerStream, Operation, RequestHead, Resume, StreamFault};
 
 use super::attempt::{ERROR_BODY_LIMIT, broken};
 use super::content_coding::ContentCoding;
-use super::resolve::IDLE_CONNECTION;
-use super::{AttemptFailure, InFlight, ProviderReply, Throughput, classify, connect_failure};
+use super::{AttemptFailure, Connections, InFlight, ProviderReply, Throughput, classify, connect_failure};
 
 /// After the reason for stopping, so long is waited for usage and end marker.
 const END_MARKER_WAIT: Duration = Duration::from_secs(2);
@@ -22,7 +20,7 @@ const END_MARKER_WAIT: Duration = Duration::from_secs(2);
 pub struct OpenedStream {
     pub(super) session: Box<HttpSession>,
     pub(super) peer: Arc<HttpPeer>,
-    pub(super) connector: Arc<Connector>,
+    pub(super) connections: Arc<Connections>,
     pub(super) coding: ContentCoding,
     pub(super) decoder: AnswerStream,
     pub(super) idle: Duration,
@@ -81,8 +79,8 @@ impl OpenedStream {
 
     /// Gives the connection back when the stream was read to its end.
     pub async fn release(mut self) {
-        if self.ended && self.session.response_done() {
-            self.connector.release_http_session(*self.session, &*self.peer, Some(IDLE_CONNECTION)).await;
+        if self.ended && self.session.is_body_done() {
+            self.connections.release(*self.session, &self.peer).await;
         }
     }
 
@@ -109,8 +107,8 @@ impl OpenedStream {
             // What came before the fault has been given on; the fault itself is told now.
             return self.decoder.feed(Bytes::new()).map_err(broken_off);
         }
-        self.session.set_read_timeout(Some(limit));
-        match self.session.read_response_body().await {
+        self.session.read_timeout = Some(limit);
+        match self.session.read_body_bytes().await {
             Ok(Some(chunk)) => {
                 let chunk = self
                     .coding

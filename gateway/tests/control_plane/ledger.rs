@@ -34,7 +34,7 @@ pub(super) async fn entries(store: &Store) -> Vec<LedgerEntry> {
 }
 
 /// Waits until the key has settled so many requests; what it spent.
-async fn spend(store: &Store, key: &str, requests: u64) -> store::Spend {
+pub(super) async fn spend(store: &Store, key: &str, requests: u64) -> store::Spend {
     let deadline = Instant::now() + Duration::from_secs(30);
     loop {
         let now = now_ms();
@@ -58,6 +58,8 @@ async fn an_answer_costs_what_the_provider_counted() {
     let usage = stream.lines().rev().find(|line| line.contains("total_tokens")).unwrap();
     let usage: Value = serde_json::from_str(usage.trim_start_matches("data: ")).unwrap();
     let second = usage["usage"]["total_tokens"].as_u64().unwrap();
+    let cost = usage["usage"]["cost"].as_f64().unwrap();
+    assert!((cost * 1e6 - second as f64).abs() < 0.5, "{usage}");
     let spent = spend(&store(&gateway).await, "test", 2).await;
     assert!(first > 0 && second > 0);
     assert_eq!((spent.cost, spent.unsettled), (Micros(first + second), Micros(0)));
@@ -68,6 +70,28 @@ async fn an_answer_costs_what_the_provider_counted() {
         (Some(first + second), Some(2)),
         "{told}"
     );
+}
+
+#[tokio::test]
+async fn answers_say_what_they_cost_also_when_they_are_translated() {
+    let models = format!(
+        "{PRICED}\n  claude: {{deployments: [{{provider: claude, model: c, price: {{input: 1, output: 1}}}}]}}"
+    );
+    let gateway = Gateway::start(&models, "").await;
+    for model in ["priced", "claude"] {
+        let answer = gateway.chat(model).await;
+        let told: f64 = answer.headers()["x-signalbox-cost-usd"].to_str().unwrap().parse().unwrap();
+        let body: Value = answer.json().await.unwrap();
+        let tokens = body["usage"]["total_tokens"].as_u64().unwrap();
+        assert!(tokens > 0 && (told * 1e6 - tokens as f64).abs() < 0.5, "{model}: {told} {body}");
+        let mut body = chat(model, true);
+        body["stream_options"] = serde_json::json!({"include_usage": true});
+        let stream = gateway.post("/v1/chat/completions", body.to_string()).await.text().await.unwrap();
+        let usage = stream.lines().rev().find(|line| line.contains("total_tokens")).unwrap();
+        let usage: Value = serde_json::from_str(usage.trim_start_matches("data: ")).unwrap();
+        let (cost, tokens) = (&usage["usage"]["cost"], usage["usage"]["total_tokens"].as_u64().unwrap());
+        assert!((cost.as_f64().unwrap() * 1e6 - tokens as f64).abs() < 0.5, "{model}: {usage}");
+    }
 }
 
 #[tokio::test]
@@ -144,4 +168,22 @@ async fn what_was_answered_before_a_kill_is_in_the_ledger_and_what_was_not_is_un
     let spent = spend(&store(&gateway).await, "test", 20).await;
     assert_eq!((spent.cost, spent.requests), (Micros(tokens), 20));
     assert!(spent.unsettled.0 > 0);
+}
+
+#[tokio::test]
+async fn a_key_that_comes_back_has_spent_what_it_had_spent() {
+    let dear =
+        "  dear: {deployments: [{provider: mock, model: m, price: {input: 1000000, output: 1000000}}]}";
+    let with = format!("  - {{name: poor, key: sk-poor-key, budget: {{usd: 1, per: 1d}}}}\n{STORE}");
+    let gateway = Gateway::start(dear, &with).await;
+    let ask = || async { crate::operator::chat(&gateway, "sk-poor-key", "dear").await };
+    assert_eq!(ask().await.0, 200);
+    assert_eq!(ask().await, (429, "insufficient_quota".to_owned()));
+    spend(&store(&gateway).await, "poor", 1).await;
+    gateway.reconfigure(dear, STORE);
+    gateway.reloaded(1).await;
+    assert_eq!(ask().await.0, 401);
+    gateway.reconfigure(dear, &with);
+    gateway.reloaded(2).await;
+    assert_eq!(ask().await, (429, "insufficient_quota".to_owned()));
 }

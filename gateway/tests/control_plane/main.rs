@@ -8,8 +8,13 @@
     reason = "a test that meets the unexpected must end there"
 )]
 
+mod abandoned;
+mod access;
+mod accounts;
 mod backup;
+mod coalesced;
 mod credentials;
+mod exports;
 #[path = "../data_plane/gateway.rs"]
 #[allow(dead_code, reason = "the data plane's tests use the rest")]
 mod gateway;
@@ -18,6 +23,7 @@ mod kill;
 mod ledger;
 mod operator;
 mod outage;
+mod pass_through;
 #[path = "../../../store/tests/postgres_server.rs"]
 #[allow(dead_code, reason = "the store's tests use the rest")]
 mod postgres_server;

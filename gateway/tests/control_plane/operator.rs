@@ -33,6 +33,20 @@ pub(super) async fn done(gateway: &Gateway, method: &str, path: &str, body: Valu
     answer
 }
 
+/// Status and text of what is read.
+pub(super) async fn get(gateway: &Gateway, path: &str) -> (u16, String) {
+    let request = gateway.client.get(format!("http://{}{path}", gateway.admin)).bearer_auth(TOKEN);
+    let answer = request.send().await.unwrap();
+    (answer.status().as_u16(), answer.text().await.unwrap())
+}
+
+/// JSON that is read, which must succeed.
+pub(super) async fn json(gateway: &Gateway, path: &str) -> Value {
+    let (status, body) = get(gateway, path).await;
+    assert_eq!(status, 200, "{path}: {body}");
+    serde_json::from_str(&body).unwrap()
+}
+
 /// Status and error code of a chat with this key.
 pub(super) async fn chat(gateway: &Gateway, key: &str, model: &str) -> (u16, String) {
     let request = gateway.client.post(gateway.url("/v1/chat/completions")).bearer_auth(key);

@@ -4,19 +4,7 @@ use serde_json::Value;
 
 use crate::gateway::Gateway;
 use crate::ledger::{PRICED, STORE};
-use crate::operator;
-
-async fn get(gateway: &Gateway, path: &str) -> (u16, String) {
-    let request = gateway.client.get(format!("http://{}{path}", gateway.admin)).bearer_auth(operator::TOKEN);
-    let answer = request.send().await.unwrap();
-    (answer.status().as_u16(), answer.text().await.unwrap())
-}
-
-async fn json(gateway: &Gateway, path: &str) -> Value {
-    let (status, body) = get(gateway, path).await;
-    assert_eq!(status, 200, "{body}");
-    serde_json::from_str(&body).unwrap()
-}
+use crate::operator::{self, get, json};
 
 /// A gateway whose admin API has a token, after three requests for one model and two for another.
 async fn used() -> (Gateway, u64) {

@@ -74,6 +74,54 @@ fn three_planted_faults_are_all_named_with_their_paths() {
 }
 
 #[test]
+fn a_store_that_is_no_database_is_named_and_no_password_with_it() {
+    let sound = "store: sqlite:data/signalbox.db";
+    assert!(EXAMPLE.contains(sound));
+    for store in ["sqlite3:data/box.db", "postgre://box:hunter2@db/spend", "data/box.db", "'sqlite:'", "None"]
+    {
+        let (code, text) = check(&EXAMPLE.replacen(sound, &format!("store: {store}"), 1));
+        assert_eq!(code, Some(64), "{store}: {text}");
+        let mend = "sqlite:PATH or postgres://USER@HOST/DATABASE";
+        assert!(text.contains("\nstore: ") && text.contains(mend), "{store}: {text}");
+        assert!(!text.contains("hunter2"), "{text}");
+    }
+}
+
+/// Ends a demo with this signal; what it has left in the folder for temporary files.
+async fn left_by_a_demo(signal: &str) -> Vec<String> {
+    let folder = std::env::temp_dir().join(format!("signalbox-left-{}-{signal}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let free = || std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    let (listen, admin) = (free(), free());
+    let mut demo = Command::new(env!("CARGO_BIN_EXE_signalbox"))
+        .args(["demo", "--listen", &listen, "--admin", &admin])
+        .env("TMPDIR", &folder)
+        .stdout(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    let url = format!("http://{listen}/healthz");
+    while reqwest::get(&url).await.is_err() {
+        assert!(demo.try_wait().unwrap().is_none(), "the demo has ended");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let has_store = std::fs::read_dir(&folder).unwrap().next().is_some();
+    let sent = Command::new("kill").args([signal, &demo.id().to_string()]).status().unwrap();
+    assert!(has_store && sent.success());
+    crate::gateway::eventually("the demo ends", || demo.try_wait().unwrap().is_some()).await;
+    let left = std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path().display().to_string());
+    let left = left.collect();
+    std::fs::remove_dir_all(&folder).unwrap();
+    left
+}
+
+#[tokio::test]
+async fn a_demo_leaves_nothing_behind_however_it_is_ended() {
+    for signal in ["-INT", "-TERM"] {
+        assert_eq!(left_by_a_demo(signal).await, Vec::<String>::new(), "{signal}");
+    }
+}
+
+#[test]
 fn a_health_check_that_cannot_work_is_named_with_its_path() {
     let sound = "{check: http, path: /v1/models, every: 10s";
     for (health, path) in [

@@ -2,9 +2,9 @@
 //! Here is the choice between them, one `match` for each thing a format can do.
 
 pub(crate) mod anthropic;
-mod bedrock;
+pub(crate) mod bedrock;
 mod cache_control;
-mod cohere;
+pub(crate) mod cohere;
 mod data_url;
 pub(crate) mod gemini;
 pub(crate) mod openai;

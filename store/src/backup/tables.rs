@@ -116,6 +116,23 @@ pub(crate) const TABLES: &[Table] = &[
             ("created_at", Int),
             ("updated_at", Int),
             ("version", Int),
+            ("team_id", Text),
+            ("sessions_from", Int),
+        ],
+    },
+    Table {
+        name: "admin_tokens",
+        key: &["id"],
+        columns: &[
+            ("id", Text),
+            ("name", Text),
+            ("admin_id", Text),
+            ("token_hash", Bytes),
+            ("hint", Text),
+            ("expires_at", Int),
+            ("created_at", Int),
+            ("updated_at", Int),
+            ("version", Int),
         ],
     },
     Table {
@@ -128,6 +145,7 @@ pub(crate) const TABLES: &[Table] = &[
             ("address", Text),
             ("created_at", Int),
             ("expires_at", Int),
+            ("seen_at", Int),
         ],
     },
     Table {
@@ -229,6 +247,7 @@ pub(crate) const TABLES: &[Table] = &[
             ("object_id", Text),
             ("before", Text),
             ("after", Text),
+            ("team_id", Text),
         ],
     },
     Table {

@@ -16,7 +16,71 @@ pub enum State {
     Settled,
 }
 
-/// What is known of one attempt. Texts that do not apply are empty. As JSON, what is empty or zero is left out.
+/// What an entry is of.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// A call of a deployment.
+    #[default]
+    Attempt,
+    /// A call through the raw pass-through.
+    PassThrough,
+    /// A request that was given the answer to an identical one which ran: no call.
+    Coalesced,
+    /// A request that a cache answered: no call.
+    CacheHit,
+}
+
+impl Kind {
+    /// As in JSON.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Attempt => "attempt",
+            Self::PassThrough => "pass_through",
+            Self::Coalesced => "coalesced",
+            Self::CacheHit => "cache_hit",
+        }
+    }
+
+    /// A provider was called.
+    pub fn is_call(self) -> bool {
+        matches!(self, Self::Attempt | Self::PassThrough)
+    }
+
+    fn is_attempt(&self) -> bool {
+        *self == Self::Attempt
+    }
+}
+
+/// Who counted the tokens of an entry.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Counted {
+    /// The provider, in its answer; of what used nothing, nobody had to.
+    #[default]
+    Provider,
+    /// We: the provider's count did not come. Its bill may differ.
+    Estimate,
+    /// Nobody: what it cost is not known and stands as zero.
+    Nobody,
+}
+
+impl Counted {
+    /// As in JSON.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Provider => "provider",
+            Self::Estimate => "estimate",
+            Self::Nobody => "nobody",
+        }
+    }
+
+    fn is_provider(&self) -> bool {
+        *self == Self::Provider
+    }
+}
+
+/// What is known of one attempt, or of a request that needed none. Texts that do not apply are empty. As JSON, what is empty or zero is left out.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct LedgerEntry {
@@ -29,6 +93,9 @@ pub struct LedgerEntry {
     pub at_ms: i64,
     /// How far it has come.
     pub state: State,
+    /// What it is of.
+    #[serde(skip_serializing_if = "Kind::is_attempt")]
+    pub kind: Kind,
     /// Who pays.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub key_id: String,
@@ -58,13 +125,16 @@ pub struct LedgerEntry {
     /// Tokens, as billed.
     #[serde(skip_serializing_if = "Usage::is_empty")]
     pub usage: Usage,
+    /// Who counted them.
+    #[serde(skip_serializing_if = "Counted::is_provider")]
+    pub counted: Counted,
     /// What it cost.
     #[serde(skip_serializing_if = "is_zero")]
     pub cost: Micros,
     /// What was held back.
     #[serde(skip_serializing_if = "is_zero")]
     pub reserved: Micros,
-    /// What a cache saved.
+    /// What it would have cost without a cache or somebody to share with.
     #[serde(skip_serializing_if = "is_zero")]
     pub saved: Micros,
     /// For reports.

@@ -107,7 +107,7 @@ impl Export {
 }
 
 impl LedgerFilter {
-    fn matches(&self, entry: &LedgerEntry) -> bool {
+    pub(super) fn matches(&self, entry: &LedgerEntry) -> bool {
         let texts = [
             (&self.key_id, &entry.key_id),
             (&self.team_id, &entry.team_id),

@@ -7,14 +7,16 @@ mod block;
 mod entry;
 mod list;
 mod open;
+mod page;
 mod reconcile;
 mod spend;
 mod sums;
 
 pub use apply::{Applied, LogBatch, MAX_BATCH, Position};
-pub use entry::{LedgerEntry, State};
+pub use entry::{Counted, Kind, LedgerEntry, State};
 pub use list::{Export, LedgerFilter};
-pub use reconcile::Difference;
+pub use page::{LONGEST_PAGE, LedgerPage};
+pub use reconcile::{CountedSum, Difference, Reconciled};
 pub use spend::{Owner, Spend};
 pub(crate) use sums::{FIGURES, HOUR_MS};
 

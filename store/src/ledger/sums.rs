@@ -94,7 +94,7 @@ fn of_minute(((key, minute, [team, user]), figures): (&Minute<'_>, &Figures)) ->
 
 /// Cost and attempts, as the sums count an entry.
 pub(super) fn settled_in(entry: &LedgerEntry) -> (i64, i64) {
-    (crate::database::figure(entry.cost.0), 1)
+    (crate::database::figure(entry.cost.0), i64::from(entry.kind.is_call()))
 }
 
 fn figures(entry: &LedgerEntry) -> Figures {
@@ -102,7 +102,7 @@ fn figures(entry: &LedgerEntry) -> Figures {
     let figure = crate::database::figure;
     [
         i64::from(entry.counts_request),
-        1,
+        i64::from(entry.kind.is_call()),
         figure(usage.prompt),
         figure(usage.completion),
         figure(usage.cached),

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use store::{
-    Admin, Contents, Credential, LedgerFilter, LoggedRequest, Owner, SCHEMA_VERSION, Session, Store,
+    Admin, AdminSession, Contents, Credential, LedgerFilter, LoggedRequest, Owner, SCHEMA_VERSION, Store,
     StoreError,
 };
 
@@ -30,15 +30,16 @@ async fn fill(store: &Store) {
     store.credentials().insert(credential, &change).await.unwrap();
     let admin = Admin { id: "a1".to_owned(), name: "ada".to_owned(), ..Admin::default() };
     store.admins().insert(admin, &change).await.unwrap();
-    let session = Session {
+    let session = AdminSession {
         token_hash: vec![1, 2, 3],
         admin_id: "a1".to_owned(),
         csrf_hash: vec![4],
         address: String::new(),
         created_at_ms: NOON,
         expires_at_ms: NOON + 1,
+        seen_at_ms: NOON,
     };
-    store.sessions().insert(&session).await.unwrap();
+    store.sessions().insert(&session, &change).await.unwrap();
     // More than two pages, and each state.
     let mut entries: Vec<_> = (0..1_200).map(|number| settled(&format!("s{number}"))).collect();
     entries.extend([reserved("r"), aborted("a")]);
@@ -87,7 +88,7 @@ async fn a_dump_restores_into_both_databases_and_dumps_the_same_again(place: &Pl
         let log = batch(&[settled("new")]);
         assert_eq!(restored.ledger().apply(&log).await.unwrap().settled, 1);
         assert!(restored.ledger().apply(&log).await.unwrap().is_known);
-        assert_eq!(restored.ledger().reconcile(0, NOON + HOUR).await.unwrap(), []);
+        assert_eq!(restored.ledger().reconcile(0, NOON + HOUR).await.unwrap().differences, []);
     }
 }
 
@@ -191,6 +192,9 @@ async fn fill_rest(store: &Store) {
     store.teams().insert(team, &change()).await.unwrap();
     let user = store::User { id: "u1".to_owned(), name: "ada".to_owned(), ..store::User::default() };
     store.users().insert(user, &change()).await.unwrap();
+    let (id, admin_id) = ("o1".to_owned(), "a1".to_owned());
+    let token = store::AdminToken { id, admin_id, ..store::AdminToken::default() };
+    store.admin_tokens().insert(token, &change()).await.unwrap();
 }
 
 #[tokio::test]
@@ -213,7 +217,7 @@ async fn a_copy_of_a_sqlite_store_in_use_is_a_store() {
     let opened = Store::open(&format!("sqlite:{}", copy.display())).await.unwrap();
     let requests = opened.ledger().spend(Owner::Key("k1"), 0, NOON + HOUR).await.unwrap().requests;
     assert!(requests == 1_200 || requests == 6_200, "one committed state: {requests}");
-    assert_eq!(opened.ledger().reconcile(0, NOON + HOUR).await.unwrap(), []);
+    assert_eq!(opened.ledger().reconcile(0, NOON + HOUR).await.unwrap().differences, []);
     let refused = store.backup(&copy).await.unwrap_err();
     assert!(matches!(refused, StoreError::File { .. }), "an existing file is kept: {refused:?}");
     let left: Vec<_> =

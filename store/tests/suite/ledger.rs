@@ -1,9 +1,9 @@
 //! Reserve, settle, abort, replay; what a key has spent.
 
-use domain::Micros;
+use domain::{Micros, Usage};
 use store::{
-    Applied, LedgerEntry, LedgerFilter, LogBatch, MAX_BATCH, MAX_FIGURE, Owner, Position, Spend, Store,
-    StoreError,
+    Applied, Counted, Kind, LedgerEntry, LedgerFilter, LogBatch, MAX_BATCH, MAX_FIGURE, Owner, Position,
+    ReportQuery, Spend, Store, StoreError,
 };
 
 use crate::databases::Place;
@@ -18,6 +18,8 @@ on_both! {
     unsettled_reservations_are_listed_and_summed
     an_export_reads_every_entry_once_in_order
     figures_and_texts_beyond_the_schema_do_not_stop_a_batch
+    pages_give_every_entry_once_whatever_their_length
+    requests_without_a_call_count_and_the_rest_is_told_by_who_counted_it
     an_unusable_batch_is_refused_whole
     a_sum_that_was_tampered_with_is_found
 }
@@ -171,7 +173,64 @@ async fn figures_and_texts_beyond_the_schema_do_not_stop_a_batch(place: &Place) 
     let stored = read(&store, LedgerFilter::default()).await;
     assert!(stored.contains(&odd) && stored.len() == 2);
     assert_eq!(store.ledger().spend(Owner::User("u\u{fffd}"), 0, NOON + HOUR).await.unwrap().requests, 1);
-    assert_eq!(store.ledger().reconcile(0, NOON + HOUR).await.unwrap(), []);
+    assert_eq!(store.ledger().reconcile(0, NOON + HOUR).await.unwrap().differences, []);
+}
+
+async fn pages_give_every_entry_once_whatever_their_length(place: &Place) {
+    let store = place.open().await;
+    let ended: Vec<_> = (0..25).map(|number| settled(&format!("e{number:02}"))).collect();
+    for (index, piece) in ended.chunks(10).enumerate() {
+        let log = format!("log {index}");
+        store.ledger().apply(&LogBatch { log, ..batch(piece) }).await.unwrap();
+    }
+    let open: Vec<_> = (0..3).map(|number| reserved(&format!("o{number}"))).collect();
+    store.ledger().apply(&LogBatch { log: "open".to_owned(), ..batch(&open) }).await.unwrap();
+    let mut all: Vec<_> = read(&store, LedgerFilter::default()).await;
+    assert_eq!(all.len(), 28);
+    let key = |entry: &LedgerEntry| entry.attempt_id.clone();
+    all.sort_by_key(key);
+    for limit in [1, 7, 10, 28, 1_000] {
+        let (mut paged, mut after) = (Vec::new(), None::<String>);
+        loop {
+            let filter = LedgerFilter::default();
+            let page = store.ledger().page(&filter, after.as_deref(), limit).await.unwrap();
+            assert!(page.entries.len() <= limit);
+            paged.extend(page.entries);
+            let Some(next) = page.next else { break };
+            after = Some(next);
+        }
+        paged.sort_by_key(key);
+        assert_eq!(paged, all, "pages of {limit}");
+    }
+    let one = LedgerFilter { request_id: Some("request e07".to_owned()), ..LedgerFilter::default() };
+    let found = store.ledger().page(&one, None, 5).await.unwrap();
+    assert_eq!((found.entries.len(), found.next), (1, None));
+    assert!(matches!(store.ledger().page(&one, Some("7"), 5).await, Err(StoreError::Invalid { .. })));
+}
+
+async fn requests_without_a_call_count_and_the_rest_is_told_by_who_counted_it(place: &Place) {
+    let store = place.open().await;
+    let none = Usage::default();
+    let follower =
+        |id, kind| LedgerEntry { kind, usage: none, cost: Micros(0), saved: Micros(150), ..settled(id) };
+    let estimated = LedgerEntry { counted: Counted::Estimate, counts_request: false, ..settled("e") };
+    let ended = [
+        settled("a"),
+        settled("b"),
+        estimated,
+        follower("c", Kind::Coalesced),
+        follower("d", Kind::CacheHit),
+    ];
+    store.ledger().apply(&batch(&ended)).await.unwrap();
+    let query = ReportQuery { from_ms: 0, to_ms: NOON + HOUR, ..ReportQuery::default() };
+    let totals = store.reports().sum(&query).await.unwrap()[0].totals;
+    assert_eq!((totals.requests, totals.attempts, totals.cost), (4, 3, Micros(450)));
+    assert_eq!(totals.saved, Micros(2 * 150 + 3 * 7));
+    let found = store.ledger().reconcile(0, NOON + HOUR).await.unwrap();
+    assert_eq!(found.differences, []);
+    let told: Vec<_> = found.counted.iter().map(|sum| (sum.counted, sum.attempts, sum.cost)).collect();
+    assert_eq!(told, [(Counted::Provider, 2, Micros(300)), (Counted::Estimate, 1, Micros(150))]);
+    assert_eq!(found.counted[0].usage.prompt, 200);
 }
 
 async fn an_unusable_batch_is_refused_whole(place: &Place) {
@@ -190,10 +249,10 @@ async fn a_sum_that_was_tampered_with_is_found(place: &Place) {
     let mut later = settled("b");
     later.at_ms = NOON + 5 * HOUR;
     store.ledger().apply(&batch(&[settled("a"), later])).await.unwrap();
-    assert_eq!(store.ledger().reconcile(0, NOON + 9 * HOUR).await.unwrap(), []);
+    assert_eq!(store.ledger().reconcile(0, NOON + 9 * HOUR).await.unwrap().differences, []);
     place.run("UPDATE spend_hourly SET cost_micros = cost_micros + 5 WHERE hour < 1767330000000").await;
-    let found = store.ledger().reconcile(0, NOON + 9 * HOUR).await.unwrap();
+    let found = store.ledger().reconcile(0, NOON + 9 * HOUR).await.unwrap().differences;
     assert_eq!(found.len(), 1, "{found:?}");
     assert_eq!((found[0].key_id.as_str(), found[0].cost_micros, found[0].attempts), ("k1", 5, 0));
-    assert_eq!(store.ledger().reconcile(NOON + 2 * HOUR, NOON + 9 * HOUR).await.unwrap(), []);
+    assert_eq!(store.ledger().reconcile(NOON + 2 * HOUR, NOON + 9 * HOUR).await.unwrap().differences, []);
 }

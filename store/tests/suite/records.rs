@@ -2,8 +2,8 @@
 
 use domain::Micros;
 use store::{
-    Admin, AuditFilter, Budget, Change, Credential, Rotation, Session, StoreError, Team, Topic, User,
-    VirtualKey,
+    Admin, AdminSession, AdminToken, AuditFilter, Budget, Change, Credential, Rotation, StoreError, Team,
+    Topic, User, VirtualKey,
 };
 
 use crate::databases::Place;
@@ -20,6 +20,8 @@ on_both! {
     credentials_and_users_are_read_as_they_were_written
     a_session_ends_by_time_by_hand_and_with_its_admin
     keys_are_listed_page_by_page
+    a_team_has_its_own_keys_those_of_its_users_and_the_changes_of_both
+    a_change_of_password_and_disabling_end_sessions_and_a_token_ends_with_its_admin
 }
 
 fn team() -> Team {
@@ -191,15 +193,16 @@ async fn credentials_and_users_are_read_as_they_were_written(place: &Place) {
 
 async fn a_session_ends_by_time_by_hand_and_with_its_admin(place: &Place) {
     let store = place.open().await;
-    let session = |token: &str, expires_at_ms| Session {
+    let session = |token: &str, expires_at_ms| AdminSession {
         token_hash: token.as_bytes().to_vec(),
         admin_id: "a1".to_owned(),
         csrf_hash: b"csrf".to_vec(),
         address: "192.0.2.1".to_owned(),
         created_at_ms: NOON,
         expires_at_ms,
+        seen_at_ms: NOON,
     };
-    let lost = store.sessions().insert(&session("x", NOON + 1)).await.unwrap_err();
+    let lost = store.sessions().insert(&session("x", NOON + 1), &change()).await.unwrap_err();
     assert!(matches!(&lost, StoreError::MissingReference { field, .. } if field == "admin_id"), "{lost:?}");
     let admin = Admin {
         id: "a1".to_owned(),
@@ -209,22 +212,106 @@ async fn a_session_ends_by_time_by_hand_and_with_its_admin(place: &Place) {
     };
     let admin = store.admins().insert(admin, &change()).await.unwrap();
     for (token, expiry) in [("short", NOON + 1), ("long", NOON + HOUR), ("other", NOON + HOUR)] {
-        store.sessions().insert(&session(token, expiry)).await.unwrap();
+        store.sessions().insert(&session(token, expiry), &change()).await.unwrap();
     }
-    let live = async |token: &str| store.sessions().live(token.as_bytes(), NOON + 1).await.unwrap();
+    let live = async |token: &str| {
+        store.sessions().live(token.as_bytes(), NOON + 1, 0).await.unwrap().map(|(session, _)| session)
+    };
     assert_eq!(live("short").await, None);
     assert_eq!(live("long").await, Some(session("long", NOON + HOUR)));
+    // Nobody has used it for so long.
+    assert_eq!(store.sessions().live(b"long", NOON + 1, NOON).await.unwrap(), None);
     assert_eq!(store.sessions().purge(NOON + 1).await.unwrap(), 1);
-    store.sessions().end(b"other").await.unwrap();
+    store.sessions().end(b"other", &change()).await.unwrap();
     assert_eq!(live("other").await, None);
     let admin = store.admins().update(Admin { disabled: true, ..admin }, &change()).await.unwrap();
     assert_eq!(live("long").await, None);
     store.admins().update(Admin { disabled: false, ..admin }, &change()).await.unwrap();
     assert!(live("long").await.is_some());
     assert_eq!(store.sessions().end_all("a1").await.unwrap(), 1);
-    store.sessions().insert(&session("last", NOON + HOUR)).await.unwrap();
+    store.sessions().insert(&session("last", NOON + HOUR), &change()).await.unwrap();
     store.admins().delete("a1", &change()).await.unwrap();
     assert_eq!(live("last").await, None);
+}
+
+async fn a_team_has_its_own_keys_those_of_its_users_and_the_changes_of_both(place: &Place) {
+    let store = place.open().await;
+    store.teams().insert(team(), &change()).await.unwrap();
+    store.teams().insert(Team { id: "t2".to_owned(), ..Team::default() }, &change()).await.unwrap();
+    let team_id = Some("t1".to_owned());
+    let user =
+        User { id: "u1".to_owned(), name: "ada".to_owned(), team_id: team_id.clone(), ..User::default() };
+    store.users().insert(user, &change()).await.unwrap();
+    let own = store.keys().insert(VirtualKey { team_id, ..key("k1") }, &change()).await.unwrap();
+    let of_user = VirtualKey { user_id: Some("u1".to_owned()), ..key("k2") };
+    store.keys().insert(of_user, &change()).await.unwrap();
+    store.keys().insert(VirtualKey { team_id: Some("t2".to_owned()), ..key("k3") }, &change()).await.unwrap();
+    store.keys().insert(key("k4"), &change()).await.unwrap();
+    let ids = |keys: Vec<VirtualKey>| keys.into_iter().map(|key| key.id).collect::<Vec<_>>();
+    assert_eq!(ids(store.keys().list_of_team("t1", None, 10).await.unwrap()), ["k1", "k2"]);
+    assert_eq!(ids(store.keys().list_of_team("t1", Some("k1"), 10).await.unwrap()), ["k2"]);
+    assert_eq!(store.teams().list_of_team("t2", None, 10).await.unwrap().len(), 1);
+    assert_eq!(store.users().list_of_team("t2", None, 10).await.unwrap(), []);
+    assert_eq!(store.admins().list_of_team("t1", None, 10).await.unwrap(), []);
+
+    let moved = VirtualKey { team_id: Some("t2".to_owned()), ..own };
+    Box::pin(store.keys().update(moved, &change())).await.unwrap();
+    let seen = async |team: &str| {
+        let filter = AuditFilter { team_id: Some(team.to_owned()), limit: 10, ..AuditFilter::default() };
+        let entries = store.audit().list(&filter).await.unwrap();
+        entries.iter().rev().map(|entry| format!("{} {}", entry.action, entry.object_id)).collect::<Vec<_>>()
+    };
+    assert_eq!(seen("t1").await, ["create t1", "create u1", "create k1"]);
+    assert_eq!(seen("t2").await, ["create t2", "create k3"]);
+}
+
+async fn a_change_of_password_and_disabling_end_sessions_and_a_token_ends_with_its_admin(place: &Place) {
+    let store = place.open().await;
+    let admin = Admin { id: "a1".to_owned(), name: "ada".to_owned(), ..Admin::default() };
+    store.admins().insert(admin, &change()).await.unwrap();
+    let later = |at_ms| Change { at_ms, ..change() };
+    let begin = async |token: &[u8], at_ms: i64| {
+        let session = AdminSession {
+            token_hash: token.to_vec(),
+            admin_id: "a1".to_owned(),
+            csrf_hash: vec![],
+            address: String::new(),
+            created_at_ms: at_ms,
+            expires_at_ms: at_ms + HOUR,
+            seen_at_ms: at_ms,
+        };
+        store.sessions().insert(&session, &later(at_ms)).await.unwrap();
+    };
+    let is_live = async |token: &[u8]| store.sessions().live(token, NOON, 0).await.unwrap().is_some();
+    begin(b"one", NOON).await;
+    assert!(is_live(b"one").await);
+    store.sessions().touch(b"one", NOON + 5).await.unwrap();
+    assert!(store.sessions().live(b"one", NOON, NOON + 4).await.unwrap().is_some());
+    let changed =
+        store.admins().set_password("a1", "$argon2id$2".to_owned(), &later(NOON + 10)).await.unwrap();
+    assert_eq!(changed.password_hash, "$argon2id$2");
+    assert!(!is_live(b"one").await);
+    begin(b"two", NOON + 20).await;
+    assert!(is_live(b"two").await);
+
+    let token = AdminToken {
+        id: "o1".to_owned(),
+        admin_id: "a1".to_owned(),
+        token_hash: b"hash".to_vec(),
+        ..AdminToken::default()
+    };
+    let token = AdminToken { expires_at_ms: Some(NOON + HOUR), ..token };
+    store.admin_tokens().insert(token, &change()).await.unwrap();
+    let owner = async |at_ms: i64| store.admin_tokens().owner(b"hash", at_ms).await.unwrap();
+    assert_eq!(owner(NOON).await.unwrap().id, "a1");
+    assert_eq!(owner(NOON + HOUR).await, None);
+    store.admins().set_disabled("a1", true, &later(NOON + 30)).await.unwrap();
+    assert_eq!(owner(NOON).await, None);
+    store.admins().set_disabled("a1", false, &later(NOON + 40)).await.unwrap();
+    assert!(!is_live(b"two").await, "what was disabled begins anew");
+    assert_eq!(store.admin_tokens().of_admin("a1").await.unwrap().len(), 1);
+    store.admins().delete("a1", &change()).await.unwrap();
+    assert_eq!(store.admin_tokens().get("o1").await.unwrap(), None);
 }
 
 async fn keys_are_listed_page_by_page(place: &Place) {

@@ -2,9 +2,14 @@
 //! (<https://docs.litellm.ai/docs/proxy/virtual_keys>), on the same keys as `/api/v1/keys`. A key is named by itself or by
 //! its `token`, which is our id.
 
+mod health;
+mod models;
 mod schema;
+pub(super) mod spend_logs;
 mod words;
 
+pub(super) use health::{Alive, HealthReport, Readiness, endpoints, liveness, readiness};
+pub(super) use models::{MODEL_INFO, ModelInfoList, model_info};
 pub(super) use schema::{
     DeleteKeys, DeletedKeys, INFO, KeyChange, KeyInWords, KeyInfo, KeyList, KeyWords, LIST, NamedKey,
     NewKeyWords, RegenerateKey,
@@ -16,11 +21,13 @@ use serde_json::{Map, Value, json};
 use store::{Owner, StoreError, User, VirtualKey};
 
 use super::call::{Call, chosen_id};
+use super::caller::{Caller, Scope};
 use super::fault::Fault;
 use super::keys;
 use super::reply::Reply;
+use super::scope::{has_key, keep_key};
 use crate::config::Span;
-use crate::keys::{FreshKey, KeySettings, merge};
+use crate::keys::{FreshKey, KeySettings, Principal, merge};
 use domain::Secret;
 
 /// A key that somebody else chose must be as hard to guess as that.
@@ -86,8 +93,10 @@ pub(super) async fn delete(call: Call) -> Result<Reply, Fault> {
     for alias in aliases {
         let name = alias.clone();
         let key = call.store(|store| async move { store.keys().by_name(&name).await }).await?;
-        let key = key.ok_or_else(|| Fault::not_found(format!("There is no key with the alias {alias}.")))?;
-        found.push((key.id.clone(), key));
+        match key {
+            Some(key) if has_key(&call, &key).await? => found.push((key.id.clone(), key)),
+            _ => return Err(Fault::not_found(format!("There is no key with the alias {alias}."))),
+        }
     }
     for (_, key) in &found {
         keys::remove(&call, &key.id).await?;
@@ -98,15 +107,23 @@ pub(super) async fn delete(call: Call) -> Result<Reply, Fault> {
 
 /// `GET /key/info?key=…`.
 pub(super) async fn info(call: Call) -> Result<Reply, Fault> {
-    let text =
-        call.parameter("key").ok_or_else(|| Fault::invalid(Some("key"), "Name a key: /key/info?key=…"))?;
-    let key = resolve(&call, &text).await?;
+    let text = match (call.parameter("key"), call.scope()) {
+        (Some(text), _) => text,
+        (None, Scope::Key(own)) => own.to_owned(),
+        (None, _) => return Err(Fault::invalid(Some("key"), "Name a key: /key/info?key=…")),
+    };
+    let (view, id) = match own_of_configuration(&call, &text) {
+        Some(principal) => (words::view_of_configuration(principal), principal.id.to_string()),
+        None => {
+            let key = resolve(&call, &text).await?;
+            (words::view(&key), key.id)
+        }
+    };
     call.app.ledger.caught_up(CATCH_UP).await;
-    let id = key.id.clone();
     let spend = call
         .store(|store| async move { store.ledger().spend(Owner::Key(&id), 0, i64::MAX / 2).await })
         .await?;
-    let mut info = words::view(&key);
+    let mut info = view;
     info.insert("spend".to_owned(), spend.cost.usd().into());
     Ok(Reply::ok(&json!({"key": text, "info": info})))
 }
@@ -125,24 +142,19 @@ pub(super) async fn list(call: Call) -> Result<Reply, Fault> {
     let (user, team, alias) =
         (call.parameter("user_id"), call.parameter("team_id"), call.parameter("key_alias"));
     let is_whole = call.parameter("return_full_object").is_some_and(|it| it.eq_ignore_ascii_case("true"));
-    let all = call.store(|store| async move {
-        let mut all: Vec<VirtualKey> = Vec::new();
-        let mut after: Option<String> = None;
-        loop {
-            let rows = store.keys().list(after.as_deref(), ROWS).await?;
-            let Some(last) = rows.last() else { return Ok(all) };
-            after = Some(last.id.clone());
-            all.extend(rows.into_iter().filter(|key| {
-                let fits = |wanted: &Option<String>, has: Option<&String>| {
-                    wanted.is_none() || wanted.as_ref() == has
-                };
-                fits(&user, key.user_id.as_ref())
-                    && fits(&team, key.team_id.as_ref())
-                    && fits(&alias, Some(&key.name))
-            }));
-        }
-    });
-    let all = all.await?;
+    let fits = |wanted: &Option<String>, has: Option<&String>| wanted.is_none() || wanted.as_ref() == has;
+    let mut all: Vec<VirtualKey> = Vec::new();
+    let mut after: Option<String> = None;
+    loop {
+        let rows = keys::page(&call, after, ROWS).await?;
+        let Some(last) = rows.last() else { break };
+        after = Some(last.id.clone());
+        all.extend(rows.into_iter().filter(|key| {
+            fits(&user, key.user_id.as_ref())
+                && fits(&team, key.team_id.as_ref())
+                && fits(&alias, Some(&key.name))
+        }));
+    }
     let shown = all.iter().skip((page - 1).saturating_mul(size)).take(size);
     let shown: Vec<Value> =
         shown.map(|key| if is_whole { words::view(key).into() } else { key.id.as_str().into() }).collect();
@@ -177,6 +189,9 @@ pub(super) async fn regenerate(call: Call) -> Result<Reply, Fault> {
     };
     body.remove("key");
     if !body.values().all(words::is_empty) {
+        if matches!(call.scope(), Scope::Key(_)) {
+            return Err(Fault::forbidden("A virtual key may exchange itself, not its settings."));
+        }
         let mut changed = key.clone();
         edit(&call, &mut changed, body).await?;
         keys::replace(&call, changed).await?;
@@ -189,6 +204,7 @@ pub(super) async fn regenerate(call: Call) -> Result<Reply, Fault> {
 async fn edit(call: &Call, key: &mut VirtualKey, body: Map<String, Value>) -> Result<(), Fault> {
     let change = words::change(body, key)?;
     merge(&KeySettings::of(key), change)?.put_on(key)?;
+    keep_key(call, key).await?;
     if let Some(id) = &key.user_id {
         let id = chosen_id(&id.as_str().into())?;
         let change = call.change();
@@ -224,7 +240,18 @@ async fn resolve(call: &Call, text: &str) -> Result<VirtualKey, Fault> {
     let hash = call.hasher()?.hash(text.as_bytes()).to_stored();
     let now = call.change().at_ms;
     let key = call.store(move |store| async move { store.keys().by_hash(&hash, now).await }).await?;
-    key.ok_or_else(|| Fault::not_found("There is no such key: GET /key/list has their tokens."))
+    match key {
+        Some(key) if has_key(call, &key).await? => Ok(key),
+        _ => Err(Fault::not_found("There is no such key: GET /key/list has their tokens.")),
+    }
+}
+
+/// The caller, when it is a key of the configuration and asks for itself.
+fn own_of_configuration<'a>(call: &'a Call, text: &str) -> Option<&'a Principal> {
+    let Caller::Key { principal, is_stored: false } = &call.caller else { return None };
+    let known = call.snapshot.keys.find(Some(text.as_bytes()));
+    let is_itself = known.is_some_and(|known| known.id == principal.id);
+    (is_itself || *text == *principal.id).then_some(principal)
 }
 
 fn with_secret(key: &VirtualKey, fresh: &FreshKey) -> Reply {

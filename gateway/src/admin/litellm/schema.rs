@@ -135,8 +135,9 @@ pub(in crate::admin) struct KeyInWords {
     user_id: Option<String>,
     blocked: bool,
     expires: Option<String>,
-    created_at: String,
-    updated_at: String,
+    /// Null for a key of the configuration.
+    created_at: Option<String>,
+    updated_at: Option<String>,
 }
 
 /// A key with its secret, which is shown this once. Public API.

@@ -1,7 +1,7 @@
 //! LiteLLM's words for the settings of a key, in both directions. Its keys have one budget at most; one without a duration
 //! is never filled up again.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use domain::Micros;
 use serde_json::{Map, Value, json};
@@ -9,6 +9,7 @@ use store::VirtualKey;
 
 use super::super::fault::Fault;
 use crate::keys::settings::date;
+use crate::keys::{Allowed, Principal};
 use crate::ledger::now_ms;
 
 const DAY: u64 = 86_400;
@@ -155,6 +156,32 @@ pub(super) fn view(key: &VirtualKey) -> Map<String, Value> {
         "blocked": key.blocked,
         "expires": key.expires_at_ms.map(date),
         "created_at": date(key.created_at_ms), "updated_at": date(key.updated_at_ms),
+    });
+    match view {
+        Value::Object(view) => view,
+        _ => Map::new(),
+    }
+}
+
+/// A key of the configuration, which has no row.
+pub(super) fn view_of_configuration(principal: &Principal) -> Map<String, Value> {
+    let models = match &principal.allowed {
+        Allowed::EveryPublicModel => Vec::new(),
+        Allowed::Listed(names) => names.clone(),
+    };
+    let now = Instant::now();
+    let limits = principal.limits.as_ref();
+    let view = json!({
+        "token": &*principal.id, "token_id": &*principal.id,
+        "key_name": &*principal.name, "key_alias": &*principal.name,
+        "models": models,
+        "max_budget": null, "soft_budget": null, "budget_duration": null,
+        "rpm_limit": limits.and_then(|limits| limits.requests_left(now)).map(|(limit, _)| limit),
+        "tpm_limit": limits.and_then(|limits| limits.tokens_left(now)).map(|(limit, _)| limit),
+        "max_parallel_requests": null,
+        "metadata": {}, "tags": &*principal.tags,
+        "team_id": principal.team.as_deref(), "user_id": principal.user.as_deref(),
+        "blocked": false, "expires": null, "created_at": null, "updated_at": null,
     });
     match view {
         Value::Object(view) => view,

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::{Answers, Run};
+use crate::claim::Claim;
 use crate::limits::Place;
 use crate::request::Record;
 use crate::snapshot::Model;
@@ -73,7 +74,9 @@ impl Run<'_> {
         let Some(mut second) = self.second(model, attempt.deployment, tried, record) else {
             return Raced::alone(first.await);
         };
-        let beside = Attempt { deployment: &second.answers.deployment.clone(), ..*attempt };
+        let deployment = second.answers.deployment.clone();
+        let sent = second.answers.claim.sent();
+        let beside = Attempt { deployment: &deployment, sent, ..attempt.clone() };
         let mut other = pin!(beside.run());
         let outcome = tokio::select! {
             biased;
@@ -129,7 +132,7 @@ impl Run<'_> {
         if !model.hedge.as_ref()?.budget.withdraw() {
             return None;
         }
-        let claim = self.claim(model, &deployment, record).ok()??;
+        let claim = Claim::of(self.request, model, &deployment, record).ok()??;
         Some(Second { answers: Answers { deployment, claim }, place, won: false, failure: None })
     }
 }

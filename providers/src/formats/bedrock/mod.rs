@@ -14,3 +14,4 @@ mod encode_request;
 pub(crate) use decode_answer::decode_answer;
 pub(crate) use decode_stream::StreamDecoder;
 pub(crate) use encode_request::{encode_request, path};
+pub(crate) use usage::UsageFields;

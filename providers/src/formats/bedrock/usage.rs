@@ -8,7 +8,7 @@ use crate::formats::tokens::count;
 /// The parts that are counted. `inputTokens` leaves out what was read from the cache or written to it.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct UsageFields {
+pub(crate) struct UsageFields {
     #[serde(default, deserialize_with = "count")]
     input_tokens: Option<u64>,
     #[serde(default, deserialize_with = "count")]
@@ -21,7 +21,7 @@ pub(super) struct UsageFields {
 
 impl UsageFields {
     /// Our counts. Bedrock does not tell reasoning from the rest of the output.
-    pub(super) fn usage(&self) -> Usage {
+    pub(crate) fn usage(&self) -> Usage {
         let (cached, cache_write) =
             (self.cache_read_input_tokens.unwrap_or(0), self.cache_write_input_tokens.unwrap_or(0));
         Usage {

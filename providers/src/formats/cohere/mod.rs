@@ -11,3 +11,4 @@ mod encode_request;
 pub(crate) use decode_answer::decode_answer;
 pub(crate) use decode_stream::StreamDecoder;
 pub(crate) use encode_request::encode_request;
+pub(crate) use usage::UsageFields;

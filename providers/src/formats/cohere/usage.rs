@@ -8,7 +8,7 @@ use crate::formats::tokens::count;
 /// Two counts of one answer. `billed_units` is what is charged, pictures included. `tokens` adds
 /// instructions of Cohere's own, of several hundred tokens, that nobody pays, and leaves pictures out.
 #[derive(Debug, Default, Deserialize)]
-pub(super) struct UsageFields {
+pub(crate) struct UsageFields {
     billed_units: Option<Counts>,
     tokens: Option<Counts>,
 }
@@ -26,7 +26,7 @@ struct Counts {
 impl UsageFields {
     /// Our counts: the billed ones, because costs and budgets are reckoned with them. Cohere's
     /// `cached_tokens` is a part of the other count and cheapens nothing, so it is no part of these.
-    pub(super) fn usage(&self) -> Usage {
+    pub(crate) fn usage(&self) -> Usage {
         let counts = self.billed_units.as_ref().or(self.tokens.as_ref());
         let completion = counts.and_then(|counts| counts.output_tokens).unwrap_or(0);
         let reasoning = self.tokens.as_ref().and_then(|tokens| tokens.reasoning_tokens).unwrap_or(0);

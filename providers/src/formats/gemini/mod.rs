@@ -34,4 +34,4 @@ pub(crate) use head::read_head;
 pub(crate) use path::{split_path, upstream_path};
 pub(crate) use probe::{probe_answer, probe_event};
 pub(crate) use signature::without_foreign;
-pub(crate) use usage::RunningUsage;
+pub(crate) use usage::{RunningUsage, UsageFields};
