@@ -3,8 +3,8 @@
 use std::io::{ErrorKind, Write};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
@@ -24,12 +24,14 @@ use crate::backups::Schedule;
 use crate::budgets::{Account, BudgetBook};
 use crate::coalesce::Coalescer;
 use crate::config::{Config, TlsConfig};
+use crate::credentials::{CredentialSync, CredentialTable};
 use crate::edge::{Connections, Edge, FrontDoor, GuessLimiter};
 use crate::health::HealthChecks;
 use crate::keys::{self, KeySync, StoredKeys};
 use crate::ledger::{Applier, Ledger, now_ms};
 use crate::limits::{Gate, LimitBook, RetryBudget};
 use crate::notify::Readiness;
+use crate::seal::{self, Sealer};
 use crate::sharing::{self, Sharing};
 use crate::snapshot::Snapshot;
 use crate::storage::Storage;
@@ -71,17 +73,27 @@ pub struct App {
     pub stored_keys: Arc<StoredKeys>,
     /// What share of the traffic may be repeated attempts.
     pub retry_budget: RetryBudget,
+    /// Seals what the store keeps of credentials; None when it keeps none.
+    pub sealer: Option<Sealer>,
+    sources: Mutex<Sources>,
     registry: Registry,
     limits: Arc<LimitBook>,
     draining: AtomicBool,
     closing: AtomicBool,
 }
 
+/// What the snapshot in force was made of.
+struct Sources {
+    config: Config,
+    credentials: CredentialTable,
+}
+
 impl App {
     /// Resolves a checked configuration.
     ///
     /// # Errors
-    /// When a secret has gone since the check, or the store or the access log cannot be opened.
+    /// When a secret has gone since the check, the store or the access log cannot be opened, or a stored credential has
+    /// another encryption key.
     pub fn new(config: &Config) -> anyhow::Result<Arc<Self>> {
         let (registry, metrics) = (Registry::default(), Metrics::global());
         // Unique among all processes.
@@ -92,10 +104,13 @@ impl App {
         let limits = Arc::new(LimitBook::new(sharing.clone()));
         let storage = Storage::open(&config.store)?;
         let stored_keys = Arc::new(StoredKeys::new(keys::hasher(config)?));
+        let sealer = seal::sealer(config)?;
+        let (sync, credentials) = read_credentials(storage.as_ref(), sealer.clone(), metrics)?.unzip();
+        let credentials = credentials.unwrap_or_default();
         let folder = storage.is_some().then_some(Path::new(&config.ledger.path));
         let ledger = Ledger::open(&id, folder, config.ledger.size.0, BudgetBook::new(sharing))
             .with_context(|| format!("ledger.path: {} cannot be written", config.ledger.path))?;
-        let snapshot = Snapshot::new(config, &registry, &limits, &ledger.budgets, metrics)
+        let snapshot = Snapshot::new(config, &credentials, &registry, &limits, &ledger.budgets, metrics)
             .map_err(anyhow::Error::msg)?;
         if let Some(storage) = &storage {
             start_ledger(&ledger, storage, metrics)?;
@@ -118,7 +133,7 @@ impl App {
             .with_context(|| format!("log.access: {} cannot be opened", config.log.access))?;
         let gate = Gate::new(metrics);
         gate.show(snapshot.limits.in_flight);
-        Ok(Arc::new(Self {
+        let app = Arc::new(Self {
             snapshot: ArcSwap::from_pointee(snapshot),
             upstream: Arc::new(upstream::Connections::new(POOL_SIZE)),
             metrics,
@@ -131,11 +146,17 @@ impl App {
             storage,
             stored_keys,
             retry_budget: RetryBudget::new(Instant::now()),
+            sealer,
+            sources: Mutex::new(Sources { config: config.clone(), credentials }),
             registry,
             limits,
             draining: AtomicBool::new(false),
             closing: AtomicBool::new(false),
-        }))
+        });
+        if let Some((storage, sync)) = app.storage.as_ref().zip(sync) {
+            storage.spawn(sync.run(Arc::downgrade(&app)));
+        }
+        Ok(app)
     }
 
     /// Puts another configuration in force; requests that run keep the old one.
@@ -143,9 +164,33 @@ impl App {
     /// # Errors
     /// When a secret has gone; the old configuration stays.
     pub fn reload(&self, config: &Config) -> Result<(), String> {
+        let mut sources = self.sources.lock().unwrap_or_else(PoisonError::into_inner);
+        self.put_in_force(config, &sources.credentials)?;
+        sources.config = config.clone();
+        Ok(())
+    }
+
+    /// Puts other credentials of the store in force.
+    ///
+    /// # Errors
+    /// When a secret of the configuration has gone; the old credentials stay.
+    pub fn replace_credentials(&self, credentials: CredentialTable) -> Result<(), String> {
+        let mut sources = self.sources.lock().unwrap_or_else(PoisonError::into_inner);
+        self.put_in_force(&sources.config, &credentials)?;
+        sources.credentials = credentials;
+        Ok(())
+    }
+
+    /// Has the configuration in force a credential of this name?
+    pub fn has_configured_credential(&self, name: &str) -> bool {
+        let sources = self.sources.lock().unwrap_or_else(PoisonError::into_inner);
+        sources.config.has_credential(name)
+    }
+
+    fn put_in_force(&self, config: &Config, credentials: &CredentialTable) -> Result<(), String> {
+        let (limits, budgets) = (&self.limits, &self.ledger.budgets);
         let known = self.ledger.budgets.all();
-        let snapshot =
-            Snapshot::new(config, &self.registry, &self.limits, &self.ledger.budgets, self.metrics)?;
+        let snapshot = Snapshot::new(config, credentials, &self.registry, limits, budgets, self.metrics)?;
         self.gate.show(snapshot.limits.in_flight);
         let is_new = |account: &Arc<Account>| !known.iter().any(|it| Arc::ptr_eq(it, account));
         self.learn_spend(self.ledger.budgets.all().into_iter().filter(is_new).collect());
@@ -211,6 +256,20 @@ fn start_ledger(ledger: &Arc<Ledger>, storage: &Storage, metrics: &'static Metri
     })??;
     storage.spawn(applier.run());
     Ok(())
+}
+
+/// The credentials of the store are known before the first snapshot is made.
+fn read_credentials(
+    storage: Option<&Storage>,
+    sealer: Option<Sealer>,
+    metrics: &'static Metrics,
+) -> anyhow::Result<Option<(CredentialSync, CredentialTable)>> {
+    let Some(storage) = storage else { return Ok(None) };
+    let mut sync = CredentialSync::new(storage.store.clone(), sealer, metrics);
+    storage.wait_for(async move {
+        let table = sync.first().await?;
+        Ok(Some((sync, table)))
+    })?
 }
 
 /// The keys of the store are known before the listeners open, and followed from then on.

@@ -2,8 +2,10 @@
 
 mod admins;
 mod backup;
+mod credentials;
 mod keys;
 mod ledger;
+mod place;
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -91,6 +93,12 @@ enum Command {
     /// Accounts of operators, for the admin API and the dashboard.
     #[command(subcommand)]
     Admins(admins::AdminsCommand),
+    /// Providers' credentials of the store; gateways that run follow within a second.
+    #[command(subcommand)]
+    Credentials(credentials::CredentialsCommand),
+    /// The encryption of what the store keeps.
+    #[command(subcommand)]
+    Encryption(credentials::EncryptionCommand),
 }
 
 /// Runs the program.
@@ -108,6 +116,8 @@ pub fn run() -> ExitCode {
         Command::Openapi => print(&admin::openapi()),
         Command::Keys(command) => keys::run(command),
         Command::Admins(command) => admins::run(command),
+        Command::Credentials(command) => credentials::run(command),
+        Command::Encryption(command) => credentials::run_encryption(&command),
     };
     result.unwrap_or_else(|error| {
         say(&format!("signalbox: {error:#}"));

@@ -25,7 +25,7 @@ use crate::phases::respond;
 use crate::pipeline;
 use crate::request::Record;
 use crate::telemetry::TraceContext;
-use crate::upstream::Provider;
+use crate::upstream::Deployment;
 
 use metered::Metered;
 
@@ -49,7 +49,7 @@ pub struct Context {
     /// Written when it is dropped.
     record: Record,
     /// The target of a raw pass-through.
-    provider: Option<Arc<Provider>>,
+    deployment: Option<Arc<Deployment>>,
     /// What that costs.
     metered: Option<Box<Metered>>,
 }
@@ -66,7 +66,7 @@ impl ProxyHttp for Edge {
     type CTX = Context;
 
     fn new_ctx(&self) -> Context {
-        Context { record: Record::new(self.app.clone()), provider: None, metered: None }
+        Context { record: Record::new(self.app.clone()), deployment: None, metered: None }
     }
 
     /// Framing, identity, time-outs: before anything is believed.
@@ -113,8 +113,8 @@ impl ProxyHttp for Edge {
             return Ok(true);
         }
         match pass_through::enter(&self.app, &downstream, record).await {
-            Ok((provider, metered)) => {
-                ctx.provider = Some(provider);
+            Ok((deployment, metered)) => {
+                ctx.deployment = Some(deployment);
                 ctx.metered = Some(Box::new(metered));
                 Ok(false)
             }
@@ -126,7 +126,7 @@ impl ProxyHttp for Edge {
     }
 
     async fn upstream_peer(&self, _session: &mut Session, ctx: &mut Context) -> Result<Box<HttpPeer>> {
-        pass_through::peer(ctx.provider.as_deref()).await
+        pass_through::peer(ctx.deployment.as_deref()).await
     }
 
     async fn upstream_request_filter(
@@ -136,7 +136,7 @@ impl ProxyHttp for Edge {
         ctx: &mut Context,
     ) -> Result<()> {
         let head = session.downstream_session.req_header();
-        pass_through::rewrite(head, upstream_request, ctx.provider.as_deref(), ctx.record.trace.as_ref())
+        pass_through::rewrite(head, upstream_request, ctx.deployment.as_deref(), ctx.record.trace.as_ref())
     }
 
     async fn request_body_filter(
@@ -158,6 +158,7 @@ impl ProxyHttp for Edge {
         answer: &mut ResponseHeader,
         ctx: &mut Context,
     ) -> Result<()> {
+        pass_through::observe(ctx.deployment.as_deref(), answer.status);
         ctx.record.status = answer.status.as_u16();
         ctx.record.outcome = if answer.status.is_success() { "ok" } else { "rejected" };
         if let Some(metered) = &mut ctx.metered {

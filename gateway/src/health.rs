@@ -83,7 +83,7 @@ impl HealthChecks {
                 None => watches.extend(
                     deployments
                         .into_iter()
-                        .filter(|it| it.upstream_model != "*")
+                        .filter(|it| it.upstream_model != "*" && !it.lacks_credential)
                         .map(|deployment| watch(Check::Completion(deployment.clone()), vec![deployment])),
                 ),
             }
@@ -200,7 +200,8 @@ fn address_check(provider: &Provider, rule: &HealthConfig) -> Option<Box<dyn Hea
 /// With the provider's headers: some answer their health to nobody else.
 fn request(provider: &Provider, path: &str) -> Option<RequestHeader> {
     let mut request = RequestHeader::build("GET", path.as_bytes(), None).ok()?;
-    for (name, value) in &provider.headers {
+    let credential = provider.credentials.first().and_then(|credential| credential.header.as_ref());
+    for (name, value) in provider.headers.iter().chain(credential) {
         request.insert_header(name, value).ok()?;
     }
     request.insert_header(http::header::USER_AGENT, crate::USER_AGENT).ok()?;

@@ -81,6 +81,8 @@ impl Request {
 pub struct Plan {
     /// At least one.
     pub models: Vec<Arc<Model>>,
+    /// Names of the providers' credentials that may be used; None: all.
+    pub credentials: Option<Arc<[String]>>,
 }
 
 /// The record of one request. It is written when it is dropped, so that every request ends in

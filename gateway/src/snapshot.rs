@@ -1,24 +1,25 @@
 //! The immutable resolved configuration. One request sees one snapshot from its first phase to its
 //! last; a reload swaps the whole of it.
 
+mod deployments;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use domain::{DeploymentId, Micros, ModelName, Price, ProviderName, Secret};
-use providers::ModelSpec;
+use domain::{ModelName, ProviderName, Secret};
 use subtle::ConstantTimeEq;
 
 use crate::alerts::AlertRules;
 use crate::budgets::BudgetBook;
-use crate::config::{
-    Affinity, Coalesce, Config, DeploymentConfig, LimitConfig, MaxInFlight, ModelConfig, PriceConfig,
-    ResumeMode,
-};
+use crate::config::{Affinity, Coalesce, Config, LimitConfig, ModelConfig, ResumeMode};
+use crate::credentials::CredentialTable;
 use crate::keys::{KeyHash, KeyTable, Principal};
-use crate::limits::{HedgeBudget, InFlightBook, InFlightLimit, InFlightRule, LimitBook};
-use crate::telemetry::{DeploymentLabels, Metrics};
-use crate::upstream::{Backoff, Balancer, CooldownRule, Deployment, Provider, RateLimit, Registry};
+use crate::limits::{HedgeBudget, InFlightLimit, InFlightRule, LimitBook};
+use crate::telemetry::Metrics;
+use crate::upstream::{Backoff, Balancer, CooldownRule, Deployment, Provider, Registry};
+
+use deployments::{Deployments, catalogue_spec};
 
 /// Everything a request needs to know.
 #[derive(Debug)]
@@ -35,8 +36,8 @@ pub struct Snapshot {
     admin_token: Option<Secret>,
     /// Bounds on one request.
     pub limits: LimitConfig,
-    /// Targets asked for as `provider/model`, one per provider: their metrics and state.
-    direct: HashMap<ProviderName, Arc<Deployment>>,
+    /// Targets asked for as `provider/model`, one for each credential of a provider: their metrics and state.
+    direct: HashMap<ProviderName, Vec<Arc<Deployment>>>,
 }
 
 /// One public model.
@@ -103,13 +104,14 @@ pub struct Timeouts {
 }
 
 impl Snapshot {
-    /// Resolves a checked configuration. State that must outlive a reload comes from `registry` and
-    /// `limits`.
+    /// Resolves a checked configuration with the credentials that the store has. State that must outlive a reload
+    /// comes from `registry` and `limits`.
     ///
     /// # Errors
     /// When a secret has gone since the check.
     pub fn new(
         config: &Config,
+        credentials: &CredentialTable,
         registry: &Registry,
         limits: &LimitBook,
         budgets: &BudgetBook,
@@ -117,13 +119,14 @@ impl Snapshot {
     ) -> Result<Self, String> {
         let mut providers = HashMap::new();
         for (name, provider) in &config.providers {
-            let provider =
-                Provider::new(name, provider).map_err(|problem| format!("providers.{name}: {problem}"))?;
+            let provider = Provider::new(name, provider, credentials.of(name))
+                .map_err(|problem| format!("providers.{name}: {problem}"))?;
             providers.insert(ProviderName::from(name.as_str()), provider);
         }
+        let make = Deployments { registry, limits: limits.in_flight(), metrics };
         let mut models = HashMap::new();
         for (name, model) in &config.models {
-            let deployments = deployments(name, model, &providers, registry, limits.in_flight(), metrics);
+            let deployments = make.of_model(name, model, &providers);
             let limit = model.max_in_flight.map(|max| {
                 let rule = InFlightRule { max, length: model.queue.length as usize };
                 limits.in_flight().of(name.clone(), rule, || Some(metrics.overload.in_flight_limit(name)))
@@ -131,12 +134,7 @@ impl Snapshot {
             let name = ModelName::from(name.as_str());
             models.insert(name.clone(), Arc::new(Model::new(name, model, limit, deployments)));
         }
-        let direct = providers
-            .iter()
-            .map(|(name, provider)| {
-                (name.clone(), Arc::new(direct_deployment(provider, "*", registry, metrics)))
-            })
-            .collect();
+        let direct = providers.iter().map(|(name, provider)| (name.clone(), make.direct(provider))).collect();
         let keys = KeyTable::new(config, limits, budgets)?;
         let admin_token = config.admin.token.as_ref().map(|token| token.resolve()).transpose();
         let admin_token = admin_token.map_err(|problem| format!("admin.token: {problem}"))?;
@@ -150,31 +148,36 @@ impl Snapshot {
             return Some(model.clone());
         }
         let (provider, upstream_model) = wanted.split_once('/')?;
-        let template = self.direct.get(provider)?;
-        let deployment = direct_to(template, upstream_model);
+        let templates = self.direct.get(provider)?;
+        let deployments = templates.iter().map(|it| Arc::new(named(it, upstream_model))).collect();
         // The label is `provider/*`: a name that the client chose must not become one.
-        let label = ModelName::from(template.id.as_str());
-        Some(Arc::new(Model::new(label, &ModelConfig::default(), None, vec![Arc::new(deployment)])))
+        let label = ModelName::from(format!("{provider}/*"));
+        Some(Arc::new(Model::new(label, &ModelConfig::default(), None, deployments)))
     }
 
-    /// The target of a provider's raw pass-through; with the upstream's name of a model it is known what that costs, by
-    /// the price of a deployment of the same or by the catalogue.
-    pub fn pass_through(&self, provider: &Provider, upstream_model: Option<&str>) -> Option<Arc<Deployment>> {
-        let template = self.direct.get(&provider.name)?;
-        let Some(upstream_model) = upstream_model else { return Some(template.clone()) };
+    /// Those that stand for a provider as a whole, one for each of its credentials.
+    pub fn direct(&self, provider: &str) -> &[Arc<Deployment>] {
+        self.direct.get(provider).map(Vec::as_slice).unwrap_or_default()
+    }
+
+    /// The target of a provider's raw pass-through, where `chosen` stands for the provider as a whole; with the upstream's
+    /// name of a model it is known what that costs, by the price of a deployment of the same or by the catalogue.
+    pub fn pass_through(&self, chosen: &Arc<Deployment>, upstream_model: Option<&str>) -> Arc<Deployment> {
+        let Some(upstream_model) = upstream_model else { return chosen.clone() };
         let same = self.models.values().flat_map(|model| &model.deployments).find(|deployment| {
             deployment.upstream_model == upstream_model
-                && deployment.provider.name == provider.name
+                && deployment.provider.name == chosen.provider.name
                 && deployment.price.is_some()
         });
-        let mut target = direct_to(template, upstream_model);
+        let mut target = named(chosen, upstream_model);
         target.price = same.and_then(|same| same.price).or(target.price);
-        Some(Arc::new(target))
+        Arc::new(target)
     }
 
     /// All deployments of a provider, in every model.
     pub fn deployments_of(&self, provider: &Arc<Provider>) -> Vec<Arc<Deployment>> {
-        let all = self.models.values().flat_map(|model| &model.deployments).chain(self.direct.values());
+        let all =
+            self.models.values().flat_map(|model| &model.deployments).chain(self.direct.values().flatten());
         let mut found: Vec<Arc<Deployment>> = Vec::new();
         for deployment in all.filter(|deployment| Arc::ptr_eq(&deployment.provider, provider)) {
             // Two models may name the same one.
@@ -208,6 +211,27 @@ impl Snapshot {
     pub fn visible_names(&self, principal: &Principal) -> String {
         let visible = self.visible_models(principal);
         visible.iter().map(|model| model.name.as_str()).collect::<Vec<_>>().join(", ")
+    }
+}
+
+/// A provider's direct deployment, for the model that a client names.
+fn named(template: &Deployment, upstream_model: &str) -> Deployment {
+    let spec = catalogue_spec(&template.provider, upstream_model);
+    Deployment {
+        id: template.id.clone(),
+        provider: template.provider.clone(),
+        credential: template.credential.clone(),
+        lacks_credential: template.lacks_credential,
+        target: template.target,
+        upstream_model: upstream_model.to_owned(),
+        weight: template.weight,
+        prefill: template.provider.spec.prefills(upstream_model),
+        price: spec.and_then(|spec| spec.price),
+        spec,
+        limit: template.limit,
+        in_flight_limit: None,
+        state: template.state.clone(),
+        series: template.series.clone(),
     }
 }
 
@@ -248,121 +272,5 @@ impl Model {
             strong: config.route.as_ref().map(|route| ModelName::from(route.strong.as_str())),
             deployments,
         }
-    }
-}
-
-fn deployments(
-    model: &str,
-    config: &ModelConfig,
-    providers: &HashMap<ProviderName, Arc<Provider>>,
-    registry: &Registry,
-    limits: &InFlightBook,
-    metrics: &Metrics,
-) -> Vec<Arc<Deployment>> {
-    let mut deployments: Vec<Arc<Deployment>> = Vec::with_capacity(config.deployments.len());
-    for target in &config.deployments {
-        let Some(provider) = providers.get(target.provider.as_str()) else { continue };
-        let pair = format!("{}/{}", target.provider, target.model);
-        let same =
-            deployments.iter().filter(|known| known.id.as_str().split('#').next() == Some(&pair)).count();
-        let mut deployment = deployment(model, target, provider, same, registry, metrics);
-        deployment.in_flight_limit =
-            target.max_in_flight.map(|max| deployment_limit(&deployment, max, limits));
-        deployments.push(Arc::new(deployment));
-    }
-    deployments
-}
-
-/// By address and not by model: two models that share a deployment share its places.
-fn deployment_limit(deployment: &Deployment, max: MaxInFlight, limits: &InFlightBook) -> Arc<InFlightLimit> {
-    let origin = &deployment.provider.origin;
-    // No model's name begins with a space.
-    let name = format!(" {} {} {}", origin.host_header(), origin.path, deployment.id);
-    limits.of(name, InFlightRule { max, length: 0 }, || None)
-}
-
-fn deployment(
-    model: &str,
-    target: &DeploymentConfig,
-    provider: &Arc<Provider>,
-    ordinal: usize,
-    registry: &Registry,
-    metrics: &Metrics,
-) -> Deployment {
-    let pair = format!("{}/{}", target.provider, target.model);
-    let id = if ordinal == 0 { pair } else { format!("{pair}#{}", ordinal + 1) };
-    let labels = DeploymentLabels { model, provider: &target.provider, deployment: &id };
-    let limit = RateLimit { rpm: target.rpm.map_or(0, u64::from), tpm: target.tpm.unwrap_or(0) };
-    let state = registry.state(provider, &target.model, ordinal);
-    if limit.rpm > 0 || limit.tpm > 0 {
-        state.rates.count();
-    }
-    let spec = catalogue_spec(provider, &target.model);
-    Deployment {
-        series: metrics.deployment(&labels),
-        id: DeploymentId::from(id),
-        provider: provider.clone(),
-        upstream_model: target.model.clone(),
-        weight: target.weight,
-        prefill: target.prefill.unwrap_or_else(|| provider.spec.prefills(&target.model)),
-        price: target.price.map(price).or_else(|| spec?.price),
-        spec,
-        limit,
-        in_flight_limit: None,
-        state,
-    }
-}
-
-fn direct_deployment(
-    provider: &Arc<Provider>,
-    upstream_model: &str,
-    registry: &Registry,
-    metrics: &Metrics,
-) -> Deployment {
-    let target = DeploymentConfig {
-        provider: provider.name.to_string(),
-        model: upstream_model.to_owned(),
-        weight: 1,
-        prefill: None,
-        price: None,
-        rpm: None,
-        tpm: None,
-        max_in_flight: None,
-    };
-    let name = format!("{}/*", provider.name);
-    deployment(&name, &target, provider, 0, registry, metrics)
-}
-
-/// The target of `provider/model`.
-fn direct_to(template: &Deployment, upstream_model: &str) -> Deployment {
-    let spec = catalogue_spec(&template.provider, upstream_model);
-    Deployment {
-        id: template.id.clone(),
-        provider: template.provider.clone(),
-        upstream_model: upstream_model.to_owned(),
-        weight: 1,
-        prefill: template.provider.spec.prefills(upstream_model),
-        price: spec.and_then(|spec| spec.price),
-        spec,
-        limit: template.limit,
-        in_flight_limit: None,
-        state: template.state.clone(),
-        series: template.series.clone(),
-    }
-}
-
-fn catalogue_spec(provider: &Provider, model: &str) -> Option<&'static ModelSpec> {
-    providers::catalogue().model(&provider.spec.kind, model)
-}
-
-fn price(config: PriceConfig) -> Price {
-    // USD per million tokens to micro-dollars per million tokens.
-    let micros = |usd| Micros::from_usd(usd).0;
-    Price {
-        input: micros(config.input),
-        output: micros(config.output),
-        cached_input: config.cached_input.map(micros),
-        cache_write: config.cache_write.map(micros),
-        reasoning: None,
     }
 }

@@ -24,6 +24,10 @@ pub struct Credential {
     pub nonce: Vec<u8>,
     /// Which key it is encrypted with.
     pub encryption_key_id: String,
+    /// Its share among those of its priority; 0 drains it.
+    pub weight: u32,
+    /// The lowest number goes first.
+    pub priority: u32,
     /// It is not used.
     pub disabled: bool,
     /// When the credential itself was last exchanged.
@@ -49,6 +53,8 @@ impl Record for Credential {
         "ciphertext",
         "nonce",
         "encryption_key_id",
+        "weight",
+        "priority",
         "disabled",
         "rotated_at",
         "created_at",
@@ -66,6 +72,8 @@ impl Record for Credential {
             self.ciphertext.as_slice().into(),
             self.nonce.as_slice().into(),
             self.encryption_key_id.as_str().into(),
+            i64::from(self.weight).into(),
+            i64::from(self.priority).into(),
             self.disabled.into(),
             self.rotated_at_ms.into(),
             self.created_at_ms.into(),
@@ -80,6 +88,8 @@ impl Record for Credential {
             ciphertext: row.bytes("ciphertext")?,
             nonce: row.bytes("nonce")?,
             encryption_key_id: row.text("encryption_key_id")?,
+            weight: u32::try_from(row.count("weight")?).unwrap_or(u32::MAX),
+            priority: u32::try_from(row.count("priority")?).unwrap_or(u32::MAX),
             disabled: row.bool("disabled")?,
             rotated_at_ms: row.int_or_null("rotated_at")?,
             created_at_ms: row.int("created_at")?,

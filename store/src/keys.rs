@@ -1,7 +1,5 @@
 //! Virtual keys. The caller hashes a key (HMAC-SHA256); nothing here has seen one.
 
-use std::collections::BTreeMap;
-
 use serde::{Deserialize, Serialize};
 
 use crate::audit::Change;
@@ -40,8 +38,8 @@ pub struct VirtualKey {
     pub routes: Vec<String>,
     /// The model of a request that names none.
     pub default_model: Option<String>,
-    /// Provider name to the id of the credential that its requests use.
-    pub credentials: BTreeMap<String, String>,
+    /// Names of the providers' credentials that its requests may use; empty: all.
+    pub credentials: Vec<String>,
     /// The operator's own notes.
     pub metadata: serde_json::Map<String, serde_json::Value>,
     /// Tags of everything it spends.
@@ -219,7 +217,11 @@ impl Record for VirtualKey {
             models: row.json("models")?,
             routes: row.json("routes")?,
             default_model: row.text_or_null("default_model")?,
-            credentials: row.json("credentials")?,
+            credentials: match row.text("credentials")?.as_str() {
+                // Dumps of schemas before the third one have an empty object.
+                "{}" => Vec::new(),
+                _ => row.json("credentials")?,
+            },
             metadata: row.json("metadata")?,
             tags: row.json("tags")?,
             rpm: row.count_or_null("rpm")?,

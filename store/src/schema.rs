@@ -27,10 +27,15 @@ const MIGRATIONS: &[Migration] = &[
         sqlite: include_str!("../migrations/sqlite/0003_accounts.sql"),
         postgres: include_str!("../migrations/postgres/0003_accounts.sql"),
     },
+    Migration {
+        version: 4,
+        sqlite: include_str!("../migrations/sqlite/0004_credential_shares.sql"),
+        postgres: include_str!("../migrations/postgres/0004_credential_shares.sql"),
+    },
 ];
 
 /// The newest schema this program knows.
-pub const SCHEMA_VERSION: i64 = 3;
+pub const SCHEMA_VERSION: i64 = 4;
 
 /// Any number, the same in every version: whoever migrates a PostgreSQL database holds it.
 const MIGRATION_LOCK: &str = "SELECT pg_advisory_xact_lock(5711483905212)";

@@ -19,7 +19,7 @@ pub(crate) fn key(id: &str) -> VirtualKey {
         display_prefix: "sk-box".to_owned(),
         display_suffix: "4f2a".to_owned(),
         models: vec!["small".to_owned(), "auto".to_owned()],
-        credentials: [("openai".to_owned(), "c1".to_owned())].into(),
+        credentials: vec!["openai-2".to_owned()],
         metadata: serde_json::from_str(r#"{"cost centre": 17}"#).unwrap(),
         tags: vec!["batch".to_owned()],
         rpm: Some(600),

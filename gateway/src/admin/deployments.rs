@@ -26,6 +26,8 @@ struct DeploymentRow {
     model: String,
     provider: String,
     upstream_model: String,
+    /// The name of its credential; null where it has none.
+    credential: Option<String>,
     weight: u32,
     /// `closed`, `half_open` or `open`.
     state: &'static str,
@@ -60,6 +62,7 @@ fn row(model: &str, deployment: &Deployment, now: Instant) -> DeploymentRow {
         model: model.to_owned(),
         provider: deployment.provider.name.as_str().to_owned(),
         upstream_model: deployment.upstream_model.to_string(),
+        credential: deployment.credential.as_ref().map(|credential| credential.name.to_string()),
         weight: deployment.weight,
         state: match state.cooldown.state(now) {
             CooldownState::Closed => "closed",

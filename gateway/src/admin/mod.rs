@@ -6,6 +6,7 @@ mod admins;
 mod audit;
 mod call;
 mod caller;
+mod credentials;
 mod deployments;
 mod fault;
 mod identify;

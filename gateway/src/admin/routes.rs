@@ -8,6 +8,7 @@ use super::admins::{
     self, AdminView, AdminWithPassword, NewAdmin, NewToken, PasswordRequest, TokenRequest, TokenView,
 };
 use super::audit::{self, AuditRow};
+use super::credentials::{self, CredentialView, NewCredential};
 use super::deployments::{self, DeploymentList};
 use super::keys::{self, KeyView, NewKey, RotateRequest};
 use super::ledger::{self, EntryPage};
@@ -119,6 +120,16 @@ routes! {
         "Takes a virtual key again.";
     POST "/api/v1/keys/{id}/rotate" Owner keys::rotate [.takes::<RotateRequest>().gives::<NewKey>()]
         "Exchanges the secret of a virtual key.";
+    GET "/api/v1/credentials" Installation credentials::list [.query(PAGE).gives::<Page<CredentialView>>()]
+        "Credentials of providers in the store, without their secrets.";
+    POST "/api/v1/credentials" Installation credentials::create [.takes::<NewCredential>().makes::<CredentialView>()]
+        "Makes a credential of a provider, which gateways use within a second.";
+    GET "/api/v1/credentials/{id}" Installation credentials::get [.gives::<CredentialView>()]
+        "One credential, without its secret.";
+    PATCH "/api/v1/credentials/{id}" Installation credentials::update [.takes::<NewCredential>().gives::<CredentialView>()]
+        "Changes a credential; with `secret` the credential itself is exchanged.";
+    DELETE "/api/v1/credentials/{id}" Installation credentials::delete [.gives::<Deleted>()]
+        "Deletes a credential.";
     GET "/api/v1/teams" Team teams::list [.query(PAGE).gives::<Page<TeamView>>()]
         "Teams, in the order of their ids.";
     POST "/api/v1/teams" Installation teams::create [.takes::<NewOwner>().makes::<TeamView>()]

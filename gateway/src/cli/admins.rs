@@ -9,7 +9,8 @@ use domain::Secret;
 use serde_json::json;
 use store::{Admin, Store};
 
-use super::keys::{Place, change, open, print, refused};
+use super::keys::{open, refused};
+use super::place::{Place, change, print};
 use crate::accounts::{self, AccountSettings, Role};
 
 /// Rows that are read at once.

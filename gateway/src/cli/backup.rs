@@ -8,8 +8,9 @@ use std::time::SystemTime;
 use anyhow::Context;
 use store::DumpSummary;
 
+use super::place::load;
 use crate::backups;
-use crate::config::{self, Config};
+use crate::config::Config;
 use crate::storage::Storage;
 
 /// Writes a backup; a gateway may go on using the store meanwhile.
@@ -33,13 +34,6 @@ pub(super) fn restore(config: &Path, from: &Path) -> anyhow::Result<ExitCode> {
 
 pub(super) fn open(config: &Config) -> anyhow::Result<Storage> {
     Storage::open(&config.store)?.context("nothing is kept: set `store` in the configuration")
-}
-
-pub(super) fn load(path: &Path) -> anyhow::Result<Config> {
-    match config::load(path) {
-        Ok(loaded) => Ok(loaded.config),
-        Err(faults) => anyhow::bail!("{} has faults:\n{faults}", path.display()),
-    }
 }
 
 fn tell(what: &str, path: &Path, summary: &DumpSummary) -> anyhow::Result<ExitCode> {

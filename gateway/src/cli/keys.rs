@@ -1,15 +1,14 @@
 //! `signalbox keys …`: the keys of the store without a gateway. Gateways that run follow within a second.
 
-use std::io::Write;
-use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::{Args, Subcommand};
 use serde_json::{Map, Value, json};
-use store::{Change, Rotation, Store, VirtualKey};
+use store::{Rotation, Store, VirtualKey};
 
-use crate::config::{self, Span};
+use super::place::{Place, change, print};
+use crate::config::Span;
 use crate::keys::{self, Edit, FreshKey, KeyHasher, KeySettings, merge};
 use crate::ledger::now_ms;
 use crate::storage::Storage;
@@ -73,13 +72,6 @@ pub(super) enum KeysCommand {
     },
     /// Delete a key; what it spent stays in the ledger.
     Delete(Target),
-}
-
-#[derive(Debug, Args)]
-pub(super) struct Place {
-    /// The configuration file, for `store` and `key_hash`.
-    #[arg(long)]
-    pub(super) config: PathBuf,
 }
 
 #[derive(Debug, Args)]
@@ -209,28 +201,10 @@ async fn find(store: &Store, wanted: &str) -> anyhow::Result<VirtualKey> {
 }
 
 pub(super) fn open(place: &Place) -> anyhow::Result<(Storage, KeyHasher)> {
-    let config = load(&place.config)?;
-    let storage = Storage::open(&config.store)?;
-    let hasher = keys::hasher(&config)?;
-    storage.zip(hasher).context("nothing is kept: set `store` in the configuration")
-}
-
-pub(super) fn load(path: &Path) -> anyhow::Result<config::Config> {
-    match config::load(path) {
-        Ok(loaded) => Ok(loaded.config),
-        Err(faults) => anyhow::bail!("{} has faults:\n{faults}", path.display()),
-    }
-}
-
-pub(super) fn change() -> Change {
-    Change { at_ms: now_ms(), actor: "cli".to_owned(), address: String::new() }
+    let (config, storage) = place.open()?;
+    Ok((storage, keys::hasher(&config)?.context("nothing is kept: set `store` in the configuration")?))
 }
 
 pub(super) fn refused(edit: Edit) -> anyhow::Error {
     anyhow::Error::msg(edit.message)
-}
-
-pub(super) fn print(row: &Value) -> anyhow::Result<ExitCode> {
-    writeln!(std::io::stdout().lock(), "{row}")?;
-    Ok(ExitCode::SUCCESS)
 }

@@ -8,7 +8,8 @@ use anyhow::Context;
 use clap::Subcommand;
 use store::LedgerFilter;
 
-use super::backup::{load, open};
+use super::backup::open;
+use super::place::load;
 use crate::ledger::{EntryRow, SheetFormat, moment};
 
 /// What can be done with the ledger.

@@ -17,6 +17,10 @@ pub struct KeyConfig {
     /// provider too) or `*`. Left out: every public name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub models: Option<Vec<String>>,
+    /// Names of the providers' credentials that its requests may use; a provider's `api_key` has the provider's name.
+    /// Left out: all of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub credentials: Option<Vec<String>>,
     /// Requests in any 60 seconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1))]

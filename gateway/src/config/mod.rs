@@ -3,6 +3,7 @@
 
 mod alert;
 mod cluster;
+mod encryption;
 mod fault;
 mod health;
 mod key;
@@ -17,6 +18,7 @@ mod validate;
 
 pub use alert::{AlertConfig, AlertKind, WebhookConfig, WebhookFormat};
 pub use cluster::{ClusterConfig, WhenAway};
+pub use encryption::EncryptionConfig;
 pub use fault::{Fault, Faults};
 pub use health::{HealthCheckKind, HealthConfig};
 pub use key::{BudgetConfig, KeyConfig, Priority};
@@ -26,7 +28,7 @@ pub use model::{
     HedgeConfig, MaxInFlight, ModelConfig, PriceConfig, QueueConfig, ResumeMode, RetryConfig, RouteConfig,
     TimeoutConfig,
 };
-pub use provider::ProviderConfig;
+pub use provider::{CredentialConfig, ProviderConfig};
 pub use root::{
     AdminConfig, BackupConfig, Config, LedgerConfig, LimitConfig, LogConfig, NO_STORE, TlsConfig,
 };

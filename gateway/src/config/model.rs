@@ -96,6 +96,9 @@ pub struct DeploymentConfig {
     pub provider: String,
     /// The model's name at the provider.
     pub model: String,
+    /// The provider's credential that it uses. Left out: all of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub credential: Option<String>,
     /// Its share of the traffic; 0 drains it.
     #[serde(default = "one")]
     pub weight: u32,

@@ -5,7 +5,10 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{AlertConfig, ClusterConfig, KeyConfig, ModelConfig, ProviderConfig, SecretSource, Size, Span};
+use super::{
+    AlertConfig, ClusterConfig, EncryptionConfig, KeyConfig, ModelConfig, ProviderConfig, SecretSource, Size,
+    Span,
+};
 
 /// The setting `store` of a gateway that keeps nothing.
 pub const NO_STORE: &str = "none";
@@ -37,6 +40,9 @@ pub struct Config {
     /// store. Left out with SQLite: a random one in `key-hash.secret` beside the database.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub key_hash: Option<SecretSource>,
+    /// Encrypts what the store keeps of credentials.
+    #[serde(skip_serializing_if = "EncryptionConfig::is_default")]
+    pub encryption: EncryptionConfig,
     /// Vendors and servers by name.
     pub providers: BTreeMap<String, ProviderConfig>,
     /// Public model names.
@@ -200,6 +206,16 @@ pub struct SemanticCacheConfig {
     pub max_error: f64,
 }
 
+impl Config {
+    /// Has a provider a credential of this name here, be it `api_key`, which has the provider's, or one of `api_keys`?
+    pub fn has_credential(&self, name: &str) -> bool {
+        self.providers.iter().any(|(provider, settings)| {
+            settings.api_key.is_some() && provider == name
+                || settings.api_keys.iter().any(|credential| credential.name == name)
+        })
+    }
+}
+
 impl Default for Config {
     fn default() -> Self {
         Self {
@@ -211,6 +227,7 @@ impl Default for Config {
             backup: None,
             cluster: None,
             key_hash: None,
+            encryption: EncryptionConfig::default(),
             providers: BTreeMap::new(),
             models: BTreeMap::new(),
             keys: Vec::new(),

@@ -1,6 +1,8 @@
 //! What only the whole configuration can tell: names that lead nowhere, secrets that are not there,
 //! and what its operator should know besides.
 
+mod credentials;
+
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -19,8 +21,9 @@ pub(super) fn run(config: &Config, faults: &mut Faults) -> Vec<Fault> {
     let mut notices = Faults::default();
     listeners(config, faults);
     for (name, provider) in &config.providers {
-        check_provider(&format!("providers.{name}"), name, provider, faults, &mut notices);
+        check_provider(&format!("providers.{name}"), name, provider, faults);
     }
+    credentials::run(config, faults, &mut notices);
     for (name, model) in &config.models {
         check_model(&format!("models.{name}"), name, model, config, faults, &mut notices);
     }
@@ -81,13 +84,7 @@ fn listeners(config: &Config, faults: &mut Faults) {
     }
 }
 
-fn check_provider(
-    path: &str,
-    name: &str,
-    provider: &ProviderConfig,
-    faults: &mut Faults,
-    notices: &mut Faults,
-) {
+fn check_provider(path: &str, name: &str, provider: &ProviderConfig, faults: &mut Faults) {
     let catalogue = providers::catalogue();
     if name.contains('/') || name.is_empty() {
         faults.add(path, "a provider's name may not be empty or contain `/`: rename it");
@@ -108,20 +105,6 @@ fn check_provider(
                 faults.add(format!("{path}.base_url"), problem);
             }
         }
-    }
-    match &provider.api_key {
-        None if spec.credential_required && provider.base_url.is_none() => {
-            faults.add(format!("{path}.api_key"), "is missing: this provider refuses requests without one");
-        }
-        Some(source) => {
-            if let Err(problem) = source.resolve() {
-                faults.add(format!("{path}.api_key"), problem);
-            } else if source.is_inline() {
-                notices
-                    .add(format!("{path}.api_key"), "a secret is written out: prefer env:NAME or file:PATH");
-            }
-        }
-        None => {}
     }
     if let Some(health) = &provider.health {
         check_health(&format!("{path}.health"), health, faults);

@@ -25,6 +25,8 @@ const ASKED: &[&str] = &["model", "max_tokens", "max_completion_tokens", "max_ou
 pub(super) struct Metered {
     snapshot: Arc<Snapshot>,
     provider: Arc<Provider>,
+    /// The provider as a whole, with the credential that is sent.
+    chosen: Arc<Deployment>,
     /// None: something that the gateway knows nothing of.
     operation: Option<Operation>,
     format: WireFormat,
@@ -53,21 +55,23 @@ impl Metered {
     /// When a budget or the minute's tokens are used up, or the ledger cannot be written.
     pub(super) async fn begin(
         snapshot: Arc<Snapshot>,
-        provider: Arc<Provider>,
+        chosen: Arc<Deployment>,
         rest: &str,
         length: u64,
         record: &mut Record,
     ) -> Result<Self, GatewayError> {
         let path = format!("/{rest}");
+        let provider = chosen.provider.clone();
         let operation = Operation::from_path(&path);
         let format = operation.map_or(provider.spec.format, |operation| provider.spec.format_for(operation));
         // Google's paths name the model.
         let model = Operation::model_in_path(&path);
-        let target = snapshot.pass_through(&provider, model);
+        let target = snapshot.pass_through(&chosen, model);
         record.operation = operation;
         let metered = Self {
             snapshot,
             provider,
+            chosen,
             operation,
             format,
             asked: Members::new(ASKED),
@@ -80,13 +84,11 @@ impl Metered {
         if operation.is_some_and(|operation| !operation.is_count() && !operation.is_form()) {
             reserve_tokens(length / BYTES_PER_TOKEN, record).await?;
         }
-        if let Some(target) = target {
-            if !operation.is_some_and(Operation::is_count) {
-                let estimate = metered.estimate(&target, length);
-                reserve(&target, estimate, record).await?;
-            }
-            (record.deployment, record.attempts) = (Some(target), 1);
+        if !operation.is_some_and(Operation::is_count) {
+            let estimate = metered.estimate(&target, length);
+            reserve(&target, estimate, record).await?;
         }
+        (record.deployment, record.attempts) = (Some(target), 1);
         Ok(metered)
     }
 
@@ -113,8 +115,7 @@ impl Metered {
         }
         self.is_sent = true;
         let model = self.asked.text("model");
-        let Some(target) = model.and_then(|model| self.snapshot.pass_through(&self.provider, Some(&model)))
-        else {
+        let Some(target) = model.map(|model| self.snapshot.pass_through(&self.chosen, Some(&model))) else {
             return;
         };
         let estimate = self.estimate(&target, self.prompt_bytes);

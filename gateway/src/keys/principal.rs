@@ -21,6 +21,8 @@ pub struct Principal {
     pub tags: Arc<[String]>,
     /// What it may ask for.
     pub allowed: Allowed,
+    /// Names of the providers' credentials that its requests may use; None: all.
+    pub credentials: Option<Arc<[String]>>,
     /// The model that `default` stands for.
     pub default_model: Option<Arc<str>>,
     /// Who goes first in overload.

@@ -32,6 +32,8 @@ pub struct KeySettings {
     pub name: String,
     /// What it may ask for; empty: every public name.
     pub models: Vec<String>,
+    /// Names of the providers' credentials that its requests may use; empty: all.
+    pub credentials: Vec<String>,
     /// The model that `default` stands for.
     pub default_model: Option<String>,
     /// The team that pays.
@@ -81,6 +83,7 @@ impl KeySettings {
         Self {
             name: key.name.clone(),
             models: key.models.clone(),
+            credentials: key.credentials.clone(),
             default_model: key.default_model.clone(),
             team_id: key.team_id.clone(),
             user_id: key.user_id.clone(),
@@ -114,6 +117,7 @@ impl KeySettings {
         key.budgets = budgets(&self.budgets)?;
         key.name = self.name;
         key.models = self.models;
+        key.credentials = self.credentials;
         key.default_model = self.default_model;
         key.team_id = self.team_id;
         key.user_id = self.user_id;

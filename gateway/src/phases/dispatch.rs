@@ -89,6 +89,13 @@ pub async fn run(
     if last.is_none() && record.passed_over {
         return Err(GatewayError::Busy { model: request.head.model.clone() });
     }
+    if last.is_none() && plan.models.iter().all(|model| run.selection(model).lacks_credential()) {
+        let reason = "there is no credential for it that this key may use: its operator has to add one";
+        return Err(GatewayError::UpstreamFailed {
+            kind: FailureKind::Credential,
+            reason: reason.to_owned(),
+        });
+    }
     Err(give_up(last, request, record))
 }
 
@@ -128,14 +135,19 @@ async fn enter(
 }
 
 impl Run<'_> {
-    fn selection<'m>(&self, model: &'m Model) -> Selection<'m> {
+    fn selection<'m>(&'m self, model: &'m Model) -> Selection<'m> {
         let demand = Demand {
             stream: self.request.head.stream,
             prompt: self.request.prompt_tokens(),
             completion: self.request.completion_tokens(),
             affinity: affinity::key(model.affinity, self.request),
         };
-        Selection { deployments: &model.deployments, operation: self.request.operation, demand }
+        Selection {
+            deployments: &model.deployments,
+            operation: self.request.operation,
+            demand,
+            credentials: self.plan.credentials.as_deref(),
+        }
     }
 
     /// All deployments of one model, each at most once. None: the next model's turn.
@@ -308,6 +320,11 @@ impl Run<'_> {
             observe(model, deployment, &failure, seen);
             if failure.is_overload() {
                 record.places.overloaded(Instant::now());
+            }
+            // Another credential has limits of its own.
+            let is_limited = failure.failure.kind == FailureKind::RateLimited;
+            if is_limited && self.selection(model).has_sibling(deployment, tried, Instant::now()) {
+                return Ok(Err(failure));
             }
             let wait = match failure.failure.retry {
                 Retry::Here => model.backoff.wait(failed, fastrand::f64()),

@@ -116,6 +116,7 @@ fn targets<'a>(
         .flat_map(|(rank, model)| model.deployments.iter().map(move |deployment| (rank, model, deployment)))
         .filter(|(_, _, deployment)| {
             deployment.weight > 0
+                && deployment.may_use(plan.credentials.as_deref())
                 && breaks(deployment) < 2
                 && deployment.state.cooldown.may_admit(now)
                 && providers::supports(request.operation, &deployment.provider.spec)

@@ -50,7 +50,7 @@ pub fn run(
     if models.is_empty() {
         return Err(GatewayError::Unsupported { model: wanted.to_owned() });
     }
-    Ok(Plan { models })
+    Ok(Plan { models, credentials: principal.credentials.clone() })
 }
 
 /// Breadth first, each model once: a circle of fallbacks ends where it began.

@@ -9,7 +9,7 @@ use prometheus::{
 };
 
 use super::register::Register;
-use super::{ClusterMetrics, KeyMetrics, LedgerMetrics, OverloadMetrics};
+use super::{ClusterMetrics, CredentialMetrics, KeyMetrics, LedgerMetrics, OverloadMetrics};
 
 /// Seconds, as OpenTelemetry advises for GenAI durations.
 const SECONDS: [f64; 14] =
@@ -49,6 +49,8 @@ pub struct Metrics {
     pub hedges: IntCounterVec,
     /// Of what is counted together with other gateways.
     pub cluster: ClusterMetrics,
+    /// Of the credentials in the store.
+    pub credentials: CredentialMetrics,
     /// Of the keys in the store.
     pub keys: KeyMetrics,
     /// Of the spend ledger.
@@ -165,6 +167,7 @@ impl Metrics {
                 .add(IntCounter::new("signalbox_coalesced_total", "Requests that shared a call.")),
             hedges: metrics.counter("signalbox_hedges_total", "Second attempts, lost or won.", &["outcome"]),
             cluster: ClusterMetrics::new(&metrics),
+            credentials: CredentialMetrics::new(&metrics),
             keys: KeyMetrics::new(&metrics),
             ledger: LedgerMetrics::new(&metrics),
             overload: OverloadMetrics::new(&metrics),

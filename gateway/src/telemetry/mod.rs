@@ -3,6 +3,7 @@
 
 mod access_log;
 mod cluster_metrics;
+mod credential_metrics;
 mod key_metrics;
 mod ledger_metrics;
 mod metrics;
@@ -12,6 +13,7 @@ mod trace_context;
 
 pub use access_log::{AccessLine, AccessLog};
 pub use cluster_metrics::ClusterMetrics;
+pub use credential_metrics::CredentialMetrics;
 pub use key_metrics::KeyMetrics;
 pub use ledger_metrics::LedgerMetrics;
 pub use metrics::{DeploymentLabels, DeploymentSeries, Metrics, ModelSeries};

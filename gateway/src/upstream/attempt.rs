@@ -213,6 +213,9 @@ impl Attempt<'_> {
         for (name, value) in &provider.headers {
             request.insert_header(name, value)?;
         }
+        if let Some((name, value)) = self.deployment.credential.as_ref().and_then(|it| it.header.as_ref()) {
+            request.insert_header(name, value)?;
+        }
         self.sign(&path, body, &mut request)?;
         Ok(request)
     }
@@ -230,9 +233,9 @@ impl Attempt<'_> {
 
     /// Last of all: the signature covers what is sent.
     fn sign(&self, path: &str, body: &Bytes, request: &mut RequestHeader) -> Result<(), Box<Error>> {
-        let provider = &self.deployment.provider;
-        let Some(signer) = &provider.signer else { return Ok(()) };
-        let host = provider.origin.host_header();
+        let signer = self.deployment.credential.as_ref().and_then(|it| it.signer.as_ref());
+        let Some(signer) = signer else { return Ok(()) };
+        let host = self.deployment.provider.origin.host_header();
         let headers = [("content-type", "application/json")];
         let unsigned = Unsigned { method: "POST", host: &host, target: path, headers: &headers, body };
         let signed = signer
@@ -321,7 +324,10 @@ impl Attempt<'_> {
         if session.is_body_done() {
             self.call.connections.release(*session, &peer).await;
         }
-        let error = providers::read_provider_error(self.format(), status, &body);
+        let mut error = providers::read_provider_error(self.format(), status, &body);
+        if self.deployment.provider.is_leaked_in(error.message.as_bytes()) {
+            "its message repeats our credential and is not shown".clone_into(&mut error.message);
+        }
         let pause = pause.or(error.retry_after);
         let failure = classify(status, &error, pause);
         let retry_after_ms = pause.map(|pause| u64::try_from(pause.as_millis()).unwrap_or(u64::MAX));

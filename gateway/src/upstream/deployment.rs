@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use domain::{DeploymentId, Micros, Price, Usage};
 use providers::{ModelSpec, WireFormat};
 
-use super::{Cooldown, PeakEwma, Provider, Quantiles, Quota, RateLimit, Rates};
+use super::{Cooldown, Credential, PeakEwma, Provider, Quantiles, Quota, RateLimit, Rates};
 use crate::alerts::raise;
 use crate::config::AlertKind;
 use crate::limits::{InFlightLimit, Place};
@@ -18,13 +18,19 @@ const CREDENTIAL_COOLDOWN: Duration = Duration::from_secs(60);
 /// A failure counts as an answer this slow, or one that fails at once would look like the fastest.
 const FAILURE_LATENCY: Duration = Duration::from_secs(1);
 
-/// Provider + upstream model + weight, as one model of one snapshot sees it.
+/// Provider + upstream model + credential + weight, as one model of one snapshot sees it.
 #[derive(Debug)]
 pub struct Deployment {
     /// Its name in headers, logs and metrics.
     pub id: DeploymentId,
     /// Whose it is.
     pub provider: Arc<Provider>,
+    /// Whose key its requests carry; None where the provider asks for none.
+    pub credential: Option<Arc<Credential>>,
+    /// There is none, and the provider asks for one.
+    pub lacks_credential: bool,
+    /// Which of the model's configured targets it belongs to, with one deployment for each credential.
+    pub target: usize,
     /// The model's name at the provider.
     pub upstream_model: String,
     /// Its share; 0 is drained.
@@ -79,6 +85,19 @@ impl Deployment {
         }
     }
 
+    /// May a request that is bound to credentials of these names be sent with its own?
+    pub fn may_use(&self, credentials: Option<&[String]>) -> bool {
+        match (credentials, &self.credential) {
+            (Some(names), Some(own)) => names.iter().any(|name| **name == *own.name),
+            _ => true,
+        }
+    }
+
+    /// Which of its target's deployments go first: those with the lowest number.
+    pub fn priority(&self) -> u32 {
+        self.credential.as_ref().map_or(0, |credential| credential.priority)
+    }
+
     /// A place among its requests in flight; None when they have no limit.
     ///
     /// # Errors
@@ -99,7 +118,9 @@ impl Deployment {
     pub fn credential_refused(&self, now: Instant) {
         self.state.cooldown.open(CREDENTIAL_COOLDOWN, now);
         let id = self.id.as_str();
-        let message = format!("The provider of {id} refuses the credential: replace it.");
+        let named = self.credential.as_ref().map(|credential| format!(" `{}`", credential.name));
+        let named = named.unwrap_or_default();
+        let message = format!("The provider of {id} refuses the credential{named}: replace it.");
         raise(AlertKind::CredentialRefused, id, message);
         tracing::error!(deployment = self.id.as_str(), "the provider refuses the credential");
     }

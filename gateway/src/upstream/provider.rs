@@ -6,10 +6,11 @@ use domain::{ProviderName, Secret};
 use http::{HeaderName, HeaderValue};
 use providers::ProviderSpec;
 
-use super::{Origin, Resolver, Signer};
+use super::credential::{self, Credential, KnownCredential};
+use super::{Origin, Resolver};
 use crate::config::{HealthConfig, ProviderConfig};
 
-/// A provider with its credential and the headers that every request to it carries.
+/// A provider with its credentials and the headers that every request to it carries.
 #[derive(Debug)]
 pub struct Provider {
     /// Its name in the configuration.
@@ -20,22 +21,24 @@ pub struct Provider {
     pub origin: Origin,
     /// Its current address.
     pub resolver: Resolver,
-    /// For finding credentials in what the provider echoes.
-    secrets: Vec<Secret>,
-    /// Host, credential, fixed headers.
+    /// Host and fixed headers; the credential's comes on top.
     pub headers: Vec<(HeaderName, HeaderValue)>,
     /// How it is checked beside the requests.
     pub health: Option<HealthConfig>,
-    /// Signs each request, when the credential is for that and is not sent itself.
-    pub signer: Option<Signer>,
+    /// Those of the configuration, then those of the store. Requests use one each.
+    pub credentials: Vec<Arc<Credential>>,
+    /// It refuses requests without one.
+    pub needs_credential: bool,
+    /// Secrets among the headers, for finding them in what the provider echoes.
+    secrets: Vec<Secret>,
 }
 
 impl Provider {
-    /// Resolves a checked configuration entry.
+    /// Resolves a checked configuration entry; `stored` are the credentials that the store has for it.
     ///
     /// # Errors
     /// A sentence, when a secret has gone since the check.
-    pub fn new(name: &str, config: &ProviderConfig) -> Result<Arc<Self>, String> {
+    pub fn new(name: &str, config: &ProviderConfig, stored: &[KnownCredential]) -> Result<Arc<Self>, String> {
         let spec = providers::catalogue().provider(&config.kind).cloned();
         let mut spec = spec.ok_or_else(|| format!("unknown kind `{}`", config.kind))?;
         let url = config.base_url.as_ref().or(spec.base_url.as_ref()).ok_or("no base_url")?;
@@ -43,40 +46,69 @@ impl Provider {
         // Behind `kind: openai` with another address is mostly a server that knows chat completions only.
         let home = spec.base_url.as_deref().map(Origin::parse).transpose()?;
         spec.quirks.responses &= home.is_none_or(|home| domain_of(&home.host) == domain_of(&origin.host));
-        let credential = config.api_key.as_ref().map(|source| source.resolve()).transpose()?;
-        let mut headers = vec![(http::header::HOST, value(&origin.host_header())?)];
-        let signer = match &credential {
-            Some(credential) if spec.auth.sigv4 => Signer::new(credential, &origin.host)?,
-            _ => None,
-        };
-        if let Some(credential) = credential.as_ref().filter(|_| signer.is_none()) {
-            let mut text = value(&format!("{}{}", spec.auth.prefix, credential.expose()))?;
-            text.set_sensitive(true);
-            headers.push((header_name(&spec.auth.name)?, text));
-        }
-        for (name, text) in &spec.headers {
-            replace(&mut headers, header_name(name)?, value(text)?);
-        }
-        let mut secrets: Vec<Secret> = credential.iter().cloned().collect();
-        for (name, source) in &config.headers {
-            let secret = source.resolve()?;
-            replace(&mut headers, header_name(name)?, value(secret.expose())?);
-            if !source.is_inline() || header_name(name)? == http::header::AUTHORIZATION {
-                secrets.push(secret);
-            }
-        }
-        let resolver = Resolver::new(&origin);
-        let name = ProviderName::from(name);
-        Ok(Arc::new(Self {
-            name,
+        let mut provider = Self {
+            name: ProviderName::from(name),
+            resolver: Resolver::new(&origin),
+            headers: vec![(http::header::HOST, value(&origin.host_header())?)],
+            health: config.health.clone(),
+            credentials: Vec::new(),
+            needs_credential: spec.credential_required && config.base_url.is_none(),
+            secrets: Vec::new(),
             spec,
             origin,
-            resolver,
-            secrets,
-            headers,
-            health: config.health.clone(),
-            signer,
-        }))
+        };
+        provider.add_headers(config)?;
+        for known in configured(name, config)? {
+            let credential = provider.fit(known)?;
+            provider.credentials.push(Arc::new(credential));
+        }
+        for known in stored {
+            provider.add_stored(known.clone());
+        }
+        Ok(Arc::new(provider))
+    }
+
+    fn add_headers(&mut self, config: &ProviderConfig) -> Result<(), String> {
+        for (name, text) in &self.spec.headers {
+            replace(&mut self.headers, header_name(name)?, value(text)?);
+        }
+        for (name, source) in &config.headers {
+            let secret = source.resolve()?;
+            replace(&mut self.headers, header_name(name)?, value(secret.expose())?);
+            if !source.is_inline() || header_name(name)? == http::header::AUTHORIZATION {
+                self.secrets.push(secret);
+            }
+        }
+        Ok(())
+    }
+
+    /// A credential of the store that is of no use must not keep the others from being used.
+    fn add_stored(&mut self, known: KnownCredential) {
+        let name = known.name.clone();
+        let problem = match self.fit(known) {
+            Ok(_) if self.credentials.iter().any(|other| other.name == name) => {
+                "the configuration has one of that name".to_owned()
+            }
+            Ok(credential) => return self.credentials.push(Arc::new(credential)),
+            Err(problem) => problem,
+        };
+        tracing::warn!(
+            provider = self.name.as_str(),
+            credential = &*name,
+            problem,
+            "a credential is not used"
+        );
+    }
+
+    /// Fits a credential to this provider.
+    ///
+    /// # Errors
+    /// A sentence without the credential, when the provider cannot take it.
+    pub fn fit(&self, known: KnownCredential) -> Result<Credential, String> {
+        let mut credential = Credential::new(known, &self.spec, &self.origin)?;
+        // What the configuration says of a header stands.
+        credential.header.take_if(|(name, _)| self.headers.iter().any(|(known, _)| known == name));
+        Ok(credential)
     }
 
     /// The path of an operation at this provider.
@@ -87,19 +119,33 @@ impl Provider {
         }
     }
 
-    /// True when the text contains a credential.
+    /// True when the text contains one of its credentials.
     pub fn is_leaked_in(&self, text: &[u8]) -> bool {
-        let is_in = |needle: &str| {
-            let needle = needle.as_bytes();
-            needle.len() >= 8 && text.windows(needle.len()).any(|window| window == needle)
-        };
-        self.secrets.iter().any(|secret| {
-            // A scheme before it is no part of what leaks.
-            let text = secret.expose().trim_start_matches("Bearer ");
-            // The id before the first colon is no secret, and Amazon repeats it in its errors.
-            is_in(text) || self.signer.is_some() && text.splitn(3, ':').skip(1).any(is_in)
-        })
+        self.credentials.iter().any(|credential| credential.is_leaked_in(text))
+            || self.secrets.iter().any(|secret| credential::contains(text, secret.expose()))
     }
+}
+
+/// The credentials of the configuration: `api_key`, which has the provider's name, and `api_keys`.
+fn configured(provider: &str, config: &ProviderConfig) -> Result<Vec<KnownCredential>, String> {
+    let mut known = Vec::with_capacity(config.api_keys.len() + 1);
+    if let Some(source) = &config.api_key {
+        known.push(KnownCredential {
+            name: provider.into(),
+            secret: source.resolve()?,
+            weight: 1,
+            priority: 0,
+        });
+    }
+    for credential in &config.api_keys {
+        known.push(KnownCredential {
+            name: credential.name.as_str().into(),
+            secret: credential.key.resolve()?,
+            weight: credential.weight,
+            priority: credential.priority,
+        });
+    }
+    Ok(known)
 }
 
 fn replace(headers: &mut Vec<(HeaderName, HeaderValue)>, name: HeaderName, value: HeaderValue) {
@@ -113,10 +159,10 @@ fn domain_of(host: &str) -> Option<&str> {
     host.get(before..)
 }
 
-fn header_name(name: &str) -> Result<HeaderName, String> {
+pub(super) fn header_name(name: &str) -> Result<HeaderName, String> {
     HeaderName::try_from(name).map_err(|_| format!("`{name}` is no header name"))
 }
 
-fn value(text: &str) -> Result<HeaderValue, String> {
+pub(super) fn value(text: &str) -> Result<HeaderValue, String> {
     HeaderValue::try_from(text).map_err(|_| "a header value has characters that HTTP forbids".to_owned())
 }

@@ -28,6 +28,8 @@ pub struct Selection<'a> {
     pub operation: Operation,
     /// What of the request matters.
     pub demand: Demand,
+    /// Names of the credentials that may be used; None: all.
+    pub credentials: Option<&'a [String]>,
 }
 
 impl Selection<'_> {
@@ -39,7 +41,7 @@ impl Selection<'_> {
         leniency: Leniency,
         now: Instant,
     ) -> Option<usize> {
-        let eligible = self.candidates(tried, leniency, now).collect::<DeploymentSet>();
+        let eligible = self.without_standbys(self.candidates(tried, leniency, now).collect());
         if leniency != Leniency::Quota {
             return balancer.pick(self.deployments, eligible, &self.demand, now);
         }
@@ -51,6 +53,19 @@ impl Selection<'_> {
     /// Would [`Self::pick`] find one?
     pub fn has_candidate(&self, tried: &DeploymentSet, leniency: Leniency, now: Instant) -> bool {
         self.candidates(tried, leniency, now).next().is_some()
+    }
+
+    /// Is there another credential for the same target that has not been tried and may be asked now?
+    pub fn has_sibling(&self, deployment: &Deployment, tried: &DeploymentSet, now: Instant) -> bool {
+        let mut candidates = self.candidates(tried, Leniency::None, now);
+        candidates.any(|index| self.deployments.get(index).is_some_and(|it| it.target == deployment.target))
+    }
+
+    /// Nobody could be asked, because there is no credential, or none that may be used.
+    pub fn lacks_credential(&self) -> bool {
+        let supported = |it: &&Arc<Deployment>| providers::supports(self.operation, &it.provider.spec);
+        let mut usable = self.deployments.iter().filter(supported);
+        usable.all(|it| it.lacks_credential || !it.may_use(self.credentials))
     }
 
     /// The shortest wait for a configured limit; None when no limit keeps anyone away.
@@ -70,6 +85,18 @@ impl Selection<'_> {
         })
     }
 
+    /// A credential of a lower rank waits until those above it are gone.
+    fn without_standbys(&self, eligible: DeploymentSet) -> DeploymentSet {
+        if self.deployments.iter().all(|deployment| deployment.priority() == 0) {
+            return eligible;
+        }
+        let all = || eligible.iter().filter_map(|index| Some((index, self.deployments.get(index)?)));
+        let is_standby = |deployment: &Deployment| {
+            all().any(|(_, it)| it.target == deployment.target && it.priority() < deployment.priority())
+        };
+        all().filter(|(_, deployment)| !is_standby(deployment)).map(|(index, _)| index).collect()
+    }
+
     fn admits(&self, deployment: &Deployment, leniency: Leniency, now: Instant) -> bool {
         self.serves(deployment)
             && (leniency == Leniency::Cooldown || deployment.state.cooldown.may_admit(now))
@@ -78,7 +105,9 @@ impl Selection<'_> {
     }
 
     fn serves(&self, deployment: &Deployment) -> bool {
-        deployment.weight > 0 && providers::supports(self.operation, &deployment.provider.spec)
+        deployment.weight > 0
+            && deployment.may_use(self.credentials)
+            && providers::supports(self.operation, &deployment.provider.spec)
     }
 
     fn limit_wait(&self, deployment: &Deployment, now: Instant) -> Option<Duration> {
@@ -110,7 +139,8 @@ mod tests {
 
     fn pick(deployments: &[Arc<Deployment>], leniency: Leniency, now: Instant) -> Option<usize> {
         let balancer = Balancer::new(BalanceStrategy::Weighted, deployments);
-        let selection = Selection { deployments, operation: Operation::ChatCompletions, demand: demand() };
+        let operation = Operation::ChatCompletions;
+        let selection = Selection { deployments, operation, demand: demand(), credentials: None };
         selection.pick(&balancer, &DeploymentSet::default(), leniency, now)
     }
 

@@ -50,7 +50,7 @@ impl Signer {
         let token = parts.next().map(str::to_owned);
         if id.is_empty() || secret.is_empty() || token.as_deref() == Some("") {
             return Err(
-                "api_key is not ACCESS_KEY_ID:SECRET_ACCESS_KEY or ACCESS_KEY_ID:SECRET_ACCESS_KEY:SESSION_TOKEN"
+                "the credential is not ACCESS_KEY_ID:SECRET_ACCESS_KEY or ACCESS_KEY_ID:SECRET_ACCESS_KEY:SESSION_TOKEN"
                     .to_owned(),
             );
         }

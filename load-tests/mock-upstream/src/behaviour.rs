@@ -66,6 +66,7 @@ pub(crate) struct Behaviour {
     pub(crate) every: Option<u64>,
     pub(crate) id: Option<String>,
     pub(crate) credential: Option<String>,
+    pub(crate) only: Option<String>,
     pub(crate) calls: Option<usize>,
     pub(crate) reasoning: bool,
     pub(crate) no_usage: bool,
@@ -163,6 +164,10 @@ const KEYS: &[Key] = &[
     }),
     key("credential", "the credential that must be presented", |b, v| {
         b.credential = Some(word(v)?);
+        Some(())
+    }),
+    key("only", "only requests with this credential misbehave", |b, v| {
+        b.only = Some(word(v)?);
         Some(())
     }),
     key("calls", "the number of parallel tool calls, 1 to 16", |b, v| {

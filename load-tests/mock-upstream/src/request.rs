@@ -87,6 +87,9 @@ impl<'a> Context<'a> {
         if let Some(mock) = request.mock {
             behaviour.apply(mock).map_err(|error| Refusal::bad_request(error.to_string()))?;
         }
+        if behaviour.only.is_some() && behaviour.only.as_deref() != request.credential {
+            return Ok(());
+        }
         if behaviour.first.is_some() || behaviour.every.is_some() {
             let count = self.state.count(behaviour.id.as_deref().unwrap_or(model));
             let is_late = behaviour.first.is_some_and(|first| count > first);

@@ -95,6 +95,8 @@ pub(crate) const TABLES: &[Table] = &[
             ("ciphertext", Bytes),
             ("nonce", Bytes),
             ("encryption_key_id", Text),
+            ("weight", Int),
+            ("priority", Int),
             ("disabled", Bool),
             ("rotated_at", Int),
             ("created_at", Int),

@@ -102,12 +102,15 @@ fn identity(id: &DeploymentId) -> u64 {
     XxHash3_64::oneshot(id.as_str().as_bytes())
 }
 
+/// Weights may be in the millions, and the loads of light ones must still differ.
+const SCALE: u64 = 1_000_000_000;
+
 /// The fewest requests in flight for its weight; ties go round.
 fn least_busy(deployments: &[Arc<Deployment>], eligible: DeploymentSet, start: usize) -> Option<usize> {
     let count = deployments.len();
     eligible.iter().min_by_key(|index| {
         let load = deployments.get(*index).map_or(u64::MAX, |deployment| {
-            u64::from(deployment.state.in_flight() + 1) * 1_000 / u64::from(deployment.weight.max(1))
+            u64::from(deployment.state.in_flight() + 1) * SCALE / u64::from(deployment.weight.max(1))
         });
         (load, (index + count - start % count) % count)
     })
@@ -126,10 +129,11 @@ pub(super) mod tests {
             kind: "openai".to_owned(),
             base_url: Some("http://127.0.0.1:9/v1".to_owned()),
             api_key: None,
+            api_keys: Vec::new(),
             headers: std::collections::BTreeMap::new(),
             health: None,
         };
-        let provider = Provider::new("p", &config).unwrap();
+        let provider = Provider::new("p", &config, &[]).unwrap();
         let deployment = |(index, weight): (usize, &u32)| {
             let id = format!("p/m{index}");
             let labels = DeploymentLabels { model: "m", provider: "p", deployment: &id };
@@ -137,6 +141,9 @@ pub(super) mod tests {
                 series: Metrics::global().deployment(&labels),
                 id: DeploymentId::from(id),
                 provider: provider.clone(),
+                credential: None,
+                lacks_credential: false,
+                target: index,
                 upstream_model: format!("m{index}"),
                 weight: *weight,
                 prefill: false,
