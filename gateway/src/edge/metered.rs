@@ -16,7 +16,7 @@ use crate::ledger;
 use crate::request::{BYTES_PER_TOKEN, Record};
 use crate::snapshot::Snapshot;
 use crate::tokens;
-use crate::upstream::{Deployment, Provider};
+use crate::upstream::Deployment;
 
 /// What is looked for in a request.
 const ASKED: &[&str] = &["model", "max_tokens", "max_completion_tokens", "max_output_tokens"];
@@ -24,7 +24,6 @@ const ASKED: &[&str] = &["model", "max_tokens", "max_completion_tokens", "max_ou
 /// One pass-through.
 pub(super) struct Metered {
     snapshot: Arc<Snapshot>,
-    provider: Arc<Provider>,
     /// The provider as a whole, with the credential that is sent.
     chosen: Arc<Deployment>,
     /// None: something that the gateway knows nothing of.
@@ -61,7 +60,7 @@ impl Metered {
         record: &mut Record,
     ) -> Result<Self, GatewayError> {
         let path = format!("/{rest}");
-        let provider = chosen.provider.clone();
+        let provider = &chosen.provider;
         let operation = Operation::from_path(&path);
         let format = operation.map_or(provider.spec.format, |operation| provider.spec.format_for(operation));
         // Google's paths name the model.
@@ -70,7 +69,6 @@ impl Metered {
         record.operation = operation;
         let metered = Self {
             snapshot,
-            provider,
             chosen,
             operation,
             format,
