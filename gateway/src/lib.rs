@@ -27,6 +27,7 @@ pub mod notify;
 pub mod phases;
 pub mod pipeline;
 pub mod request;
+pub mod request_log;
 pub mod sharing;
 pub mod snapshot;
 pub mod storage;

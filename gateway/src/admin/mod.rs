@@ -18,6 +18,7 @@ mod process;
 mod reconcile;
 mod reply;
 mod reports;
+mod requests;
 mod route;
 mod routes;
 mod scope;

@@ -9,7 +9,7 @@ use prometheus::{
 };
 
 use super::register::Register;
-use super::{ClusterMetrics, KeyMetrics, LedgerMetrics, OverloadMetrics};
+use super::{ClusterMetrics, KeyMetrics, LedgerMetrics, OverloadMetrics, RequestLogMetrics};
 
 /// Seconds, as OpenTelemetry advises for GenAI durations.
 const SECONDS: [f64; 14] =
@@ -53,6 +53,8 @@ pub struct Metrics {
     pub keys: KeyMetrics,
     /// Of the spend ledger.
     pub ledger: LedgerMetrics,
+    /// Of the request log.
+    pub request_log: RequestLogMetrics,
     /// Of limits on requests in flight, and of what they refuse.
     pub overload: OverloadMetrics,
 }
@@ -167,6 +169,7 @@ impl Metrics {
             cluster: ClusterMetrics::new(&metrics),
             keys: KeyMetrics::new(&metrics),
             ledger: LedgerMetrics::new(&metrics),
+            request_log: RequestLogMetrics::new(&metrics),
             overload: OverloadMetrics::new(&metrics),
             registry,
         }

@@ -32,3 +32,4 @@ mod pass_through;
 mod postgres_server;
 mod redis_server;
 mod reports;
+mod requests;
