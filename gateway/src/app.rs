@@ -31,6 +31,7 @@ use crate::keys::{self, KeySync, StoredKeys};
 use crate::ledger::{Applier, Ledger, now_ms};
 use crate::limits::{Gate, LimitBook, RetryBudget};
 use crate::notify::Readiness;
+use crate::request_log::{RequestLog, Writer};
 use crate::seal::{self, Sealer};
 use crate::sharing::{self, Sharing};
 use crate::snapshot::Snapshot;
@@ -69,6 +70,8 @@ pub struct App {
     pub ledger: Arc<Ledger>,
     /// What outlives the process; None when nothing is to.
     pub storage: Option<Storage>,
+    /// What happened to each request.
+    pub request_log: Arc<RequestLog>,
     /// The keys of the store.
     pub stored_keys: Arc<StoredKeys>,
     /// What share of the traffic may be repeated attempts.
@@ -112,7 +115,10 @@ impl App {
             .with_context(|| format!("ledger.path: {} cannot be written", config.ledger.path))?;
         let snapshot = Snapshot::new(config, &credentials, &registry, &limits, &ledger.budgets, metrics)
             .map_err(anyhow::Error::msg)?;
+        let request_log = Arc::new(RequestLog::new(&config.log.requests, storage.is_some(), metrics));
         if let Some(storage) = &storage {
+            let keep = config.log.requests.keep.0;
+            storage.spawn(Writer::new(request_log.clone(), storage.store.clone(), keep).run());
             start_ledger(&ledger, storage, metrics)?;
             let (keys, store) = (stored_keys.clone(), storage.store.clone());
             start_keys(KeySync::new(store, keys, limits.clone(), ledger.clone(), metrics), storage)?;
@@ -144,6 +150,7 @@ impl App {
             coalescer: Arc::default(),
             ledger,
             storage,
+            request_log,
             stored_keys,
             retry_budget: RetryBudget::new(Instant::now()),
             sealer,

@@ -164,6 +164,7 @@ impl BackgroundService for Drain {
             tokio::time::sleep(DRAIN_INTERVAL).await;
         }
         self.app.access_log.drain().await;
+        self.app.request_log.drain().await;
         if let Some(scratch) = &self.scratch {
             // It is in the folder for temporary files, which somebody tidies.
             let _ = std::fs::remove_dir_all(scratch);

@@ -28,6 +28,7 @@ pub mod notify;
 pub mod phases;
 pub mod pipeline;
 pub mod request;
+pub mod request_log;
 pub mod sharing;
 pub mod seal;
 pub mod secret_file;

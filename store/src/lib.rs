@@ -38,7 +38,7 @@ pub use ledger::{
 pub use location::check_location;
 pub use records::Records;
 pub use reports::{Dimension, ReportQuery, ReportRow, Reports, Totals};
-pub use request_log::{Contents, Erase, LoggedRequest, RequestLog};
+pub use request_log::{Contents, Erase, LoggedRequest, RequestFilter, RequestLog};
 pub use revision::{Revisions, Topic, Watch};
 pub use schema::SCHEMA_VERSION;
 pub use sessions::{AdminSession, Sessions};

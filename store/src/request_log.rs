@@ -52,6 +52,29 @@ pub struct LoggedRequest {
     pub tags: Vec<String>,
 }
 
+/// Which requests to list. What is None does not matter.
+#[derive(Clone, Debug, Default)]
+pub struct RequestFilter {
+    /// From this time on.
+    pub from_ms: Option<i64>,
+    /// Before this time.
+    pub to_ms: Option<i64>,
+    /// The one with this id.
+    pub request_id: Option<String>,
+    /// Of this key.
+    pub key_id: Option<String>,
+    /// Of this team.
+    pub team_id: Option<String>,
+    /// Of this user.
+    pub user_id: Option<String>,
+    /// For this model.
+    pub model: Option<String>,
+    /// With this status.
+    pub status: Option<u16>,
+    /// Older than the request with this time and id: the last one of the page before.
+    pub before: Option<(i64, String)>,
+}
+
 /// Prompt and answer, encrypted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Contents {
@@ -134,26 +157,39 @@ impl RequestLog<'_> {
         transaction.commit().await
     }
 
-    /// Requests before `before` (a time and a request id: those of the last one of the page before), newest first, at
-    /// most `limit` and 1,000; of one key, or of all.
+    /// The requests that match, newest first, at most `limit` and 1,000.
     ///
     /// # Errors
     /// Those of any read.
-    pub async fn list(
-        self,
-        key_id: Option<&str>,
-        before: Option<(i64, &str)>,
-        limit: u32,
-    ) -> Result<Vec<LoggedRequest>> {
+    pub async fn list(self, filter: &RequestFilter, limit: u32) -> Result<Vec<LoggedRequest>> {
         // Without the contents, which may be large.
         let (columns, _) = COLUMNS.split_at(COLUMNS.len() - 3);
-        let mut sql =
-            format!("SELECT {} FROM request_log WHERE (at, request_id) < ($1, $2)", columns.join(", "));
-        let (at_ms, request_id) = before.unwrap_or((i64::MAX, ""));
-        let mut values: Vec<Value> = vec![at_ms.into(), request_id.into(), i64::from(limit).min(PAGE).into()];
-        if let Some(key_id) = key_id {
-            values.push(key_id.into());
-            sql += " AND key_id = $4";
+        let (before_ms, before_id) =
+            filter.before.as_ref().map_or((i64::MAX, ""), |(at, id)| (*at, id.as_str()));
+        let mut values: Vec<Value> = vec![
+            before_ms.into(),
+            before_id.into(),
+            i64::from(limit).min(PAGE).into(),
+            filter.from_ms.unwrap_or(i64::MIN).into(),
+            filter.to_ms.unwrap_or(i64::MAX).into(),
+        ];
+        let mut sql = format!(
+            "SELECT {} FROM request_log WHERE (at, request_id) < ($1, $2) AND at >= $4 AND at < $5",
+            columns.join(", ")
+        );
+        let texts = [
+            ("request_id", &filter.request_id),
+            ("key_id", &filter.key_id),
+            ("team_id", &filter.team_id),
+            ("user_id", &filter.user_id),
+            ("model", &filter.model),
+        ];
+        let texts =
+            texts.into_iter().filter_map(|(column, text)| Some((column, Value::from(text.as_deref()?))));
+        let status = filter.status.map(|status| ("status", Value::from(i64::from(status))));
+        for (column, value) in texts.chain(status) {
+            values.push(value);
+            sql += &format!(" AND {column} = ${}", values.len());
         }
         sql += " ORDER BY at DESC, request_id DESC LIMIT $3";
         self.0.database.rows(&sql, values).await?.iter().map(read).collect()

@@ -19,6 +19,7 @@ mod process;
 mod reconcile;
 mod reply;
 mod reports;
+mod requests;
 mod route;
 mod routes;
 mod scope;

@@ -20,6 +20,7 @@ use super::litellm::{
 use super::reconcile::{self, Reconciliation};
 use super::reply::{Deleted, Page};
 use super::reports::{self, Report};
+use super::requests::{self, RequestPage, RequestRow};
 use super::route::{Access, Kind, Parameter, Route};
 use super::session::{self, LoginRequest, OwnPassword, SessionEnded, SessionView};
 use super::spend::{self, KeySpend};
@@ -100,6 +101,10 @@ routes! {
         "What was spent, added up by key, team, user, model, provider, tag and day.";
     GET "/api/v1/ledger" Owner ledger::list [.query(ledger::QUERY).gives_rows::<EntryPage>()]
         "The single entries of the ledger: attempts, and requests that needed none.";
+    GET "/api/v1/requests" Owner requests::list [.query(requests::QUERY).gives::<RequestPage>()]
+        "What happened to each request, newest first, when `log.requests` is on.";
+    GET "/api/v1/requests/{id}" Owner requests::get [.gives::<RequestRow>()]
+        "What happened to one request.";
     GET "/api/v1/reconcile" Installation reconcile::compare [.query(reconcile::QUERY).gives::<Reconciliation>()]
         "Whether the sums of reports and budgets are those of the single attempts.";
     GET "/api/v1/audit" Team audit::list [.query(audit::QUERY).gives::<Page<AuditRow>>()]

@@ -30,7 +30,8 @@ pub use model::{
 };
 pub use provider::{CredentialConfig, ProviderConfig};
 pub use root::{
-    AdminConfig, BackupConfig, Config, LedgerConfig, LimitConfig, LogConfig, NO_STORE, TlsConfig,
+    AdminConfig, BackupConfig, Config, LedgerConfig, LimitConfig, LogConfig, NO_STORE, RequestLogConfig,
+    TlsConfig,
 };
 pub use schema::json_schema;
 pub use secret::SecretSource;

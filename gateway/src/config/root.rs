@@ -159,6 +159,21 @@ pub struct LogConfig {
     pub access: String,
     /// The program's own messages on stderr: `error`, `warn`, `info` or `debug`.
     pub level: String,
+    /// The request log in the store.
+    pub requests: RequestLogConfig,
+}
+
+/// What the store keeps of each request: who asked for what, when, and how it ended; no prompt and no answer.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct RequestLogConfig {
+    /// Whether requests are logged; needs a `store`.
+    pub enabled: bool,
+    /// How long they are kept, also of an earlier process and when no more are logged.
+    pub keep: Span,
+    /// How many may wait for the store; those beyond it are not logged, and counted in a metric.
+    #[schemars(range(min = 1))]
+    pub queue: u32,
 }
 
 /// The answer cache.
@@ -282,6 +297,12 @@ impl Default for LimitConfig {
 
 impl Default for LogConfig {
     fn default() -> Self {
-        Self { access: "stdout".to_owned(), level: "info".to_owned() }
+        Self { access: "stdout".to_owned(), level: "info".to_owned(), requests: RequestLogConfig::default() }
+    }
+}
+
+impl Default for RequestLogConfig {
+    fn default() -> Self {
+        Self { enabled: false, keep: Span::from_millis(30 * 86_400_000), queue: 20_000 }
     }
 }

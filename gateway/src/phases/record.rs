@@ -1,11 +1,11 @@
 //! The end of every request: limits are settled, metrics counted, the access log written.
 
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use domain::{Micros, Usage};
-use store::Kind;
+use store::{Kind, LoggedRequest};
 
-use crate::ledger::End;
+use crate::ledger::{End, now_ms};
 use crate::request::Record;
 use crate::telemetry::AccessLine;
 use crate::upstream::Deployment;
@@ -49,6 +49,8 @@ pub fn run(record: &mut Record) {
     if !record.app.access_log.is_off() {
         log(record);
     }
+    let record = &*record;
+    record.app.request_log.append(|| logged(record));
 }
 
 fn cost(deployment: &Deployment, usage: &Usage) -> Micros {
@@ -88,7 +90,7 @@ fn settle(record: &mut Record) {
 
 fn log(record: &Record) {
     let usage = record.usage.unwrap_or_default();
-    let micros = |duration: std::time::Duration| u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
+    let micros = |duration: Duration| u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
     record.app.access_log.append(&AccessLine {
         time: rfc3339(SystemTime::now()),
         request_id: &record.request_id,
@@ -111,6 +113,35 @@ fn log(record: &Record) {
         ttft_us: record.ttft.map(micros),
         overhead_us: micros(record.overhead()),
     });
+}
+
+fn logged(record: &Record) -> LoggedRequest {
+    let millis = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+    let text = |text: Option<&str>| text.unwrap_or_default().to_owned();
+    let principal = record.principal.as_deref();
+    let deployment = record.deployment.as_deref();
+    let duration_ms = millis(record.started.elapsed());
+    LoggedRequest {
+        request_id: record.request_id.clone(),
+        at_ms: now_ms().saturating_sub_unsigned(duration_ms),
+        key_id: text(principal.map(|principal| &*principal.id)),
+        key_name: text(principal.map(|principal| &*principal.name)),
+        team_id: text(principal.and_then(|principal| principal.team.as_deref())),
+        user_id: text(principal.and_then(|principal| principal.user.as_deref())),
+        operation: text(record.operation.map(providers::Operation::as_str)),
+        model: text(record.model.as_ref().map(|model| model.name.as_str())),
+        deployment: text(deployment.map(|deployment| deployment.id.as_str())),
+        provider: text(deployment.map(|deployment| deployment.provider.name.as_str())),
+        status: record.status,
+        error: if record.outcome == "ok" { String::new() } else { record.outcome.to_owned() },
+        cache: String::new(),
+        attempts: record.attempts,
+        duration_ms,
+        first_token_ms: record.ttft.map(millis),
+        usage: record.usage.unwrap_or_default(),
+        cost: record.cost().unwrap_or_default(),
+        tags: principal.map_or_else(Vec::new, |principal| principal.tags.to_vec()),
+    }
 }
 
 /// RFC 3339 in UTC with milliseconds.

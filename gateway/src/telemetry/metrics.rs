@@ -9,7 +9,9 @@ use prometheus::{
 };
 
 use super::register::Register;
-use super::{ClusterMetrics, CredentialMetrics, KeyMetrics, LedgerMetrics, OverloadMetrics};
+use super::{
+    ClusterMetrics, CredentialMetrics, KeyMetrics, LedgerMetrics, OverloadMetrics, RequestLogMetrics,
+};
 
 /// Seconds, as OpenTelemetry advises for GenAI durations.
 const SECONDS: [f64; 14] =
@@ -55,6 +57,8 @@ pub struct Metrics {
     pub keys: KeyMetrics,
     /// Of the spend ledger.
     pub ledger: LedgerMetrics,
+    /// Of the request log.
+    pub request_log: RequestLogMetrics,
     /// Of limits on requests in flight, and of what they refuse.
     pub overload: OverloadMetrics,
 }
@@ -170,6 +174,7 @@ impl Metrics {
             credentials: CredentialMetrics::new(&metrics),
             keys: KeyMetrics::new(&metrics),
             ledger: LedgerMetrics::new(&metrics),
+            request_log: RequestLogMetrics::new(&metrics),
             overload: OverloadMetrics::new(&metrics),
             registry,
         }

@@ -9,6 +9,7 @@ mod ledger_metrics;
 mod metrics;
 mod overload_metrics;
 mod register;
+mod request_log_metrics;
 mod trace_context;
 
 pub use access_log::{AccessLine, AccessLog};
@@ -18,4 +19,5 @@ pub use key_metrics::KeyMetrics;
 pub use ledger_metrics::LedgerMetrics;
 pub use metrics::{DeploymentLabels, DeploymentSeries, Metrics, ModelSeries};
 pub use overload_metrics::{GateSeries, LimitSeries, OverloadMetrics};
+pub use request_log_metrics::RequestLogMetrics;
 pub use trace_context::TraceContext;

@@ -33,3 +33,4 @@ mod pass_through;
 mod postgres_server;
 mod redis_server;
 mod reports;
+mod requests;

@@ -257,11 +257,12 @@ fn configuration(
     mock: SocketAddr,
     [providers, models, extra]: [&str; 3],
 ) -> String {
+    let log = if extra.contains("\nlog: ") { "" } else { "log: {access: 'off', level: error}" };
     format!(
         "
 listen: {address}
 admin: {{listen: {admin}}}
-log: {{access: 'off', level: error}}
+{log}
 providers:
   mock: {{kind: openai, base_url: 'http://{mock}/v1', api_key: upstream-credential-1}}
   claude: {{kind: anthropic, base_url: 'http://{mock}', api_key: upstream-credential-2}}

@@ -1,7 +1,7 @@
 //! The request log: metadata, contents, erasing.
 
 use domain::{Micros, Usage};
-use store::{Contents, Erase, LoggedRequest};
+use store::{Contents, Erase, LoggedRequest, RequestFilter};
 
 use crate::databases::Place;
 use crate::sample::NOON;
@@ -42,11 +42,13 @@ async fn requests_are_listed_newest_first_without_contents(place: &Place) {
     log.append(&batch).await.unwrap();
     log.append(&batch).await.unwrap();
     log.append(&[(request("x", "k2", "u2", NOON), None)]).await.unwrap();
-    let newest = log.list(Some("k1"), None, 3).await.unwrap();
+    let of_key = RequestFilter { key_id: Some("k1".to_owned()), ..RequestFilter::default() };
+    let newest = log.list(&of_key, 3).await.unwrap();
     assert_eq!(newest, [rows[4].clone(), rows[3].clone(), rows[2].clone()]);
-    let rest = log.list(Some("k1"), Some((newest[2].at_ms, &newest[2].request_id)), 9).await.unwrap();
+    let older = RequestFilter { before: Some((newest[2].at_ms, newest[2].request_id.clone())), ..of_key };
+    let rest = log.list(&older, 9).await.unwrap();
     assert_eq!(rest, [rows[1].clone(), rows[0].clone()]);
-    assert_eq!(log.list(None, None, 9).await.unwrap().len(), 6);
+    assert_eq!(log.list(&RequestFilter::default(), 9).await.unwrap().len(), 6);
     assert_eq!(log.contents("r1").await.unwrap(), None);
 }
 
@@ -63,10 +65,10 @@ async fn contents_are_erased_by_key_and_user_and_requests_too(place: &Place) {
     assert_eq!(log.erase(Erase::ContentsOfUser("u1")).await.unwrap(), 1);
     assert_eq!(log.contents("r3").await.unwrap(), None);
     assert_eq!(log.contents("r4").await.unwrap(), Some(contents()));
-    assert_eq!(log.list(None, None, 9).await.unwrap().len(), 4);
+    assert_eq!(log.list(&RequestFilter::default(), 9).await.unwrap().len(), 4);
     assert_eq!(log.erase(Erase::RequestsOfUser("u2")).await.unwrap(), 2);
     assert_eq!(log.erase(Erase::RequestsOfKey("k1")).await.unwrap(), 1);
-    assert_eq!(log.list(None, None, 9).await.unwrap()[0].request_id, "r3");
+    assert_eq!(log.list(&RequestFilter::default(), 9).await.unwrap()[0].request_id, "r3");
 }
 
 async fn retention_erases_more_rows_than_one_statement_takes(place: &Place) {
@@ -79,5 +81,5 @@ async fn retention_erases_more_rows_than_one_statement_takes(place: &Place) {
     assert_eq!(log.contents("2199").await.unwrap(), None);
     assert_eq!(log.contents("2200").await.unwrap(), Some(contents()));
     assert_eq!(log.erase(Erase::RequestsBefore(NOON + 2_100)).await.unwrap(), 2_100);
-    assert_eq!(log.list(None, None, 1_000).await.unwrap().len(), 200);
+    assert_eq!(log.list(&RequestFilter::default(), 1_000).await.unwrap().len(), 200);
 }
