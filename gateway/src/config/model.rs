@@ -141,7 +141,7 @@ pub enum Adaptive {
 }
 
 /// Where requests beyond a model's limit wait, those of a higher priority in front. Within one priority the
-/// newest goes first.
+/// oldest goes first.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct QueueConfig {

@@ -4,11 +4,11 @@ use std::collections::VecDeque;
 
 use crate::config::Priority;
 
-/// Those who wait, the lines in the order of [`Priority`].
+/// Those who wait, the lines in the order of [`Priority`], within one priority the oldest first.
 ///
-/// Within one priority the newest goes first. The wait is bounded anyway, so the order decides only who
-/// waits how long: oldest-first would let everyone who is served wait for nearly the whole bound, while
-/// newest-first serves most at once and sheds those whose client has waited longest already.
+/// A full queue refuses the newcomer: whoever is refused without having waited costs next to nothing, and in overload
+/// most are refused. Newest first would serve some sooner, but send everyone else away after a wait, with a timer and a
+/// wake-up each.
 #[derive(Debug)]
 pub(super) struct WaitQueue<T> {
     lines: [VecDeque<(u64, T)>; 3],
@@ -35,15 +35,14 @@ impl<T> WaitQueue<T> {
         self.lines.iter().map(VecDeque::len).sum()
     }
 
-    /// Lines up. A full queue makes room by sending away the one who would be served last, unless that
-    /// is the newcomer.
+    /// Lines up. A full queue makes room by sending away the last one of a lower priority, if there is one.
     pub(super) fn push(&mut self, priority: Priority, length: usize, waiter: T) -> Pushed<T> {
         let mut evicted = None;
         if self.len() >= length {
-            let line = self.lines.iter_mut().skip(priority as usize).rev().find(|line| !line.is_empty());
-            match line.and_then(VecDeque::pop_front) {
-                Some((_, last)) if length > 0 => evicted = Some(last),
-                _ => return Pushed::Full,
+            let lower = self.lines.iter_mut().skip(priority as usize + 1).rev();
+            match lower.filter(|line| length > 0 && !line.is_empty()).find_map(VecDeque::pop_back) {
+                Some((_, last)) => evicted = Some(last),
+                None => return Pushed::Full,
             }
         }
         let number = self.next;
@@ -56,7 +55,7 @@ impl<T> WaitQueue<T> {
 
     /// Who is served next.
     pub(super) fn pop(&mut self) -> Option<T> {
-        self.lines.iter_mut().find_map(VecDeque::pop_back).map(|(_, waiter)| waiter)
+        self.lines.iter_mut().find_map(VecDeque::pop_front).map(|(_, waiter)| waiter)
     }
 
     /// Leaves the queue; None when it was popped or sent away before.
@@ -79,25 +78,26 @@ mod tests {
     }
 
     #[test]
-    fn high_priority_goes_first_and_within_one_priority_the_newest() {
+    fn high_priority_goes_first_and_within_one_priority_the_oldest() {
         let mut queue = WaitQueue::default();
         push(&mut queue, Priority::Low, 1);
         push(&mut queue, Priority::High, 2);
         push(&mut queue, Priority::High, 3);
         let order: Vec<u32> = std::iter::from_fn(|| queue.pop()).collect();
-        assert_eq!(order, [3, 2, 1]);
+        assert_eq!(order, [2, 3, 1]);
     }
 
     #[test]
-    fn a_full_queue_sends_away_the_one_who_would_be_served_last() {
+    fn a_full_queue_refuses_a_newcomer_unless_somebody_of_lower_priority_waits() {
         let mut queue = WaitQueue::default();
         push(&mut queue, Priority::Normal, 1);
         push(&mut queue, Priority::Low, 2);
         push(&mut queue, Priority::Low, 3);
-        assert_eq!(push(&mut queue, Priority::High, 4), Some(Some(2)));
-        assert_eq!(push(&mut queue, Priority::Normal, 5), Some(Some(3)));
+        assert_eq!(push(&mut queue, Priority::High, 4), Some(Some(3)));
+        assert_eq!(push(&mut queue, Priority::Normal, 5), Some(Some(2)));
         assert_eq!(push(&mut queue, Priority::Low, 6), None, "all others go before it");
-        assert_eq!(push(&mut queue, Priority::Normal, 7), Some(Some(1)));
+        assert_eq!(push(&mut queue, Priority::Normal, 7), None, "it came last");
+        assert_eq!(push(&mut queue, Priority::High, 8), Some(Some(5)));
     }
 
     #[test]

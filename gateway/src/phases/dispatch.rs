@@ -67,8 +67,12 @@ pub async fn run(
             }
             let turn = Turn { model, selection: run.selection(model), leniency };
             // Nobody waits for a place at a model that has no one to call.
-            let has_candidate = turn.selection.has_candidate(tried, leniency, Instant::now());
-            if !has_candidate || !enter(app, model, client, record).await? {
+            if !turn.selection.has_candidate(tried, leniency, Instant::now()) {
+                continue;
+            }
+            if !enter(app, model, client, record).await? {
+                // Nor does anybody line up twice.
+                (0..model.deployments.len()).for_each(|index| tried.insert(index));
                 continue;
             }
             if let Some(opened) = run.model(&turn, tried, client, record, &mut last).await? {
