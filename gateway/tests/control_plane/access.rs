@@ -2,6 +2,7 @@
 //! needs an example in `example` below.
 
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
@@ -34,6 +35,9 @@ struct Target {
     user: String,
     admin: String,
     token: String,
+    credential: String,
+    /// The newest one in the log.
+    request: String,
 }
 
 fn operations() -> Vec<Operation> {
@@ -80,6 +84,8 @@ impl Operation {
             path if path.contains("/user") => &target.user,
             path if path.contains("/admin-tokens") => &target.token,
             path if path.contains("/admins") => &target.admin,
+            path if path.contains("/credentials") => &target.credential,
+            path if path.contains("/requests") => &target.request,
             _ => &target.key,
         };
         self.path.replace("{id}", id)
@@ -166,7 +172,13 @@ async fn make(gateway: &Gateway, word: &str) -> (Target, String) {
     let admin = id(&post("/api/v1/admins", account).await);
     let token = post(&format!("/api/v1/admins/{admin}/tokens"), json!({"name": "ci"})).await;
     let secret = token["token"].as_str().unwrap().to_owned();
-    (Target { key: id(&key), team, user, admin, token: id(&token) }, secret)
+    // Drained, so that no request meets it, and nobody's: whoever sees a deployment sees its name.
+    let name = format!("credential-{}", NUMBER.fetch_add(1, Ordering::Relaxed));
+    let credential = json!({"provider": "mock", "name": name, "secret": "sk-example", "weight": 0});
+    let credential = id(&post("/api/v1/credentials", credential).await);
+    let newest = done(gateway, "GET", "/api/v1/requests?limit=1", Value::Null).await;
+    let request = newest["data"][0]["request_id"].as_str().unwrap_or("none").to_owned();
+    (Target { key: id(&key), team, user, admin, token: id(&token), credential, request }, secret)
 }
 
 /// What is not there, with ids as long as those of what is.
@@ -178,12 +190,16 @@ fn ghost(target: &Target) -> Target {
         user: other(&target.user),
         admin: other(&target.admin),
         token: other(&target.token),
+        credential: other(&target.credential),
+        request: other(&target.request),
     }
 }
 
 fn without_ids(text: &str, target: &Target) -> String {
-    let Target { key, team, user, admin, token } = target;
-    [key, team, user, admin, token].iter().fold(text.to_owned(), |text, id| text.replace(*id, "ID"))
+    let Target { key, team, user, admin, token, credential, request } = target;
+    [key, team, user, admin, token, credential, request]
+        .iter()
+        .fold(text.to_owned(), |text, id| text.replace(*id, "ID"))
 }
 
 #[tokio::test]
@@ -346,6 +362,10 @@ fn example(name: &str, target: &Target) -> Value {
         "patch_api_v1_admins_id" => json!({"role": "viewer"}),
         "post_api_v1_admins_id_password" => json!({}),
         "post_api_v1_admins_id_tokens" => json!({"name": "another"}),
+        "post_api_v1_credentials" => {
+            json!({"provider": "mock", "name": free, "secret": "sk-example", "weight": 0})
+        }
+        "patch_api_v1_credentials_id" => json!({"priority": 1}),
         "post_api_v1_session" => json!({"name": account(target), "password": PASSWORD}),
         "post_api_v1_session_password" => json!({"current": PASSWORD, "password": "another horse battery"}),
         "post_key_generate" => json!({"key_alias": free, "max_budget": 5, "budget_duration": "30d"}),
@@ -373,7 +393,14 @@ async fn browser(gateway: &Gateway, name: &str) -> (String, String) {
 
 #[tokio::test]
 async fn every_answer_is_as_documented_and_every_change_is_in_the_audit_log_with_who_and_from_where() {
-    let gateway = start("", STORE).await;
+    let log = format!("{STORE}\nlog: {{access: 'off', level: error, requests: {{enabled: true}}}}");
+    let gateway = start("", &log).await;
+    assert_eq!(gateway.chat("unknown").await.status(), 404);
+    let newest_request = async || done(&gateway, "GET", "/api/v1/requests?limit=1", Value::Null).await;
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while newest_request().await["data"].as_array().unwrap().is_empty() {
+        assert!(Instant::now() < deadline, "the request is not in the log");
+    }
     let newest =
         async || done(&gateway, "GET", "/api/v1/audit?limit=1", Value::Null).await["data"][0].clone();
     for operation in operations() {

@@ -89,14 +89,17 @@ pub(super) fn number(answer: &reqwest::Response, header: &str) -> u64 {
 
 pub(super) async fn the_61st_request_of_a_minute_is_refused(nodes: &Nodes) {
     let started = Instant::now();
-    let asked = (0..60).map(|turn| async move {
+    let ask = |turn| async move {
         let answer = send(nodes.gateway(turn), "sk-sixty", chat("plain", false)).await;
         assert_eq!(
             (answer.status(), number(&answer, "x-ratelimit-limit-requests")),
             (200.try_into().unwrap(), 60)
         );
-    });
-    join_all(asked).await;
+    };
+    // A few at a time: sixty at once would be late for Redis on a busy machine, and be counted alone.
+    for turn in (0..60).step_by(6) {
+        join_all((turn..turn + 6).map(ask)).await;
+    }
     for turn in 0..4 {
         let answer = send(nodes.gateway(turn), "sk-sixty", chat("plain", false)).await;
         assert_eq!(answer.status(), 429);

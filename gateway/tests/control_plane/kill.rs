@@ -172,7 +172,8 @@ async fn the_ledger_agrees_with_every_client_and_the_provider_after_each_kill() 
 
 #[tokio::test]
 async fn a_client_that_leaves_a_stream_pays_for_what_it_was_sent() {
-    let gateway = Gateway::start(&format!("{PRICED}\n{MODELS}"), STORE).await;
+    let gateway =
+        Gateway::start(&format!("{PRICED}\n{MODELS}"), &format!("{STORE}\nlimits: {{shed_lag: 0ms}}")).await;
     let store = store(&gateway).await;
     assert!(
         ask(gateway.client.clone(), gateway.url("/v1/chat/completions"), "req_0-5".to_owned(), 5)

@@ -76,7 +76,7 @@ async fn ask(client: reqwest::Client, url: String, body: String) -> u64 {
 async fn a_database_that_is_away_fails_no_request_and_loses_no_entry() {
     let (way, database) = (Way::open().await, server().database());
     let setting = format!(
-        "store: postgres://signalbox@{}/{database}\nkey_hash: a-secret-of-this-installation",
+        "store: postgres://signalbox@{}/{database}\nkey_hash: a-secret-of-this-installation\nlimits: {{shed_lag: 0ms}}",
         way.address
     );
     let gateway = Gateway::start(PRICED, &setting).await;
