@@ -50,7 +50,10 @@ pub fn run(record: &mut Record) {
         log(record);
     }
     let record = &*record;
-    record.app.request_log.append(|| logged(record));
+    // Looks at our health are no requests of anybody.
+    if record.operation.is_some() || record.principal.is_some() {
+        record.app.request_log.append(|| logged(record));
+    }
 }
 
 fn cost(deployment: &Deployment, usage: &Usage) -> Micros {

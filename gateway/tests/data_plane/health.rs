@@ -83,7 +83,7 @@ async fn deployments_are_listed_without_their_credentials() {
     assert_eq!(row["remaining_requests"].as_u64(), Some(9_999));
     let url = format!("http://{}/api/v1/deployments", gateway.admin);
     let text = gateway.client.get(url).send().await.unwrap().text().await.unwrap();
-    assert!(!text.contains("credential"), "{text}");
+    assert!(text.contains("\"credential\":\"claude\"") && !text.contains("upstream-credential"), "{text}");
 }
 
 #[tokio::test]
