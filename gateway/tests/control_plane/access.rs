@@ -338,7 +338,8 @@ async fn a_virtual_key_sees_itself_only_and_may_exchange_itself() {
     let (_, text) = send(&gateway, Some("sk-narrow-key"), "GET", "/model/info", &Value::Null).await;
     let models: Value = serde_json::from_str(&text).unwrap();
     let names: Vec<&Value> = models["data"].as_array().unwrap().iter().map(|it| &it["model_name"]).collect();
-    assert_eq!(names, ["plain"]);
+    // One for each credential.
+    assert!(!names.is_empty() && names.iter().all(|name| **name == "plain"), "{names:?}");
 }
 
 /// A gateway learns of a new key a moment later.

@@ -1,12 +1,14 @@
 //! Private Redis servers: each test has its own, on a port that was free, in a folder that goes with it.
 
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+
+use crate::gateway::free_address;
 
 /// Ends with the test.
 pub(super) struct Redis {
@@ -18,7 +20,7 @@ pub(super) struct Redis {
 impl Redis {
     pub(super) async fn start() -> Self {
         let folder = tempfile::Builder::new().prefix("gateway-redis-").tempdir().unwrap();
-        let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let address = free_address();
         let process = run(&folder, address);
         let redis = Self { folder, address, process };
         redis.until_ready().await;
