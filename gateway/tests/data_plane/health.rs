@@ -1,15 +1,10 @@
 //! Checks beside the requests, and what operators see of deployments.
 
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 
 use mock_upstream::{Mock, Options};
 
-use crate::gateway::{Gateway, chat};
-
-/// An address where nobody listens yet.
-fn free_address() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
-}
+use crate::gateway::{Gateway, chat, free_address};
 
 async fn mock_at(address: SocketAddr) -> Mock {
     Mock::start(address, Options { record: 256, ..Options::default() }).await.unwrap()
