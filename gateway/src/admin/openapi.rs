@@ -69,10 +69,13 @@ fn operation(route: &Route, answers: &mut SchemaGenerator, bodies: &mut SchemaGe
     let success = match route.answers {
         Content::Json(shape) => json!({"application/json": {"schema": shape(answers)}}),
         Content::Text => json!({"text/plain": {"schema": {"type": "string"}}}),
-        Content::JsonOrCsv(shape) => json!({
-            "application/json": {"schema": shape(answers)}, "text/csv": {"schema": {"type": "string"}},
-            "application/jsonl": {"schema": {"type": "string"}},
-        }),
+        Content::JsonOr(shape, others) => {
+            let text = others.iter().map(|media_type| (*media_type, json!({"schema": {"type": "string"}})));
+            let mut all: Map<String, Value> =
+                text.map(|(name, content)| (name.to_owned(), content)).collect();
+            all.insert("application/json".to_owned(), json!({"schema": shape(answers)}));
+            all.into()
+        }
     };
     let fault = json!({"$ref": "#/components/responses/fault"});
     let unavailable = match route.answers {

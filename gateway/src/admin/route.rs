@@ -76,8 +76,8 @@ pub(super) enum Kind {
 pub(super) enum Content {
     Json(Shape),
     Text,
-    /// JSON, or CSV with `format=csv`.
-    JsonOrCsv(Shape),
+    /// JSON, or with `format` one of these media types.
+    JsonOr(Shape, &'static [&'static str]),
 }
 
 /// One path and method.
@@ -129,9 +129,9 @@ impl Route {
         self
     }
 
-    /// It answers a `T`, or its rows as CSV.
-    pub(super) const fn gives_rows<T: JsonSchema>(mut self) -> Self {
-        self.answers = Content::JsonOrCsv(SchemaGenerator::subschema_for::<T>);
+    /// It answers a `T`, or its rows as one of these media types.
+    pub(super) const fn gives_rows<T: JsonSchema>(mut self, others: &'static [&'static str]) -> Self {
+        self.answers = Content::JsonOr(SchemaGenerator::subschema_for::<T>, others);
         self
     }
 

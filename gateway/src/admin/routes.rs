@@ -97,9 +97,9 @@ routes! {
         "What each deployment is doing now.";
     GET "/api/v1/spend" OpenOwner spend::of_key [.query(&[KEY]).gives::<KeySpend>()]
         "What a virtual key has spent since the beginning.";
-    GET "/api/v1/reports" Owner reports::sum [.query(reports::QUERY).gives_rows::<Report>()]
+    GET "/api/v1/reports" Owner reports::sum [.query(reports::QUERY).gives_rows::<Report>(&["text/csv"])]
         "What was spent, added up by key, team, user, model, provider, tag and day.";
-    GET "/api/v1/ledger" Owner ledger::list [.query(ledger::QUERY).gives_rows::<EntryPage>()]
+    GET "/api/v1/ledger" Owner ledger::list [.query(ledger::QUERY).gives_rows::<EntryPage>(&["text/csv", "application/jsonl"])]
         "The single entries of the ledger: attempts, and requests that needed none.";
     GET "/api/v1/requests" Owner requests::list [.query(requests::QUERY).gives::<RequestPage>()]
         "What happened to each request, newest first, when `log.requests` is on.";
