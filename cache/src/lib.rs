@@ -1,0 +1,2 @@
+//! Answers that are kept, so that a repeated question costs nothing: `exact` finds the same request, `semantic` one that
+//! means the same.

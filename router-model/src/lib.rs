@@ -1,0 +1,2 @@
+//! Models that the gateway runs itself: `score` tells how well each model would answer a prompt, `embed` turns a text
+//! into a vector.
