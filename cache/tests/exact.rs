@@ -1,6 +1,6 @@
 //! The exact cache on real files: what survives a restart and a kill, what never comes back, and who finds what.
 
-#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, clippy::disallowed_methods)]
 
 mod support;
 
