@@ -10,7 +10,8 @@ use prometheus::{
 
 use super::register::Register;
 use super::{
-    ClusterMetrics, CredentialMetrics, KeyMetrics, LedgerMetrics, OverloadMetrics, RequestLogMetrics,
+    CacheMetrics, ClusterMetrics, CredentialMetrics, KeyMetrics, LedgerMetrics, OverloadMetrics,
+    RequestLogMetrics,
 };
 
 /// Seconds, as OpenTelemetry advises for GenAI durations.
@@ -51,6 +52,8 @@ pub struct Metrics {
     pub hedges: IntCounterVec,
     /// Of what is counted together with other gateways.
     pub cluster: ClusterMetrics,
+    /// Answers that are kept.
+    pub cache: CacheMetrics,
     /// Of the credentials in the store.
     pub credentials: CredentialMetrics,
     /// Of the keys in the store.
@@ -171,6 +174,7 @@ impl Metrics {
                 .add(IntCounter::new("signalbox_coalesced_total", "Requests that shared a call.")),
             hedges: metrics.counter("signalbox_hedges_total", "Second attempts, lost or won.", &["outcome"]),
             cluster: ClusterMetrics::new(&metrics),
+            cache: CacheMetrics::new(&metrics),
             credentials: CredentialMetrics::new(&metrics),
             keys: KeyMetrics::new(&metrics),
             ledger: LedgerMetrics::new(&metrics),

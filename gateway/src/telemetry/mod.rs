@@ -2,6 +2,7 @@
 //! here, and no text that a client chose becomes a label.
 
 mod access_log;
+mod cache_metrics;
 mod cluster_metrics;
 mod credential_metrics;
 mod key_metrics;
@@ -13,6 +14,7 @@ mod request_log_metrics;
 mod trace_context;
 
 pub use access_log::{AccessLine, AccessLog};
+pub use cache_metrics::CacheMetrics;
 pub use cluster_metrics::ClusterMetrics;
 pub use credential_metrics::CredentialMetrics;
 pub use key_metrics::KeyMetrics;

@@ -5,6 +5,7 @@ use std::time::Instant;
 use domain::Micros;
 use pingora::http::ResponseHeader;
 
+use crate::answer_cache::Mark;
 use crate::error::{GatewayError, seconds};
 use crate::request::Record;
 
@@ -55,6 +56,13 @@ pub(super) fn header(
             head.insert_header("x-signalbox-deployment", deployment.id.as_str())?;
             head.insert_header("x-signalbox-attempts", record.attempts.to_string())?;
             head.insert_header("x-signalbox-fallback", if record.fallback { "true" } else { "false" })?;
+        }
+        if let Some(mark) = record.cache {
+            head.insert_header("x-signalbox-cache", mark.as_str())?;
+            head.insert_header("cache-status", mark.status())?;
+            if let Mark::Hit { age, .. } = mark {
+                head.insert_header("age", age.to_string())?;
+            }
         }
         add_own(&mut head, record)?;
         Ok(head)
