@@ -1,4 +1,4 @@
-//! The log of administrative changes. Written only together with the change itself, in one transaction.
+//! The log of administrative changes. A change of the store is written together with it, in one transaction.
 
 use serde::{Deserialize, Serialize};
 
@@ -60,6 +60,17 @@ pub struct AuditFilter {
 pub struct Audit<'a>(pub(crate) &'a Store);
 
 impl Audit<'_> {
+    /// Writes down a change of what the store does not have. Before it is made: what was done is in the log, also when the
+    /// process ends in between.
+    ///
+    /// # Errors
+    /// Those of any write.
+    pub async fn note(self, change: &Change, action: &str, object: (&str, &str)) -> Result<()> {
+        let mut transaction = self.0.database.write().await?;
+        append(&mut transaction, change, action, object, Difference::default()).await?;
+        transaction.commit().await
+    }
+
     /// A page of entries, newest first.
     ///
     /// # Errors

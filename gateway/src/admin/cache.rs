@@ -97,6 +97,10 @@ pub(super) async fn get(call: Call) -> Result<Reply, Fault> {
 
 pub(super) async fn delete(call: Call) -> Result<Reply, Fault> {
     let hash = hash(&call.id)?;
+    if cache(&call)?.exact.find(hash, clock_ms()).await.is_none() {
+        return Err(missing(&call.id));
+    }
+    note(&call, "delete", "cache_entry", call.id.clone()).await?;
     if cache(&call)?.exact.remove(hash).await { Ok(Deleted::reply(call.id)) } else { Err(missing(&call.id)) }
 }
 
@@ -118,6 +122,16 @@ pub(super) async fn purge(call: Call) -> Result<Reply, Fault> {
         (false, Some(scope), None, Some(namespace)) => Purge::Namespace(scope, namespace),
         _ => return Err(wrong()),
     };
+    let named = match what {
+        Purge::All => "all".to_owned(),
+        Purge::Scope(..) => asked.scope.clone().unwrap_or_default(),
+        Purge::Model(model) => format!("model:{model}"),
+        Purge::Namespace(_, namespace) => {
+            format!("{}/{namespace}", asked.scope.as_deref().unwrap_or_default())
+        }
+    };
+    cache(&call)?;
+    note(&call, "purge", "cache", named).await?;
     cache(&call)?.exact.purge(what).await.map_err(|error| {
         tracing::error!(%error, "purge");
         Fault::internal(
@@ -132,6 +146,15 @@ fn cache(call: &Call) -> Result<&AnswerCache, Fault> {
         .answers
         .as_ref()
         .ok_or_else(|| Fault::unavailable("There is no cache: add a `cache` section to the configuration."))
+}
+
+/// The audit log hears of it first. A gateway without a store has none.
+async fn note(call: &Call, action: &'static str, kind: &'static str, object: String) -> Result<(), Fault> {
+    if call.app.storage.is_none() {
+        return Ok(());
+    }
+    let change = call.change();
+    call.store(move |store| async move { store.audit().note(&change, action, (kind, &object)).await }).await
 }
 
 fn hash(id: &str) -> Result<u128, Fault> {

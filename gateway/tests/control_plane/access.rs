@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use crate::gateway::Gateway;
-use crate::ledger::STORE;
 use crate::operator::{TOKEN, done, start};
 
+const STORE: &str = "store: sqlite:data/signalbox.db\ncache: {memory: 16MiB}";
 const PASSWORD: &str = "correct horse battery";
 
 /// One path and method of the document.
@@ -38,6 +38,8 @@ struct Target {
     credential: String,
     /// The newest one in the log.
     request: String,
+    /// The key of a kept answer.
+    kept: String,
 }
 
 fn operations() -> Vec<Operation> {
@@ -86,6 +88,7 @@ impl Operation {
             path if path.contains("/admins") => &target.admin,
             path if path.contains("/credentials") => &target.credential,
             path if path.contains("/requests") => &target.request,
+            path if path.contains("/cache") => &target.kept,
             _ => &target.key,
         };
         self.path.replace("{id}", id)
@@ -178,7 +181,16 @@ async fn make(gateway: &Gateway, word: &str) -> (Target, String) {
     let credential = id(&post("/api/v1/credentials", credential).await);
     let newest = done(gateway, "GET", "/api/v1/requests?limit=1", Value::Null).await;
     let request = newest["data"][0]["request_id"].as_str().unwrap_or("none").to_owned();
-    (Target { key: id(&key), team, user, admin, token: id(&token), credential, request }, secret)
+    let kept = loop {
+        let answer = gateway.chat("plain").await;
+        let status = answer.headers()["cache-status"].to_str().unwrap();
+        // A hit is proof that it is there.
+        if status.contains("hit") {
+            break status.split_once("key=\"").unwrap().1.trim_end_matches('"').to_owned();
+        }
+        answer.bytes().await.unwrap();
+    };
+    (Target { key: id(&key), team, user, admin, token: id(&token), credential, request, kept }, secret)
 }
 
 /// What is not there, with ids as long as those of what is.
@@ -192,12 +204,13 @@ fn ghost(target: &Target) -> Target {
         token: other(&target.token),
         credential: other(&target.credential),
         request: other(&target.request),
+        kept: other(&target.kept),
     }
 }
 
 fn without_ids(text: &str, target: &Target) -> String {
-    let Target { key, team, user, admin, token, credential, request } = target;
-    [key, team, user, admin, token, credential, request]
+    let Target { key, team, user, admin, token, credential, request, kept } = target;
+    [key, team, user, admin, token, credential, request, kept]
         .iter()
         .fold(text.to_owned(), |text, id| text.replace(*id, "ID"))
 }
@@ -366,6 +379,7 @@ fn example(name: &str, target: &Target) -> Value {
         "post_api_v1_credentials" => {
             json!({"provider": "mock", "name": free, "secret": "sk-example", "weight": 0})
         }
+        "post_api_v1_cache_purge" => json!({"model": "unknown"}),
         "patch_api_v1_credentials_id" => json!({"priority": 1}),
         "post_api_v1_session" => json!({"name": account(target), "password": PASSWORD}),
         "post_api_v1_session_password" => json!({"current": PASSWORD, "password": "another horse battery"}),
