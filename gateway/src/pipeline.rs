@@ -38,7 +38,7 @@ async fn answer(app: &App, downstream: &mut Downstream<'_>, record: &mut Record)
     let request = parse::run(&snapshot, downstream, record).await?;
 
     // Which models, in which order?
-    let plan = route::run(&snapshot, &principal, &request, record)?;
+    let plan = route::run(app, &snapshot, &principal, &request, record)?;
 
     // Do the tokens fit into the key's minute?
     reserve::run(&principal, &request, record).await?;
