@@ -190,7 +190,7 @@ impl RouteModel {
     }
 }
 
-/// The probability that `strong` does better where one of the two does better.
+/// The share of prompts like this where `strong` does better, when a tie counts half for each.
 #[must_use]
 pub fn win(strong: f32, weak: f32) -> f32 {
     (1.0 + strong - weak) / 2.0

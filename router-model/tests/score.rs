@@ -5,9 +5,10 @@ use router_model::score::{FEATURES_VERSION, Features, ModelError, RouteModel, ST
 const SHIPPED: &[u8] = include_bytes!("../models/lexical-v1.sbm");
 
 fn load(bytes: &[u8]) -> Result<RouteModel, ModelError> {
-    let folder = tempfile::tempdir().unwrap();
+    let unreadable = |problem| ModelError::Unreadable { path: "model.sbm".into(), problem };
+    let folder = tempfile::tempdir().map_err(unreadable)?;
     let path = folder.path().join("model.sbm");
-    std::fs::write(&path, bytes).unwrap();
+    std::fs::write(&path, bytes).map_err(unreadable)?;
     RouteModel::load(&path)
 }
 

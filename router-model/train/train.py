@@ -13,7 +13,7 @@ from sklearn.linear_model import Ridge
 
 HERE = Path(__file__).resolve().parent
 BITS, HAND, SEED, FOLDS, STEPS = 17, 16, 7, 5, 1000
-ALPHA, HAND_WEIGHT = 4.0, 0.03
+ALPHA, HAND_WEIGHT = 8.0, 0.03
 
 
 class Rows:

@@ -31,8 +31,8 @@ impl Features {
         self.buckets.clear();
         self.weights.clear();
         self.slots.clear();
-        // A word and its pair take two bytes of text at least, so one slot stays free.
-        self.slots.resize((head.len() + tail.len() + 4).next_power_of_two(), 0);
+        // A byte makes a word and a pair at most, so one slot stays free.
+        self.slots.resize((2 * (head.len() + tail.len()) + 2).next_power_of_two(), 0);
         let mut counts = HandCounts::default();
         for piece in [head, tail] {
             let mut before = None;

@@ -1,8 +1,9 @@
-//! Where the words of a text are, and their hashes without regard to ASCII case. One pass over the bytes.
+//! Where the words of a text are, and their hashes without regard to ASCII case and to which digits a number has. A
+//! symbol is a word of its own. One pass over the bytes.
 
 use super::hand::HandCounts;
 
-/// A run of letters, digits, underscores and bytes beyond ASCII.
+/// A run of letters, digits, underscores and bytes beyond ASCII, or one symbol.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Word {
     /// FNV-1a of its bytes in lower case.
@@ -28,6 +29,7 @@ pub(super) enum Kind {
     Question,
     Maths,
     Code,
+    Symbol,
 }
 
 /// How many kinds there are, as a power of two.
@@ -46,6 +48,7 @@ const fn kind(byte: u8) -> Kind {
         b'?' => Kind::Question,
         b'+' | b'*' | b'/' | b'=' | b'^' | b'<' | b'>' | b'$' | b'%' | b'\\' => Kind::Maths,
         b'{' | b'}' | b'[' | b']' | b';' | b'`' | b'#' | b'@' | b'|' | b'&' => Kind::Code,
+        b'!'..=b'~' if !matches!(byte, b'.' | b',' | b'\'') => Kind::Symbol,
         _ => Kind::Other,
     }
 }
@@ -74,15 +77,21 @@ pub(super) fn walk(text: &[u8], counts: &mut HandCounts, mut see: impl FnMut(Wor
                 end: at,
                 is_number: kind == Kind::Digit,
             });
-            let lower = if kind == Kind::Upper { byte | 0x20 } else { *byte };
-            open.hash = (open.hash ^ u64::from(lower)).wrapping_mul(FNV_PRIME);
+            let same = match kind {
+                Kind::Upper => byte | 0x20,
+                Kind::Digit => b'0',
+                _ => *byte,
+            };
+            open.hash = (open.hash ^ u64::from(same)).wrapping_mul(FNV_PRIME);
             continue;
         }
         if let Some(done) = word.take() {
             see(Word { end: at, ..done }, counts);
         }
-        if kind == Kind::Newline {
-            counts.line(text.get(at + 1..).unwrap_or_default());
+        match kind {
+            Kind::Newline => counts.line(text.get(at + 1..).unwrap_or_default()),
+            Kind::Other => {}
+            _ => see(Word { hash: hash(&[*byte]), start: at, end: at + 1, is_number: false }, counts),
         }
     }
     if let Some(done) = word {
