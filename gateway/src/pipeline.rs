@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::app::App;
 use crate::client::Client;
 use crate::coalesce::{self, Joined, Lead};
-use crate::delivery::Delivered;
+use crate::delivery::{Broken, Delivered};
 use crate::edge::Downstream;
 use crate::error::GatewayError;
 use crate::keys::Principal;
@@ -17,10 +17,12 @@ use crate::snapshot::Snapshot;
 /// Serves one request for a model.
 pub async fn run(app: &App, downstream: &mut Downstream<'_>, record: &mut Record) {
     if let Err(error) = answer(app, downstream, record).await {
-        respond::error(downstream, record, &error).await;
+        Box::pin(respond::error(downstream, record, &error)).await;
     }
 }
 
+/// What is boxed here and below is rare: unboxed it would be part of every request's future, which is copied from each
+/// `.await` to the one around it.
 async fn answer(app: &App, downstream: &mut Downstream<'_>, record: &mut Record) -> Result<(), GatewayError> {
     // One snapshot from here to the end: a reload in between changes nothing for this request.
     let snapshot = app.snapshot.load_full();
@@ -36,7 +38,7 @@ async fn answer(app: &App, downstream: &mut Downstream<'_>, record: &mut Record)
     let request = parse::run(&snapshot, downstream, record).await?;
 
     // Which models, in which order?
-    let plan = route::run(&snapshot, &principal, &request, record)?;
+    let plan = route::run(app, &snapshot, &principal, &request, record)?;
 
     // Do the tokens fit into the key's minute?
     reserve::run(&principal, &request, record).await?;
@@ -48,12 +50,12 @@ async fn answer(app: &App, downstream: &mut Downstream<'_>, record: &mut Record)
         None => asked.serve(downstream, record).await,
         Some(Joined::Follows(subscription)) => {
             record.coalesced = true;
-            follow::run(subscription, downstream, record).await
+            Box::pin(follow::run(subscription, downstream, record)).await
         }
         Some(Joined::Leads(lead, subscription)) => {
             // In a task of its own: when this client leaves, the others still get their answer.
             tokio::spawn(asked.lead(lead, record.hand_over()));
-            follow::run(subscription, downstream, record).await
+            Box::pin(follow::run(subscription, downstream, record)).await
         }
     }
 }
@@ -78,10 +80,12 @@ impl Asked {
 
         // Attempts, retries, fallbacks, until an answer has begun. What no provider counts, we count.
         let answer = if count::is_ours(plan, request) {
-            count::run(plan, request).await?
+            Box::pin(count::run(plan, request)).await?
         } else {
             match dispatch::run(app, snapshot, plan, request, client, record).await {
-                Err(error) if count::can_replace(request, &error) => count::run(plan, request).await?,
+                Err(error) if count::can_replace(request, &error) => {
+                    Box::pin(count::run(plan, request)).await?
+                }
                 dispatched => dispatched?,
             }
         };
@@ -90,12 +94,23 @@ impl Asked {
         // goes on with another attempt, or ends with an error in the stream.
         let mut delivered = respond::run(answer, request, client, record).await?;
         while let Delivered::Broken(broken) = delivered {
-            delivered = match resume::run(app, snapshot, plan, request, &broken, client, record).await? {
-                Some(answer) => respond::run(answer, request, client, record).await?,
-                None => respond::broken_off(*broken, client, record).await?,
-            };
+            delivered = Box::pin(self.go_on(broken, client, record)).await?;
         }
         Ok(())
+    }
+
+    /// A stream has broken off.
+    async fn go_on(
+        &self,
+        broken: Box<Broken>,
+        client: &mut impl Client,
+        record: &mut Record,
+    ) -> Result<Delivered, GatewayError> {
+        let Self { app, snapshot, plan, request } = self;
+        match resume::run(app, snapshot, plan, request, &broken, client, record).await? {
+            Some(answer) => respond::run(answer, request, client, record).await,
+            None => respond::broken_off(*broken, client, record).await,
+        }
     }
 
     /// For everyone who asks the same.

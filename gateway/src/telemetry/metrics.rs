@@ -11,6 +11,7 @@ use prometheus::{
 use super::register::Register;
 use super::{
     ClusterMetrics, CredentialMetrics, KeyMetrics, LedgerMetrics, OverloadMetrics, RequestLogMetrics,
+    RouteMetrics,
 };
 
 /// Seconds, as OpenTelemetry advises for GenAI durations.
@@ -57,6 +58,8 @@ pub struct Metrics {
     pub keys: KeyMetrics,
     /// Of the spend ledger.
     pub ledger: LedgerMetrics,
+    /// Of virtual models.
+    pub routes: RouteMetrics,
     /// Of the request log.
     pub request_log: RequestLogMetrics,
     /// Of limits on requests in flight, and of what they refuse.
@@ -173,6 +176,7 @@ impl Metrics {
             cluster: ClusterMetrics::new(&metrics),
             credentials: CredentialMetrics::new(&metrics),
             keys: KeyMetrics::new(&metrics),
+            routes: RouteMetrics::new(&metrics),
             ledger: LedgerMetrics::new(&metrics),
             request_log: RequestLogMetrics::new(&metrics),
             overload: OverloadMetrics::new(&metrics),

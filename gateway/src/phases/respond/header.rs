@@ -56,6 +56,9 @@ pub(super) fn header(
             head.insert_header("x-signalbox-attempts", record.attempts.to_string())?;
             head.insert_header("x-signalbox-fallback", if record.fallback { "true" } else { "false" })?;
         }
+        if let Some(decision) = &record.routed {
+            head.insert_header("x-signalbox-route", decision.to_string())?;
+        }
         add_own(&mut head, record)?;
         Ok(head)
     };
