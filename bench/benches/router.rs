@@ -1,5 +1,5 @@
 //! What one decision of the lexical router costs: on distinct real prompts of the labelled data beside the repository, where
-//! there are any (`ROUTER_DATA`), else on made ones; and on one of 16 KiB.
+//! there are any, else on made ones; and on one of 16 KiB.
 
 use std::hint::black_box;
 use std::path::PathBuf;
@@ -15,10 +15,7 @@ fn prompts() -> Vec<String> {
     struct Row {
         prompt: String,
     }
-    let folder = std::env::var("ROUTER_DATA").map_or_else(
-        |_| PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/router-data")),
-        PathBuf::from,
-    );
+    let folder = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/router-data"));
     let unpacked = Command::new("gzip").arg("-dc").arg(folder.join("mmlu.jsonl.gz")).output();
     let text = unpacked.map(|output| output.stdout).unwrap_or_default();
     let rows = text.split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice::<Row>(line).ok());
@@ -60,7 +57,7 @@ fn decisions(criterion: &mut Criterion) {
     });
     let long: String = prompts.iter().flat_map(|prompt| prompt.chars()).take(16 * 1024).collect();
     criterion.bench_function("router/decision of 16 KiB", |bench| {
-        bench.iter(|| model.score(black_box(&long)).is_ok())
+        bench.iter(|| model.score(black_box(&long)).is_ok());
     });
 }
 
