@@ -19,6 +19,7 @@ use pingora::services::listening::Service;
 
 use crate::admin::Admin;
 use crate::alerts::{Deliveries, StateWatch};
+use crate::answer_cache::{self, AnswerCache};
 use crate::background::{ConfigWatch, Drain, NameRefresh};
 use crate::backups::Schedule;
 use crate::budgets::{Account, BudgetBook};
@@ -66,6 +67,8 @@ pub struct App {
     pub gate: Arc<Gate>,
     /// Answers that several requests share.
     pub coalescer: Arc<Coalescer>,
+    /// Answers that are kept; None without a `cache` section.
+    pub answers: Option<AnswerCache>,
     /// What requests cost.
     pub ledger: Arc<Ledger>,
     /// What outlives the process; None when nothing is to.
@@ -148,6 +151,7 @@ impl App {
             connections: Arc::default(),
             gate,
             coalescer: Arc::default(),
+            answers: config.cache.as_ref().map(answer_cache::open).transpose()?,
             ledger,
             storage,
             request_log,

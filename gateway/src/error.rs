@@ -175,6 +175,17 @@ pub struct Face {
 }
 
 impl GatewayError {
+    /// No provider gave an answer, and another time one may.
+    pub fn is_upstreams(&self) -> bool {
+        matches!(
+            self,
+            Self::UpstreamFailed { .. }
+                | Self::UpstreamTimeout { .. }
+                | Self::UpstreamRateLimited { .. }
+                | Self::DeploymentsExhausted { .. }
+        )
+    }
+
     /// Status, type, code and label: the one table.
     pub fn face(&self) -> Face {
         let invalid = "invalid_request_error";

@@ -3,6 +3,9 @@
 
 use std::sync::Arc;
 
+use cache::exact::Lookup;
+
+use crate::answer_cache::{Keeper, Mark, clock_ms};
 use crate::app::App;
 use crate::client::Client;
 use crate::coalesce::{self, Joined, Lead};
@@ -10,7 +13,9 @@ use crate::delivery::{Broken, Delivered};
 use crate::edge::Downstream;
 use crate::error::GatewayError;
 use crate::keys::Principal;
-use crate::phases::{admit, authenticate, count, dispatch, follow, parse, reserve, respond, resume, route};
+use crate::phases::{
+    admit, authenticate, count, dispatch, follow, lookup, parse, reserve, respond, resume, route,
+};
 use crate::request::{Plan, Record, Request};
 use crate::snapshot::Snapshot;
 
@@ -40,13 +45,22 @@ async fn answer(app: &App, downstream: &mut Downstream<'_>, record: &mut Record)
     // Which models, in which order?
     let plan = route::run(app, &snapshot, &principal, &request, record)?;
 
+    // Was this answered before? Then that is the answer, and costs no tokens.
+    let lookup::Found { fresh, stale, fill } = lookup::run(app, &principal, &request, record).await?;
+    if let Some(entry) = fresh {
+        if Box::pin(respond::kept::run(&entry, &plan, &request, downstream, record)).await? {
+            return Ok(());
+        }
+        record.cache = Some(Mark::Bypass);
+    }
+
     // Do the tokens fit into the key's minute?
     reserve::run(&principal, &request, record).await?;
 
     // Asks the same request upstream already? Then one call is enough for both.
     let request = Arc::new(request);
-    let asked = Asked { app: record.app.clone(), snapshot, plan, request };
-    match join(app, &asked, &principal) {
+    let asked = Arc::new(Asked { app: record.app.clone(), snapshot, plan, request, fill });
+    let answered = match join(app, &asked, &principal) {
         None => asked.serve(downstream, record).await,
         Some(Joined::Follows(subscription)) => {
             record.coalesced = true;
@@ -54,9 +68,20 @@ async fn answer(app: &App, downstream: &mut Downstream<'_>, record: &mut Record)
         }
         Some(Joined::Leads(lead, subscription)) => {
             // In a task of its own: when this client leaves, the others still get their answer.
-            tokio::spawn(asked.lead(lead, record.hand_over()));
+            tokio::spawn(asked.clone().lead(lead, record.hand_over()));
             Box::pin(follow::run(subscription, downstream, record)).await
         }
+    };
+
+    // Nobody answers? Then an old answer is better than none.
+    match (answered, stale) {
+        (Err(error), Some(entry)) if error.is_upstreams() && !downstream.has_answered() => {
+            record.cache = fill.map(|fill| lookup::hit(fill.key().hash, &entry, clock_ms()));
+            let kept = respond::kept::run(&entry, &asked.plan, &asked.request, downstream, record);
+            let served = Box::pin(kept).await?;
+            if served { Ok(()) } else { Err(error) }
+        }
+        (answered, _) => answered,
     }
 }
 
@@ -72,11 +97,36 @@ struct Asked {
     snapshot: Arc<Snapshot>,
     plan: Plan,
     request: Arc<Request>,
+    /// Where its answer is kept.
+    fill: Option<Lookup>,
 }
 
 impl Asked {
+    /// Answers, and keeps the answer where that is wanted.
     async fn serve(&self, client: &mut impl Client, record: &mut Record) -> Result<(), GatewayError> {
-        let Self { app, snapshot, plan, request } = self;
+        let (Some(answers), Some(lookup)) = (&self.app.answers, &self.fill) else {
+            return self.fetch(client, record).await;
+        };
+        let mut keeper = Keeper::new(client, answers.exact.largest_entry_bytes());
+        let fetched = Box::pin(self.fetch(&mut keeper, record)).await;
+        if fetched.is_ok()
+            && self.is_worth_keeping(record)
+            && let Some(pieces) = keeper.into_pieces()
+        {
+            answers.keep(lookup, &self.request, record, &pieces);
+        }
+        fetched
+    }
+
+    /// Complete, of one piece, and of the model that was asked for: what a fallback says must not outlive the outage.
+    fn is_worth_keeping(&self, record: &Record) -> bool {
+        let own = self.plan.models.first().map(|model| model.deployments.as_slice()).unwrap_or_default();
+        let is_own = record.deployment.as_ref().is_some_and(|by| own.iter().any(|own| own.id == by.id));
+        record.outcome == "ok" && record.status == 200 && record.resumptions == 0 && is_own
+    }
+
+    async fn fetch(&self, client: &mut impl Client, record: &mut Record) -> Result<(), GatewayError> {
+        let Self { app, snapshot, plan, request, .. } = self;
 
         // Attempts, retries, fallbacks, until an answer has begun. What no provider counts, we count.
         let answer = if count::is_ours(plan, request) {
@@ -106,7 +156,7 @@ impl Asked {
         client: &mut impl Client,
         record: &mut Record,
     ) -> Result<Delivered, GatewayError> {
-        let Self { app, snapshot, plan, request } = self;
+        let Self { app, snapshot, plan, request, .. } = self;
         match resume::run(app, snapshot, plan, request, &broken, client, record).await? {
             Some(answer) => respond::run(answer, request, client, record).await,
             None => respond::broken_off(*broken, client, record).await,
@@ -114,7 +164,7 @@ impl Asked {
     }
 
     /// For everyone who asks the same.
-    async fn lead(self, mut lead: Lead, mut record: Record) {
+    async fn lead(self: Arc<Self>, mut lead: Lead, mut record: Record) {
         let served = self.serve(&mut lead, &mut record).await;
         if let Err(error) = &served {
             let face = error.face();

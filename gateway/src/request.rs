@@ -9,6 +9,7 @@ use http::{HeaderName, HeaderValue};
 use providers::{Operation, RequestHead, WireFormat};
 use store::{Counted, Kind};
 
+use crate::answer_cache::{Controls, Mark};
 use crate::app::App;
 use crate::keys::Principal;
 use crate::ledger::{self, End, Refused, Reservation, Saving};
@@ -32,8 +33,8 @@ pub struct Request {
     pub query: Option<String>,
     /// Headers that go on to the provider.
     pub headers: Vec<(HeaderName, HeaderValue)>,
-    /// The client wants no answer that was made for another request.
-    pub wants_own_answer: bool,
+    /// What the client says of kept answers.
+    pub controls: Controls,
     /// The key of the session that the client named in `x-signalbox-session`.
     pub session: Option<u64>,
 }
@@ -123,6 +124,8 @@ pub struct Record {
     pub routed: Option<Box<Decision>>,
     /// Who answered, or was asked last.
     pub deployment: Option<Arc<Deployment>>,
+    /// Its way past the cache; None without one.
+    pub cache: Option<Mark>,
     /// It followed the answer to an identical request.
     pub coalesced: bool,
     /// The ledger knows that it needed no call.
@@ -175,6 +178,7 @@ impl Record {
             model: None,
             routed: None,
             deployment: None,
+            cache: None,
             coalesced: false,
             is_saved: false,
             handed_over: false,

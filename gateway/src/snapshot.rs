@@ -12,7 +12,9 @@ use subtle::ConstantTimeEq;
 
 use crate::alerts::AlertRules;
 use crate::budgets::BudgetBook;
-use crate::config::{Affinity, Coalesce, Config, LimitConfig, ModelConfig, ResumeMode, RouteConfig};
+use crate::config::{
+    Affinity, CacheUse, Coalesce, Config, LimitConfig, ModelConfig, ResumeMode, RouteConfig,
+};
 use crate::credentials::CredentialTable;
 use crate::keys::{KeyHash, KeyTable, Principal};
 use crate::limits::{HedgeBudget, InFlightLimit, InFlightRule, LimitBook};
@@ -64,6 +66,8 @@ pub struct Model {
     pub hedge: Option<Hedge>,
     /// Which identical requests share one upstream call.
     pub coalesce: Coalesce,
+    /// Whether its answers are kept, when there is a cache.
+    pub caches: bool,
     /// When a deployment leaves the rotation.
     pub cooldown: CooldownRule,
     /// How many requests may be in flight; None without a limit.
@@ -284,6 +288,7 @@ impl Model {
                 budget: HedgeBudget::new(hedge.share),
             }),
             coalesce: config.coalesce,
+            caches: config.cache == CacheUse::On,
             cooldown: CooldownRule { failures: config.cooldown.failures, open: config.cooldown.open.0 },
             limit,
             queue_wait: config.queue.wait.0,

@@ -25,6 +25,7 @@ mod stream_fault;
 mod transcript;
 mod translation;
 
+mod replay;
 mod resume;
 
 mod count;
@@ -49,8 +50,9 @@ pub use counted::{COUNTED, read_usage};
 pub use members::Members;
 pub use operation::{Operation, WireFormat};
 pub use provider_error::{ProviderError, read_provider_error};
-pub use request_head::{BadRequest, RequestHead, read_request_head};
+pub use replay::{KeptAnswer, Wanted, has_both_modes};
+pub use request_head::{BadRequest, Caching, RequestHead, read_request_head};
 pub use resume::{Resume, Way};
-pub use splice::splice_model;
+pub use splice::{splice_model, without_member};
 pub use stream_fault::StreamFault;
 pub use translate::{Untranslatable, UpstreamRequest, encode_request, supports};

@@ -31,7 +31,25 @@ pub struct RequestHead {
     pub choices: u64,
     /// `temperature` is 0: of every token the likeliest.
     pub is_greedy: bool,
+    /// What decides whether the answer may be kept.
+    pub caching: Caching,
 }
+
+/// What a request says about keeping its answer. Not read of Google's operations and of forms.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Caching {
+    /// Asked again it is meant to be answered alike: a temperature of 0.3 at most, or a seed.
+    pub is_steady: bool,
+    /// The model may call tools.
+    pub has_tools: bool,
+    /// Its answer goes on with what the provider keeps, or is kept there.
+    pub is_stateful: bool,
+    /// The object `cache`, which is the gateway's, as JSON text; and where in the body its value lies.
+    pub controls: Option<(String, Range<usize>)>,
+}
+
+/// From here on two answers to one question are meant to differ.
+const STEADY_TEMPERATURE: f64 = 0.3;
 
 /// The body cannot be used. The message is for the client.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -61,6 +79,40 @@ struct Fields<'a> {
     n: Option<&'a RawValue>,
     #[serde(borrow)]
     temperature: Option<&'a RawValue>,
+    #[serde(borrow)]
+    seed: Option<&'a RawValue>,
+    #[serde(borrow)]
+    tools: Option<&'a RawValue>,
+    #[serde(borrow)]
+    functions: Option<&'a RawValue>,
+    #[serde(borrow)]
+    store: Option<&'a RawValue>,
+    #[serde(borrow)]
+    previous_response_id: Option<&'a RawValue>,
+    #[serde(borrow)]
+    conversation: Option<&'a RawValue>,
+    #[serde(borrow)]
+    background: Option<&'a RawValue>,
+    #[serde(borrow)]
+    cache: Option<&'a RawValue>,
+}
+
+impl Fields<'_> {
+    fn caching(&self, text: &str) -> Caching {
+        let is_list = |raw: &RawValue| !raw.get().trim_start_matches('[').trim_start().starts_with(']');
+        let is_true = |raw: Option<&RawValue>| raw.is_some_and(|raw| raw.get() == "true");
+        let is_cool = |raw: &RawValue| raw.get().parse::<f64>().is_ok_and(|it| it <= STEADY_TEMPERATURE);
+        let controls = self.cache.filter(|raw| raw.get().starts_with('{'));
+        Caching {
+            is_steady: self.temperature.is_some_and(is_cool) || self.seed.is_some(),
+            has_tools: self.tools.is_some_and(is_list) || self.functions.is_some_and(is_list),
+            is_stateful: is_true(self.store)
+                || is_true(self.background)
+                || self.previous_response_id.is_some()
+                || self.conversation.is_some(),
+            controls: controls.map(|raw| (raw.get().to_owned(), span_in(text, raw))),
+        }
+    }
 }
 
 #[derive(Default, Deserialize)]
@@ -94,6 +146,7 @@ pub fn read_request_head(operation: Operation, target: &str, body: &[u8]) -> Res
             max_tokens,
             choices,
             is_greedy: false,
+            caching: Caching::default(),
         });
     }
     let text = std::str::from_utf8(body).map_err(|error| {
@@ -115,6 +168,7 @@ pub fn read_request_head(operation: Operation, target: &str, body: &[u8]) -> Res
     }
     let fields: Fields<'_> = serde_json::from_str(text).map_err(|error| unreadable(&error))?;
     let (model, model_span) = read_model(text, fields.model)?;
+    let caching = fields.caching(text);
     let openai = operation.wire_format() == WireFormat::OpenAi;
     let include_usage = match fields.stream_options {
         Some(raw) if openai && raw.get() != "null" => {
@@ -151,6 +205,7 @@ pub fn read_request_head(operation: Operation, target: &str, body: &[u8]) -> Res
         max_tokens,
         choices,
         is_greedy,
+        caching,
     })
 }
 

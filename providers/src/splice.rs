@@ -64,6 +64,22 @@ fn asking_for_usage(body: &[u8], head: &RequestHead) -> Option<(Range<usize>, St
     Some((span.start + 1..span.start + 1, format!("\"include_usage\":true{comma}")))
 }
 
+/// The body without the member `name`, whose value lies at `span`, and the comma that parts it from the next; None when
+/// the member is not written plainly.
+pub fn without_member(body: &[u8], name: &str, span: &Range<usize>) -> Option<Bytes> {
+    let before = body.get(..span.start)?.trim_ascii_end().strip_suffix(b":")?.trim_ascii_end();
+    let before = before.strip_suffix(b"\"")?.strip_suffix(name.as_bytes())?.strip_suffix(b"\"")?;
+    let behind = body.get(span.end..)?;
+    let next = behind.trim_ascii_start();
+    Some(match next.strip_prefix(b",") {
+        Some(next) => Bytes::from([before, next].concat()),
+        None => {
+            let before = before.trim_ascii_end();
+            Bytes::from([before.strip_suffix(b",").unwrap_or(before), behind].concat())
+        }
+    })
+}
+
 /// A JSON string literal, quotes included.
 pub(crate) fn json_string(text: &str) -> String {
     serde_json::Value::from(text).to_string()
@@ -100,6 +116,20 @@ mod tests {
     #[test]
     fn a_model_name_is_escaped() {
         assert_eq!(spliced(r#"{"model":"m"}"#, "a\"b\\c"), r#"{"model":"a\"b\\c"}"#);
+    }
+
+    #[test]
+    fn a_member_goes_with_its_comma_and_every_other_byte_stays() {
+        for (body, expected) in [
+            (r#"{"cache":{"ttl":1},"model":"m"}"#, r#"{"model":"m"}"#),
+            (r#"{"model":"m", "cache" : {"ttl":1} }"#, r#"{"model":"m" }"#),
+            (r#"{"a":[1],"cache":{}, "model":"m"}"#, r#"{"a":[1], "model":"m"}"#),
+        ] {
+            let head = read_request_head(Operation::ChatCompletions, "", body.as_bytes()).unwrap();
+            let (_, span) = head.caching.controls.unwrap();
+            assert_eq!(without_member(body.as_bytes(), "cache", &span).unwrap(), expected);
+        }
+        assert_eq!(without_member(br#"{"c\u0061che":{}}"#, "cache", &(14..16)), None);
     }
 
     #[test]

@@ -4,6 +4,7 @@
 
 mod admins;
 mod audit;
+mod cache;
 mod call;
 mod caller;
 mod credentials;

@@ -12,6 +12,9 @@ use super::reply::Reply;
 pub(super) async fn metrics(call: Call) -> Result<Reply, Fault> {
     let app = &call.app;
     deployments::measure(&call.snapshot, app.metrics, Instant::now());
+    if let Some(answers) = &app.answers {
+        app.metrics.cache.show(&answers.exact.stats());
+    }
     app.metrics.log_dropped.set(i64::try_from(app.access_log.dropped()).unwrap_or(i64::MAX));
     let content_type = "text/plain; version=0.0.4; charset=utf-8";
     Ok(Reply::new(StatusCode::OK, content_type, app.metrics.expose()))

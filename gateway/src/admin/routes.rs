@@ -8,6 +8,7 @@ use super::admins::{
     self, AdminView, AdminWithPassword, NewAdmin, NewToken, PasswordRequest, TokenRequest, TokenView,
 };
 use super::audit::{self, AuditRow};
+use super::cache::{self, CacheView, EntryView, PurgeRequest, Purged};
 use super::credentials::{self, CredentialView, NewCredential};
 use super::deployments::{self, DeploymentList};
 use super::keys::{self, KeyView, NewKey, RotateRequest};
@@ -135,6 +136,14 @@ routes! {
         "Changes a credential; with `secret` the credential itself is exchanged.";
     DELETE "/api/v1/credentials/{id}" Installation credentials::delete [.gives::<Deleted>()]
         "Deletes a credential.";
+    GET "/api/v1/cache" Installation cache::stats [.gives::<CacheView>()]
+        "How the answer cache of this gateway stands.";
+    POST "/api/v1/cache/purge" Installation cache::purge [.takes::<PurgeRequest>().gives::<Purged>()]
+        "Makes kept answers void: all, or those of a scope, a model or a namespace.";
+    GET "/api/v1/cache/{id}" Installation cache::get [.gives::<EntryView>()]
+        "What is kept under a key, without the answer.";
+    DELETE "/api/v1/cache/{id}" Installation cache::delete [.gives::<Deleted>()]
+        "Removes one kept answer.";
     GET "/api/v1/teams" Team teams::list [.query(PAGE).gives::<Page<TeamView>>()]
         "Teams, in the order of their ids.";
     POST "/api/v1/teams" Installation teams::create [.takes::<NewOwner>().makes::<TeamView>()]

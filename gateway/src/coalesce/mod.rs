@@ -74,7 +74,7 @@ impl Coalescer {
 /// May this request's answer be another one's? With a temperature of zero two calls are meant to be
 /// answered alike, and embeddings and their kin always are.
 pub fn is_shared(mode: Coalesce, request: &Request) -> bool {
-    if request.wants_own_answer || request.operation.is_count() || request.operation.is_form() {
+    if request.controls.wants_own_answer() || request.operation.is_count() || request.operation.is_form() {
         return false;
     }
     match mode {
@@ -109,6 +109,7 @@ fn is_same(one: &Request, other: &Request) -> bool {
         && headers_with_effect(one).eq(headers_with_effect(other))
 }
 
-fn headers_with_effect(request: &Request) -> impl Iterator<Item = &(HeaderName, HeaderValue)> {
+/// Headers that go to the provider and may change its answer.
+pub fn headers_with_effect(request: &Request) -> impl Iterator<Item = &(HeaderName, HeaderValue)> {
     request.headers.iter().filter(|(name, _)| !WITHOUT_EFFECT.contains(name))
 }

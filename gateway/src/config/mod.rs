@@ -2,6 +2,7 @@
 //! and a [`Config`] that is known to be sound; resolving it into deployments is the snapshot's work.
 
 mod alert;
+mod cache;
 mod cluster;
 mod encryption;
 mod fault;
@@ -17,6 +18,7 @@ mod unit;
 mod validate;
 
 pub use alert::{AlertConfig, AlertKind, WebhookConfig, WebhookFormat};
+pub use cache::{CacheConfig, CacheDiskConfig, CacheScope, ExactCacheConfig, Sampled, SemanticCacheConfig};
 pub use cluster::{ClusterConfig, WhenAway};
 pub use encryption::EncryptionConfig;
 pub use fault::{Fault, Faults};
@@ -24,7 +26,7 @@ pub use health::{HealthCheckKind, HealthConfig};
 pub use key::{BudgetConfig, KeyConfig, Priority};
 pub use load::{Loaded, load, load_text};
 pub use model::{
-    Adaptive, Affinity, BackoffConfig, BalanceStrategy, Coalesce, CooldownConfig, DeploymentConfig,
+    Adaptive, Affinity, BackoffConfig, BalanceStrategy, CacheUse, Coalesce, CooldownConfig, DeploymentConfig,
     HedgeConfig, MaxInFlight, ModelConfig, PriceConfig, QueueConfig, ResumeMode, RetryConfig, RouteConfig,
     TimeoutConfig,
 };

@@ -30,6 +30,8 @@ pub struct ModelConfig {
     pub hedge: Option<HedgeConfig>,
     /// Which identical requests of one key share one upstream call while it runs.
     pub coalesce: Coalesce,
+    /// Whether its answers are kept, when there is a `cache`.
+    pub cache: CacheUse,
     /// When a deployment leaves the rotation.
     pub cooldown: CooldownConfig,
     /// Models to try, in this order, when every deployment failed.
@@ -73,6 +75,17 @@ pub enum Coalesce {
     Deterministic,
     /// All of them.
     All,
+}
+
+/// Whether a model's answers are kept.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum CacheUse {
+    /// By the rules of the `cache` section.
+    #[default]
+    On,
+    /// Not at all.
+    Off,
 }
 
 /// How an answer goes on that breaks off after part of it was sent.

@@ -6,8 +6,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    AlertConfig, ClusterConfig, EncryptionConfig, KeyConfig, ModelConfig, ProviderConfig, SecretSource, Size,
-    Span,
+    AlertConfig, CacheConfig, ClusterConfig, EncryptionConfig, KeyConfig, ModelConfig, ProviderConfig,
+    SecretSource, Size, Span,
 };
 
 /// The setting `store` of a gateway that keeps nothing.
@@ -49,7 +49,7 @@ pub struct Config {
     pub models: BTreeMap<String, ModelConfig>,
     /// Virtual keys. Without any, a gateway on a loopback address takes every request.
     pub keys: Vec<KeyConfig>,
-    /// The answer cache. Not active yet.
+    /// Answers that are kept for whoever asks the same again. Left out: none. A change takes a restart.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cache: Option<CacheConfig>,
     /// What is refused or cut off.
@@ -174,51 +174,6 @@ pub struct RequestLogConfig {
     /// How many may wait for the store; those beyond it are not logged, and counted in a metric.
     #[schemars(range(min = 1))]
     pub queue: u32,
-}
-
-/// The answer cache.
-#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct CacheConfig {
-    /// The memory tier's cap.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub memory: Option<Size>,
-    /// The disk tier.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub disk: Option<CacheDiskConfig>,
-    /// The exact cache.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub exact: Option<ExactCacheConfig>,
-    /// The semantic cache.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub semantic: Option<SemanticCacheConfig>,
-}
-
-/// The cache's disk tier.
-#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct CacheDiskConfig {
-    /// Its folder.
-    pub path: String,
-    /// Its cap.
-    pub size: Size,
-}
-
-/// The exact cache.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct ExactCacheConfig {
-    /// How long an entry lives.
-    pub ttl: Span,
-}
-
-/// The semantic cache.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct SemanticCacheConfig {
-    /// The largest share of hits that may be wrong.
-    #[schemars(range(min = 0, max = 1))]
-    pub max_error: f64,
 }
 
 impl Config {

@@ -12,8 +12,12 @@ use super::{
     Config, Fault, Faults, HealthCheckKind, HealthConfig, ModelConfig, NO_STORE, ProviderConfig, RouteConfig,
 };
 use crate::routing;
+use crate::seal::key_bytes;
 use crate::upstream::DeploymentSet;
 
+/// Less would keep next to nothing.
+const LEAST_CACHE_MEMORY: u64 = 1 << 20;
+const LEAST_CACHE_DISK: u64 = 64 << 20;
 const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3_600);
 /// A request may wait so long for the cluster's Redis.
@@ -35,7 +39,7 @@ pub(super) fn run(config: &Config, faults: &mut Faults) -> Vec<Fault> {
     store(config, faults);
     backup(config, faults);
     cluster(config, faults, &mut notices);
-    inactive(config, &mut notices);
+    cache(config, faults, &mut notices);
     notices.0
 }
 
@@ -336,9 +340,27 @@ fn cluster(config: &Config, faults: &mut Faults, notices: &mut Faults) {
     }
 }
 
-fn inactive(config: &Config, notices: &mut Faults) {
-    if config.cache.is_some() {
-        notices.add("cache", "is not active yet: it is read and otherwise ignored");
+fn cache(config: &Config, faults: &mut Faults, notices: &mut Faults) {
+    let Some(cache) = &config.cache else { return };
+    for (path, size) in [
+        ("cache.memory", cache.memory.map(|size| (size, LEAST_CACHE_MEMORY))),
+        ("cache.disk.size", cache.disk.as_ref().map(|disk| (disk.size, LEAST_CACHE_DISK))),
+    ] {
+        if let Some((_, least)) = size.filter(|(size, least)| size.0 < *least) {
+            faults.add(path, format!("is too small: give it at least {}MiB", least >> 20));
+        }
+    }
+    if let Some(key) = cache.disk.as_ref().and_then(|disk| disk.key.as_ref()) {
+        let checked = key.resolve().and_then(|key| key_bytes(&key).map_err(str::to_owned));
+        if let Err(problem) = checked {
+            faults.add("cache.disk.key", problem);
+        }
+    }
+    if cache.exact.is_some_and(|exact| exact.ttl.0.is_zero()) {
+        faults.add("cache.exact.ttl", "must be longer than zero");
+    }
+    if cache.semantic.is_some() {
+        notices.add("cache.semantic", "is not active yet: it is read and otherwise ignored");
     }
 }
 

@@ -18,14 +18,7 @@ pub fn is_ours(plan: &Plan, request: &Request) -> bool {
 
 /// True for a count that failed for want of a provider: an estimate serves the client better than nothing.
 pub fn can_replace(request: &Request, error: &GatewayError) -> bool {
-    let is_upstreams = matches!(
-        error,
-        GatewayError::UpstreamFailed { .. }
-            | GatewayError::UpstreamTimeout { .. }
-            | GatewayError::UpstreamRateLimited { .. }
-            | GatewayError::DeploymentsExhausted { .. }
-    );
-    request.operation.is_count() && is_upstreams
+    request.operation.is_count() && error.is_upstreams()
 }
 
 /// Counts, on a thread where a long prompt delays nobody.

@@ -5,6 +5,7 @@ pub mod authenticate;
 pub mod count;
 pub mod dispatch;
 pub mod follow;
+pub mod lookup;
 pub mod parse;
 pub mod record;
 pub mod reserve;

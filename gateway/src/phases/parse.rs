@@ -4,6 +4,7 @@ use http::{HeaderName, HeaderValue};
 use providers::{Operation, WireFormat};
 
 use crate::affinity::session;
+use crate::answer_cache::Controls;
 use crate::edge::Downstream;
 use crate::error::GatewayError;
 use crate::request::{Record, Request};
@@ -13,8 +14,8 @@ use crate::telemetry::TraceContext;
 /// Headers of the client that a provider of the same format should see.
 const PASSED_ON: [&str; 5] =
     ["anthropic-beta", "anthropic-version", "openai-beta", "idempotency-key", "tracestate"];
-/// What a client says that wants an answer of its own (RFC 9111, 5.2.1).
-const REFUSALS: [&str; 2] = ["no-cache", "no-store"];
+/// Where a client says what it thinks of kept answers, and whether the header is ours.
+const CACHE_HEADERS: [(&str, bool); 2] = [("cache-control", false), ("x-signalbox-cache", true)];
 
 /// Reads the body and its head.
 ///
@@ -38,21 +39,31 @@ pub async fn run(
     let target = query.as_ref().map_or_else(|| path.to_owned(), |query| format!("{path}?{query}"));
     let headers = headers(downstream, operation, record)?;
     let session = downstream.header("x-signalbox-session").map(session);
-    let wants_own_answer = ["cache-control", "x-signalbox-cache"].iter().any(|name| {
-        let value = downstream.header(name).and_then(|value| std::str::from_utf8(value).ok());
-        value.is_some_and(|value| {
-            value.split(',').any(|word| REFUSALS.iter().any(|no| word.trim().eq_ignore_ascii_case(no)))
-        })
-    });
+    let mut controls = Controls::default();
+    for (name, is_ours) in CACHE_HEADERS {
+        if let Some(value) = downstream.header(name) {
+            controls.read_header(value, is_ours);
+        }
+    }
     let waiting = std::time::Instant::now();
     let body = downstream.read_body(snapshot.limits.body.0, snapshot.limits.body_time.0).await;
     record.waited += waiting.elapsed();
-    let body = body?;
-    let head = providers::read_request_head(operation, &target, &body).map_err(GatewayError::BadRequest)?;
+    let mut body = body?;
+    let mut head =
+        providers::read_request_head(operation, &target, &body).map_err(GatewayError::BadRequest)?;
+    if let Some((said, span)) = head.caching.controls.take() {
+        controls.read_body(&said);
+        // It is for us: some providers refuse a member that they do not know.
+        if let Some(rest) = providers::without_member(&body, "cache", &span) {
+            head =
+                providers::read_request_head(operation, &target, &rest).map_err(GatewayError::BadRequest)?;
+            body = rest;
+        }
+    }
     record.stream = head.stream;
     // Google's clients may send their key in the query, and the format itself asks for the event stream.
     let query = query.filter(|_| operation.wire_format() != WireFormat::Gemini);
-    Ok(Request { operation, head, body, query, headers, wants_own_answer, session })
+    Ok(Request { operation, head, body, query, headers, controls, session })
 }
 
 fn headers(

@@ -138,7 +138,7 @@ fn logged(record: &Record) -> LoggedRequest {
         provider: text(deployment.map(|deployment| deployment.provider.name.as_str())),
         status: record.status,
         error: if record.outcome == "ok" { String::new() } else { record.outcome.to_owned() },
-        cache: String::new(),
+        cache: text(record.cache.map(crate::answer_cache::Mark::as_str)),
         attempts: record.attempts,
         duration_ms,
         first_token_ms: record.ttft.map(millis),

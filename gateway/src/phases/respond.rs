@@ -1,6 +1,7 @@
 //! The answer, or the error, to the client.
 
 mod header;
+pub mod kept;
 
 use std::time::{Duration, Instant};
 

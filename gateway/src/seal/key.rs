@@ -9,6 +9,7 @@ use domain::Secret;
 use sha2::{Digest, Sha256};
 
 const BYTES: usize = 32;
+const WRONG: &str = "is not 32 bytes in hexadecimal or base64: make one with `openssl rand -hex 32`";
 /// So that the id is no hash that anything else makes of the same secret.
 const ID_PREFIX: &[u8] = b"signalbox encryption key id\0";
 /// Of the hash, for the id: enough to tell the keys of one installation apart.
@@ -27,12 +28,8 @@ impl EncryptionKey {
     /// # Errors
     /// What is wrong with the text, without the text.
     pub fn parse(text: &Secret) -> Result<Self, &'static str> {
-        let text = text.expose().trim();
-        let wrong = "is not 32 bytes in hexadecimal or base64: make one with `openssl rand -hex 32`";
-        let is_key = |bytes: &Vec<u8>| bytes.len() == BYTES;
-        let bytes =
-            from_hex(text).filter(is_key).or_else(|| from_base64(text).filter(is_key)).ok_or(wrong)?;
-        let cipher = XChaCha20Poly1305::new_from_slice(&bytes).map_err(|_| wrong)?;
+        let bytes = key_bytes(text)?;
+        let cipher = XChaCha20Poly1305::new_from_slice(&bytes).map_err(|_| WRONG)?;
         let hash = Sha256::new().chain_update(ID_PREFIX).chain_update(&bytes).finalize();
         let id = hash.iter().take(ID_BYTES).fold(String::new(), |id, byte| id + &format!("{byte:02x}"));
         Ok(Self { id: id.into(), cipher })
@@ -52,6 +49,16 @@ impl fmt::Debug for EncryptionKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "EncryptionKey({})", self.id)
     }
+}
+
+/// The 32 bytes of a key in hexadecimal or base64.
+///
+/// # Errors
+/// What is wrong with the text, without the text.
+pub fn key_bytes(text: &Secret) -> Result<Vec<u8>, &'static str> {
+    let text = text.expose().trim();
+    let is_key = |bytes: &Vec<u8>| bytes.len() == BYTES;
+    from_hex(text).filter(is_key).or_else(|| from_base64(text).filter(is_key)).ok_or(WRONG)
 }
 
 fn from_hex(text: &str) -> Option<Vec<u8>> {

@@ -10,8 +10,8 @@ use prometheus::{
 
 use super::register::Register;
 use super::{
-    ClusterMetrics, CredentialMetrics, KeyMetrics, LedgerMetrics, OverloadMetrics, RequestLogMetrics,
-    RouteMetrics,
+    CacheMetrics, ClusterMetrics, CredentialMetrics, KeyMetrics, LedgerMetrics, OverloadMetrics,
+    RequestLogMetrics, RouteMetrics,
 };
 
 /// Seconds, as OpenTelemetry advises for GenAI durations.
@@ -52,6 +52,8 @@ pub struct Metrics {
     pub hedges: IntCounterVec,
     /// Of what is counted together with other gateways.
     pub cluster: ClusterMetrics,
+    /// Answers that are kept.
+    pub cache: CacheMetrics,
     /// Of the credentials in the store.
     pub credentials: CredentialMetrics,
     /// Of the keys in the store.
@@ -174,6 +176,7 @@ impl Metrics {
                 .add(IntCounter::new("signalbox_coalesced_total", "Requests that shared a call.")),
             hedges: metrics.counter("signalbox_hedges_total", "Second attempts, lost or won.", &["outcome"]),
             cluster: ClusterMetrics::new(&metrics),
+            cache: CacheMetrics::new(&metrics),
             credentials: CredentialMetrics::new(&metrics),
             keys: KeyMetrics::new(&metrics),
             routes: RouteMetrics::new(&metrics),

@@ -2,6 +2,7 @@
 //! here, and no text that a client chose becomes a label.
 
 mod access_log;
+mod cache_metrics;
 mod cluster_metrics;
 mod credential_metrics;
 mod key_metrics;
@@ -14,6 +15,7 @@ mod route_metrics;
 mod trace_context;
 
 pub use access_log::{AccessLine, AccessLog};
+pub use cache_metrics::CacheMetrics;
 pub use cluster_metrics::ClusterMetrics;
 pub use credential_metrics::CredentialMetrics;
 pub use key_metrics::KeyMetrics;

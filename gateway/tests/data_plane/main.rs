@@ -10,6 +10,7 @@
 mod alerts;
 mod balance;
 mod bodies;
+mod cache;
 mod coalesce;
 mod configuration;
 mod cooldown;

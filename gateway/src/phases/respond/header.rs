@@ -5,6 +5,7 @@ use std::time::Instant;
 use domain::Micros;
 use pingora::http::ResponseHeader;
 
+use crate::answer_cache::Mark;
 use crate::error::{GatewayError, seconds};
 use crate::request::Record;
 
@@ -58,6 +59,13 @@ pub(super) fn header(
         }
         if let Some(decision) = &record.routed {
             head.insert_header("x-signalbox-route", decision.to_string())?;
+        }
+        if let Some(mark) = record.cache {
+            head.insert_header("x-signalbox-cache", mark.as_str())?;
+            head.insert_header("cache-status", mark.status())?;
+            if let Mark::Hit { age, .. } = mark {
+                head.insert_header("age", age.to_string())?;
+            }
         }
         add_own(&mut head, record)?;
         Ok(head)

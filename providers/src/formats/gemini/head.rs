@@ -73,6 +73,7 @@ pub(crate) fn read_head(operation: Operation, target: &str, text: &str) -> Resul
         max_tokens: config.as_ref().and_then(|config| config.max_output_tokens),
         choices: config.as_ref().and_then(|config| config.candidate_count).unwrap_or(1),
         is_greedy: config.and_then(|config| config.temperature) == Some(0.0),
+        caching: crate::Caching::default(),
     })
 }
 

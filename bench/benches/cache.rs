@@ -1,0 +1,96 @@
+//! The exact cache: the key of a usual chat, a lookup that finds nothing, and one that finds its answer in memory, with
+//! and without other threads at it.
+
+#![allow(missing_docs, clippy::unwrap_used)]
+
+use std::hint::black_box;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use bytes::Bytes;
+use cache::exact::{Entry, ExactCache, Flags, Key, Peek, Question, Settings};
+use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use domain::{Micros, Usage};
+
+const NOW: u64 = 1_000_000;
+
+fn cache(folder: &std::path::Path) -> Arc<ExactCache> {
+    let disk = Some((folder.to_owned(), 256 << 20));
+    let settings = Settings { memory_bytes: 64 << 20, disk, cipher: None, largest_entry_bytes: 1 << 20 };
+    Arc::new(ExactCache::open(settings).unwrap())
+}
+
+/// About a kilobyte: a system prompt and two turns.
+fn body(number: usize) -> String {
+    let system =
+        "You are a patient assistant of a shop for garden tools; answer in three sentences. ".repeat(6);
+    format!(
+        r#"{{"model":"small","messages":[{{"role":"system","content":"{system}"}},{{"role":"user","content":"Which spade is best for clay, and why? It rains a lot here."}},{{"role":"assistant","content":"A drainage spade: its narrow blade cuts clay."}},{{"role":"user","content":"How long does one last? {number}"}}],"temperature":0.2,"max_tokens":400,"top_p":1,"stream":true,"stream_options":{{"include_usage":true}},"user":"u-1","seed":7,"stop":["\n\n"]}}"#
+    )
+}
+
+fn key(cache: &ExactCache, body: &str) -> Key {
+    let question = Question {
+        scope: ("team", "0190b6a2-6e2d-7c4e-9a5e-3f1f0a2b4c6d"),
+        namespace: "",
+        operation: "chat",
+        model: "small",
+        prompt_version: "",
+        rest: &[],
+        body: body.as_bytes(),
+    };
+    cache.keyer().key(&question).unwrap()
+}
+
+fn entry() -> Entry {
+    Entry {
+        created_ms: NOW,
+        fresh_until_ms: u64::MAX,
+        stale_until_ms: u64::MAX,
+        flags: Flags::default(),
+        status: 200,
+        usage: Usage::default(),
+        cost: Micros(1),
+        origin: "openai/gpt".into(),
+        pieces: Entry::gather(&[Bytes::from(vec![b'x'; 2_048])]),
+    }
+}
+
+fn lookups(criterion: &mut Criterion) {
+    let folder = std::env::temp_dir().join(format!("signalbox-bench-cache-{}", std::process::id()));
+    let cache = cache(&folder);
+    for number in 0..10_000 {
+        cache.keep(&cache.lookup(key(&cache, &body(number))), entry());
+    }
+    let (known, unknown) = (body(9_999), body(1_000_000));
+    let mut group = criterion.benchmark_group("exact");
+    group.throughput(Throughput::Bytes(known.len() as u64));
+    group.bench_function("key", |bencher| bencher.iter(|| key(&cache, black_box(&known))));
+    group.throughput(Throughput::Elements(1));
+    let look = |key: Key| cache.peek(&cache.lookup(key), NOW);
+    let (found, missing) = (key(&cache, &known), key(&cache, &unknown));
+    assert!(matches!(look(found), Peek::Hit(_)) && matches!(look(missing), Peek::Miss));
+    group.bench_function("hit", |bencher| bencher.iter(|| look(black_box(found))));
+    group.bench_function("miss", |bencher| bencher.iter(|| look(black_box(missing))));
+    group.bench_function("key and miss", |bencher| {
+        bencher.iter(|| look(key(&cache, black_box(&unknown))));
+    });
+    let stop = Arc::new(AtomicBool::new(false));
+    let other = std::thread::spawn({
+        let (cache, stop) = (cache.clone(), stop.clone());
+        move || {
+            while !stop.load(Ordering::Relaxed) {
+                black_box(cache.peek(&cache.lookup(found), NOW));
+            }
+        }
+    });
+    group.bench_function("hit beside another thread", |bencher| bencher.iter(|| look(black_box(found))));
+    stop.store(true, Ordering::Relaxed);
+    other.join().unwrap();
+    group.finish();
+    cache.close();
+    std::fs::remove_dir_all(&folder).unwrap();
+}
+
+criterion_group!(benches, lookups);
+criterion_main!(benches);

@@ -1,0 +1,163 @@
+//! The answer cache: how it stands, what it has under a key, and what is to go.
+
+use std::sync::Arc;
+
+use cache::exact::{Entry, Flags, Purge};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::call::Call;
+use super::fault::Fault;
+use super::reply::{Deleted, Reply};
+use crate::answer_cache::{AnswerCache, clock_ms};
+
+/// How the cache stands; what is counted begins with the process. Public API.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct CacheView {
+    memory_hits: u64,
+    disk_hits: u64,
+    misses: u64,
+    stores: u64,
+    /// Answers that were too large.
+    refused: u64,
+    evictions: u64,
+    /// Answers that the disk's queue had no room for.
+    disk_overflow: u64,
+    memory_entries: u64,
+    memory_bytes: u64,
+    memory_capacity_bytes: u64,
+    /// 0 without a disk tier.
+    disk_capacity_bytes: u64,
+    disk_written_bytes: u64,
+}
+
+/// An answer that is kept, without the answer. Public API.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct EntryView {
+    id: String,
+    created_ms: u64,
+    fresh_until_ms: u64,
+    stale_until_ms: u64,
+    /// It was kept as a stream.
+    stream: bool,
+    bytes: usize,
+    prompt_tokens: u64,
+    completion_tokens: u64,
+    /// What each hit saves.
+    cost_micros: u64,
+    deployment: String,
+}
+
+/// What is to be purged; exactly one, but for a namespace, which belongs to a scope. Public API.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct PurgeRequest {
+    /// `true`: everything.
+    all: bool,
+    /// The id of a team or key, or `global`, as `team:ID`, `key:ID` or `global`.
+    scope: Option<String>,
+    /// A public model name, in all scopes.
+    model: Option<String>,
+    /// A namespace of `scope`.
+    namespace: Option<String>,
+}
+
+/// Public API.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct Purged {
+    /// Always true.
+    purged: bool,
+}
+
+pub(super) async fn stats(call: Call) -> Result<Reply, Fault> {
+    let stats = cache(&call)?.exact.stats();
+    Ok(Reply::ok(&CacheView {
+        memory_hits: stats.memory_hits,
+        disk_hits: stats.disk_hits,
+        misses: stats.misses,
+        stores: stats.stores,
+        refused: stats.refused,
+        evictions: stats.evictions,
+        disk_overflow: stats.overflow,
+        memory_entries: stats.memory_entries,
+        memory_bytes: stats.memory_bytes,
+        memory_capacity_bytes: stats.memory_capacity_bytes,
+        disk_capacity_bytes: stats.disk_capacity_bytes,
+        disk_written_bytes: stats.disk_written_bytes,
+    }))
+}
+
+pub(super) async fn get(call: Call) -> Result<Reply, Fault> {
+    let hash = hash(&call.id)?;
+    match cache(&call)?.exact.find(hash, clock_ms()).await {
+        Some(entry) => Ok(Reply::ok(&EntryView::new(call.id.clone(), &entry))),
+        None => Err(missing(&call.id)),
+    }
+}
+
+pub(super) async fn delete(call: Call) -> Result<Reply, Fault> {
+    let hash = hash(&call.id)?;
+    if cache(&call)?.exact.remove(hash).await { Ok(Deleted::reply(call.id)) } else { Err(missing(&call.id)) }
+}
+
+pub(super) async fn purge(call: Call) -> Result<Reply, Fault> {
+    let asked: PurgeRequest = call.typed()?;
+    let wrong = || {
+        let text = "Name one of `all`: true, `scope` (`team:ID`, `key:ID` or `global`), `model`, or `namespace` with its `scope`.";
+        Fault::invalid(None, text)
+    };
+    let scope = asked.scope.as_deref().map(|scope| match scope.split_once(':') {
+        Some((kind @ ("team" | "key"), id)) if !id.is_empty() => Ok((kind, id)),
+        None if scope == "global" => Ok(("global", "")),
+        _ => Err(wrong()),
+    });
+    let what = match (asked.all, scope.transpose()?, &asked.model, &asked.namespace) {
+        (true, None, None, None) => Purge::All,
+        (false, Some((kind, id)), None, None) => Purge::Scope(kind, id),
+        (false, None, Some(model), None) => Purge::Model(model),
+        (false, Some(scope), None, Some(namespace)) => Purge::Namespace(scope, namespace),
+        _ => return Err(wrong()),
+    };
+    cache(&call)?.exact.purge(what).await.map_err(|error| {
+        tracing::error!(%error, "purge");
+        Fault::internal(
+            "It is purged in this process, but could not be written to disk: see the log, and repeat it.",
+        )
+    })?;
+    Ok(Reply::ok(&Purged { purged: true }))
+}
+
+fn cache(call: &Call) -> Result<&AnswerCache, Fault> {
+    call.app
+        .answers
+        .as_ref()
+        .ok_or_else(|| Fault::unavailable("There is no cache: add a `cache` section to the configuration."))
+}
+
+fn hash(id: &str) -> Result<u128, Fault> {
+    let hash = Some(id).filter(|id| id.len() == 32).and_then(|id| u128::from_str_radix(id, 16).ok());
+    hash.ok_or_else(|| {
+        Fault::invalid(Some("id"), "A key is the 32 hexadecimal digits after `key=` in `cache-status`.")
+    })
+}
+
+fn missing(id: &str) -> Fault {
+    Fault::not_found(format!("Nothing is kept under {id}."))
+}
+
+impl EntryView {
+    fn new(id: String, entry: &Arc<Entry>) -> Self {
+        Self {
+            id,
+            created_ms: entry.created_ms,
+            fresh_until_ms: entry.fresh_until_ms,
+            stale_until_ms: entry.stale_until_ms,
+            stream: entry.flags.contain(Flags::STREAMED),
+            bytes: entry.len(),
+            prompt_tokens: entry.usage.prompt,
+            completion_tokens: entry.usage.completion,
+            cost_micros: entry.cost.0,
+            deployment: entry.origin.to_string(),
+        }
+    }
+}

@@ -1,0 +1,152 @@
+//! Answers that are kept for whoever asks the same again: what of a request is looked up, for whom an answer is kept and
+//! for how long, and what passes by. How it is kept is the cache crate's.
+
+mod controls;
+mod keeper;
+mod open;
+
+use std::sync::Arc;
+
+use cache::exact::{Entry, ExactCache, Flags, Lookup, Question};
+use providers::{Operation, has_both_modes};
+
+use crate::config::{CacheScope, ExactCacheConfig, Sampled};
+use crate::keys::Principal;
+use crate::ledger::now_ms;
+use crate::request::{Record, Request};
+use crate::snapshot::Model;
+
+pub use controls::Controls;
+pub use keeper::Keeper;
+pub use open::open;
+
+/// The answers that are kept, and the rules for it.
+#[derive(Debug)]
+pub struct AnswerCache {
+    /// The entries.
+    pub exact: Arc<ExactCache>,
+    rules: ExactCacheConfig,
+}
+
+/// What a request's way past the cache was, for headers and logs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mark {
+    /// It was answered from the cache.
+    Hit {
+        /// The entry's key.
+        hash: u128,
+        /// How old the answer is, in seconds.
+        age: u64,
+        /// How long it stays fresh, in seconds; negative for a stale one.
+        ttl: i64,
+    },
+    /// The cache has no answer to it.
+    Miss {
+        /// The key it is kept under.
+        hash: u128,
+    },
+    /// It was not looked up.
+    Bypass,
+}
+
+impl Mark {
+    /// The value of `x-signalbox-cache`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Hit { .. } => "hit",
+            Self::Miss { .. } => "miss",
+            Self::Bypass => "bypass",
+        }
+    }
+
+    /// The value of `Cache-Status` (RFC 9211).
+    pub fn status(self) -> String {
+        match self {
+            Self::Hit { hash, ttl, .. } => format!("signalbox; hit; ttl={ttl}; key=\"{hash:032x}\""),
+            Self::Miss { hash } => format!("signalbox; fwd=miss; key=\"{hash:032x}\""),
+            Self::Bypass => "signalbox; fwd=bypass".to_owned(),
+        }
+    }
+}
+
+/// Now, as the cache counts time.
+pub fn clock_ms() -> u64 {
+    u64::try_from(now_ms()).unwrap_or_default()
+}
+
+impl AnswerCache {
+    /// The lookup of a request; None when its answer is neither looked up nor kept.
+    pub fn lookup(&self, principal: &Principal, model: &Model, request: &Request) -> Option<Lookup> {
+        if !self.concerns(model, request) {
+            return None;
+        }
+        let scope = match (self.rules.scope, &principal.team) {
+            (CacheScope::Global, _) => ("global", ""),
+            (CacheScope::Team, Some(team)) => ("team", &**team),
+            (CacheScope::Team, None) | (CacheScope::Key, _) => ("key", &*principal.id),
+        };
+        let mut rest: Vec<(&str, &[u8])> = vec![("asked", request.head.model.as_bytes())];
+        rest.extend(request.query.as_deref().map(|query| ("query", query.as_bytes())));
+        rest.extend(
+            crate::coalesce::headers_with_effect(request)
+                .map(|(name, value)| (name.as_str(), value.as_bytes())),
+        );
+        // What has one mode only is kept for it.
+        if !has_both_modes(request.operation) && request.head.stream {
+            rest.push(("stream", b""));
+        }
+        let question = Question {
+            scope,
+            namespace: &request.controls.namespace,
+            operation: request.operation.as_str(),
+            model: model.name.as_str(),
+            prompt_version: "",
+            rest: &rest,
+            body: &request.body,
+        };
+        self.exact.keyer().key(&question).ok().map(|key| self.exact.lookup(key))
+    }
+
+    fn concerns(&self, model: &Model, request: &Request) -> bool {
+        let (caching, controls) = (&request.head.caching, &request.controls);
+        let is_kept = matches!(
+            request.operation,
+            Operation::ChatCompletions
+                | Operation::Completions
+                | Operation::Embeddings
+                | Operation::Messages
+                | Operation::Responses
+                | Operation::Rerank
+                | Operation::Moderations
+        );
+        let is_generated =
+            !matches!(request.operation, Operation::Embeddings | Operation::Rerank | Operation::Moderations);
+        let may_vary = is_generated && !caching.is_steady && self.rules.sampled == Sampled::Off;
+        is_kept
+            && model.caches
+            && !(controls.no_cache && controls.no_store)
+            && !caching.is_stateful
+            && (controls.opted_in || !(may_vary || caching.has_tools && !self.rules.tools))
+    }
+
+    /// Keeps an answer that was given in full.
+    pub fn keep(&self, lookup: &Lookup, request: &Request, record: &Record, pieces: &[bytes::Bytes]) {
+        let now = clock_ms();
+        let millis = |time: std::time::Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        let fresh_until_ms = now.saturating_add(millis(request.controls.ttl.unwrap_or(self.rules.ttl.0)));
+        let flag = |is_set: bool, flag: Flags| if is_set { flag } else { Flags::default() };
+        let entry = Entry {
+            created_ms: now,
+            fresh_until_ms,
+            stale_until_ms: fresh_until_ms.saturating_add(millis(self.rules.stale_if_error.0)),
+            flags: flag(request.head.stream, Flags::STREAMED)
+                .with(flag(request.head.stream && request.head.include_usage, Flags::WITH_USAGE)),
+            status: record.status,
+            usage: record.usage.unwrap_or_default(),
+            cost: record.cost().unwrap_or_default(),
+            origin: record.deployment.as_ref().map_or_else(Box::default, |it| it.id.as_str().into()),
+            pieces: Entry::gather(pieces),
+        };
+        self.exact.keep(lookup, entry);
+    }
+}

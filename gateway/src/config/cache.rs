@@ -1,0 +1,101 @@
+//! The `cache` section: where answers are kept, for whom and for how long.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{SecretSource, Size, Span};
+
+/// The answer cache.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CacheConfig {
+    /// The memory tier's cap.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory: Option<Size>,
+    /// The disk tier.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub disk: Option<CacheDiskConfig>,
+    /// The exact cache.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exact: Option<ExactCacheConfig>,
+    /// The semantic cache.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub semantic: Option<SemanticCacheConfig>,
+}
+
+/// The cache's disk tier.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CacheDiskConfig {
+    /// Its folder.
+    pub path: String,
+    /// Its cap.
+    pub size: Size,
+    /// Encrypts it with AES-256-GCM: 32 bytes in hexadecimal or base64. What another key encrypted is not found.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<SecretSource>,
+}
+
+/// The exact cache: the same request gets the same answer.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct ExactCacheConfig {
+    /// How long an answer is served, unless its request says otherwise.
+    pub ttl: Span,
+    /// How long after that it is still served when no provider answers.
+    pub stale_if_error: Span,
+    /// Who shares answers.
+    pub scope: CacheScope,
+    /// What becomes of requests whose answers are meant to vary.
+    pub sampled: Sampled,
+    /// Also keep answers to requests that offer tools to the model, which may call them again.
+    pub tools: bool,
+    /// A larger answer is not kept.
+    pub largest: Size,
+}
+
+/// Who shares answers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum CacheScope {
+    /// Each key has its own.
+    Key,
+    /// The keys of a team; a key without one has its own.
+    #[default]
+    Team,
+    /// Everyone.
+    Global,
+}
+
+/// What becomes of requests with a temperature above 0.3, or none, and without a seed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Sampled {
+    /// Their answers are kept only when the request asks for it.
+    Off,
+    /// The first answer is everybody's.
+    #[default]
+    First,
+}
+
+impl Default for ExactCacheConfig {
+    fn default() -> Self {
+        Self {
+            ttl: Span::from_millis(3_600_000),
+            stale_if_error: Span::from_millis(0),
+            scope: CacheScope::default(),
+            sampled: Sampled::default(),
+            tools: false,
+            largest: Size(1 << 20),
+        }
+    }
+}
+
+/// The semantic cache.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SemanticCacheConfig {
+    /// The largest share of hits that may be wrong.
+    #[schemars(range(min = 0, max = 1))]
+    pub max_error: f64,
+}

@@ -1,0 +1,95 @@
+//! Has this been answered before? In memory nothing is waited for; what is on disk is.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use cache::exact::{Entry, Lookup, Peek};
+
+use crate::answer_cache::{AnswerCache, Mark, clock_ms};
+use crate::app::App;
+use crate::error::GatewayError;
+use crate::keys::Principal;
+use crate::request::{Record, Request};
+
+/// What the cache has for a request.
+#[derive(Debug, Default)]
+pub struct Found {
+    /// Its answer.
+    pub fresh: Option<Arc<Entry>>,
+    /// An answer that is better than none.
+    pub stale: Option<Arc<Entry>>,
+    /// Under this an answer is kept.
+    pub fill: Option<Lookup>,
+}
+
+/// Looks up what may be looked up.
+///
+/// # Errors
+/// [`GatewayError::UpstreamTimeout`] for a client that wants a kept answer or none.
+pub async fn run(
+    app: &App,
+    principal: &Principal,
+    request: &Request,
+    record: &mut Record,
+) -> Result<Found, GatewayError> {
+    let Some(answers) = &app.answers else { return Ok(Found::default()) };
+    let controls = &request.controls;
+    let lookup = record.model.as_ref().and_then(|model| answers.lookup(principal, model, request));
+    let Some(lookup) = lookup else {
+        record.cache = Some(Mark::Bypass);
+        return only_if_cached(request).map(|()| Found::default());
+    };
+    let fill = (!controls.no_store).then_some(lookup);
+    if controls.no_cache {
+        record.cache = Some(Mark::Bypass);
+        return Ok(Found { fill, ..Found::default() });
+    }
+    let now = clock_ms();
+    let found = find(answers, &lookup, now, record).await;
+    let is_young = |entry: &Arc<Entry>| {
+        let age = u128::from(now.saturating_sub(entry.created_ms));
+        controls.max_age.is_none_or(|most| age <= most.as_millis())
+    };
+    let found = found.filter(is_young);
+    let hash = lookup.key().hash;
+    match found {
+        Some(entry) if entry.fresh_until_ms > now => {
+            record.cache = Some(hit(hash, &entry, now));
+            Ok(Found { fresh: Some(entry), ..Found::default() })
+        }
+        stale => {
+            record.cache = Some(Mark::Miss { hash });
+            only_if_cached(request)?;
+            Ok(Found { fresh: None, stale, fill })
+        }
+    }
+}
+
+/// How a hit is told of.
+pub fn hit(hash: u128, entry: &Entry, now_ms: u64) -> Mark {
+    let age = now_ms.saturating_sub(entry.created_ms) / 1_000;
+    let ttl = entry.fresh_until_ms.cast_signed().saturating_sub(now_ms.cast_signed()) / 1_000;
+    Mark::Hit { hash, age, ttl }
+}
+
+async fn find(answers: &AnswerCache, lookup: &Lookup, now: u64, record: &mut Record) -> Option<Arc<Entry>> {
+    match answers.exact.peek(lookup, now) {
+        Peek::Hit(entry) => Some(entry),
+        Peek::Miss => None,
+        Peek::OnDisk => {
+            let waiting = Instant::now();
+            let entry = Box::pin(answers.exact.load(lookup, now)).await;
+            record.waited += waiting.elapsed();
+            entry
+        }
+    }
+}
+
+fn only_if_cached(request: &Request) -> Result<(), GatewayError> {
+    if request.controls.only_if_cached {
+        let reason =
+            "no answer to this request is kept, and `only-if-cached` forbids to ask for one".to_owned();
+        return Err(GatewayError::UpstreamTimeout { reason });
+    }
+    Ok(())
+}
