@@ -6,6 +6,7 @@ mod credentials;
 mod keys;
 mod ledger;
 mod place;
+mod router;
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -83,6 +84,9 @@ enum Command {
     /// The spend ledger of the store.
     #[command(subcommand)]
     Ledger(ledger::LedgerCommand),
+    /// Try the router out on prompts.
+    #[command(subcommand)]
+    Router(router::RouterCommand),
     /// Print the JSON Schema of the configuration.
     Schema,
     /// Print the OpenAPI document of the admin API.
@@ -112,6 +116,7 @@ pub fn run() -> ExitCode {
         Command::Backup { config, to } => backup::backup(&config, to),
         Command::Restore { config, from } => backup::restore(&config, &from),
         Command::Ledger(command) => ledger::run(command),
+        Command::Router(command) => router::run(command),
         Command::Schema => print(&config::json_schema()),
         Command::Openapi => print(&admin::openapi()),
         Command::Keys(command) => keys::run(command),

@@ -30,6 +30,7 @@ pub mod phases;
 pub mod pipeline;
 pub mod request;
 pub mod request_log;
+pub mod routing;
 pub mod seal;
 pub mod secret_file;
 pub mod sharing;

@@ -9,7 +9,7 @@ use crate::answer_cache::{Keeper, Mark, clock_ms};
 use crate::app::App;
 use crate::client::Client;
 use crate::coalesce::{self, Joined, Lead};
-use crate::delivery::Delivered;
+use crate::delivery::{Broken, Delivered};
 use crate::edge::Downstream;
 use crate::error::GatewayError;
 use crate::keys::Principal;
@@ -22,10 +22,12 @@ use crate::snapshot::Snapshot;
 /// Serves one request for a model.
 pub async fn run(app: &App, downstream: &mut Downstream<'_>, record: &mut Record) {
     if let Err(error) = answer(app, downstream, record).await {
-        respond::error(downstream, record, &error).await;
+        Box::pin(respond::error(downstream, record, &error)).await;
     }
 }
 
+/// What is boxed here and below is rare: unboxed it would be part of every request's future, which is copied from each
+/// `.await` to the one around it.
 async fn answer(app: &App, downstream: &mut Downstream<'_>, record: &mut Record) -> Result<(), GatewayError> {
     // One snapshot from here to the end: a reload in between changes nothing for this request.
     let snapshot = app.snapshot.load_full();
@@ -41,12 +43,12 @@ async fn answer(app: &App, downstream: &mut Downstream<'_>, record: &mut Record)
     let request = parse::run(&snapshot, downstream, record).await?;
 
     // Which models, in which order?
-    let plan = route::run(&snapshot, &principal, &request, record)?;
+    let plan = route::run(app, &snapshot, &principal, &request, record)?;
 
     // Was this answered before? Then that is the answer, and costs no tokens.
     let lookup::Found { fresh, stale, fill } = lookup::run(app, &principal, &request, record).await?;
     if let Some(entry) = fresh {
-        if respond::kept::run(&entry, &plan, &request, downstream, record).await? {
+        if Box::pin(respond::kept::run(&entry, &plan, &request, downstream, record)).await? {
             return Ok(());
         }
         record.cache = Some(Mark::Bypass);
@@ -62,12 +64,12 @@ async fn answer(app: &App, downstream: &mut Downstream<'_>, record: &mut Record)
         None => asked.serve(downstream, record).await,
         Some(Joined::Follows(subscription)) => {
             record.coalesced = true;
-            follow::run(subscription, downstream, record).await
+            Box::pin(follow::run(subscription, downstream, record)).await
         }
         Some(Joined::Leads(lead, subscription)) => {
             // In a task of its own: when this client leaves, the others still get their answer.
             tokio::spawn(asked.clone().lead(lead, record.hand_over()));
-            follow::run(subscription, downstream, record).await
+            Box::pin(follow::run(subscription, downstream, record)).await
         }
     };
 
@@ -75,7 +77,8 @@ async fn answer(app: &App, downstream: &mut Downstream<'_>, record: &mut Record)
     match (answered, stale) {
         (Err(error), Some(entry)) if error.is_upstreams() && !downstream.has_answered() => {
             record.cache = fill.map(|fill| lookup::hit(fill.key().hash, &entry, clock_ms()));
-            let served = respond::kept::run(&entry, &asked.plan, &asked.request, downstream, record).await?;
+            let kept = respond::kept::run(&entry, &asked.plan, &asked.request, downstream, record);
+            let served = Box::pin(kept).await?;
             if served { Ok(()) } else { Err(error) }
         }
         (answered, _) => answered,
@@ -105,7 +108,7 @@ impl Asked {
             return self.fetch(client, record).await;
         };
         let mut keeper = Keeper::new(client, answers.exact.largest_entry_bytes());
-        let fetched = self.fetch(&mut keeper, record).await;
+        let fetched = Box::pin(self.fetch(&mut keeper, record)).await;
         if fetched.is_ok()
             && self.is_worth_keeping(record)
             && let Some(pieces) = keeper.into_pieces()
@@ -127,10 +130,12 @@ impl Asked {
 
         // Attempts, retries, fallbacks, until an answer has begun. What no provider counts, we count.
         let answer = if count::is_ours(plan, request) {
-            count::run(plan, request).await?
+            Box::pin(count::run(plan, request)).await?
         } else {
             match dispatch::run(app, snapshot, plan, request, client, record).await {
-                Err(error) if count::can_replace(request, &error) => count::run(plan, request).await?,
+                Err(error) if count::can_replace(request, &error) => {
+                    Box::pin(count::run(plan, request)).await?
+                }
                 dispatched => dispatched?,
             }
         };
@@ -139,12 +144,23 @@ impl Asked {
         // goes on with another attempt, or ends with an error in the stream.
         let mut delivered = respond::run(answer, request, client, record).await?;
         while let Delivered::Broken(broken) = delivered {
-            delivered = match resume::run(app, snapshot, plan, request, &broken, client, record).await? {
-                Some(answer) => respond::run(answer, request, client, record).await?,
-                None => respond::broken_off(*broken, client, record).await?,
-            };
+            delivered = Box::pin(self.go_on(broken, client, record)).await?;
         }
         Ok(())
+    }
+
+    /// A stream has broken off.
+    async fn go_on(
+        &self,
+        broken: Box<Broken>,
+        client: &mut impl Client,
+        record: &mut Record,
+    ) -> Result<Delivered, GatewayError> {
+        let Self { app, snapshot, plan, request, .. } = self;
+        match resume::run(app, snapshot, plan, request, &broken, client, record).await? {
+            Some(answer) => respond::run(answer, request, client, record).await,
+            None => respond::broken_off(*broken, client, record).await,
+        }
     }
 
     /// For everyone who asks the same.

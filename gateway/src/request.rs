@@ -15,6 +15,7 @@ use crate::keys::Principal;
 use crate::ledger::{self, End, Refused, Reservation, Saving};
 use crate::limits::{Admitted, Parallel, Places, ReservedTokens};
 use crate::phases;
+use crate::routing::Decision;
 use crate::snapshot::{Model, Snapshot};
 use crate::telemetry::TraceContext;
 use crate::upstream::{Deployment, Taken, UpstreamCall};
@@ -119,6 +120,8 @@ pub struct Record {
     pub reservation: Option<Reservation>,
     /// The model that was asked for.
     pub model: Option<Arc<Model>>,
+    /// What a virtual model decided.
+    pub routed: Option<Box<Decision>>,
     /// Who answered, or was asked last.
     pub deployment: Option<Arc<Deployment>>,
     /// Its way past the cache; None without one.
@@ -173,6 +176,7 @@ impl Record {
             taken: None,
             reservation: None,
             model: None,
+            routed: None,
             deployment: None,
             cache: None,
             coalesced: false,
@@ -201,6 +205,7 @@ impl Record {
         rest.client = self.client;
         rest.principal.clone_from(&self.principal);
         rest.model.clone_from(&self.model);
+        rest.routed.clone_from(&self.routed);
         rest.waited = self.waited;
         rest.handed_over = true;
         std::mem::replace(self, rest)

@@ -12,10 +12,13 @@ use subtle::ConstantTimeEq;
 
 use crate::alerts::AlertRules;
 use crate::budgets::BudgetBook;
-use crate::config::{Affinity, CacheUse, Coalesce, Config, LimitConfig, ModelConfig, ResumeMode};
+use crate::config::{
+    Affinity, CacheUse, Coalesce, Config, LimitConfig, ModelConfig, ResumeMode, RouteConfig,
+};
 use crate::credentials::CredentialTable;
 use crate::keys::{KeyHash, KeyTable, Principal};
 use crate::limits::{HedgeBudget, InFlightLimit, InFlightRule, LimitBook};
+use crate::routing::{Classifiers, Cut, Route};
 use crate::telemetry::Metrics;
 use crate::upstream::{Backoff, Balancer, CooldownRule, Deployment, Provider, Registry};
 
@@ -76,7 +79,7 @@ pub struct Model {
     /// Whether fields that a target cannot express are dropped.
     pub drop_params: bool,
     /// Where a virtual model leads.
-    pub strong: Option<ModelName>,
+    pub route: Option<Route>,
 }
 
 /// When a slow request gets a second attempt.
@@ -127,14 +130,16 @@ impl Snapshot {
         }
         let make = Deployments { registry, limits: limits.in_flight(), metrics };
         let mut models = HashMap::new();
+        let mut classifiers = Classifiers::new(&metrics.routes);
         for (name, model) in &config.models {
             let deployments = make.of_model(name, model, &providers);
             let limit = model.max_in_flight.map(|max| {
                 let rule = InFlightRule { max, length: model.queue.length as usize };
                 limits.in_flight().of(name.clone(), rule, || Some(metrics.overload.in_flight_limit(name)))
             });
+            let route = model.route.as_ref().map(|route| resolve(route, &mut classifiers));
             let name = ModelName::from(name.as_str());
-            models.insert(name.clone(), Arc::new(Model::new(name, model, limit, deployments)));
+            models.insert(name.clone(), Arc::new(Model::new(name, model, limit, deployments, route)));
         }
         let direct = providers.iter().map(|(name, provider)| (name.clone(), make.direct(provider))).collect();
         let keys = KeyTable::new(config, limits, budgets)?;
@@ -154,7 +159,13 @@ impl Snapshot {
         let deployments = templates.iter().map(|it| Arc::new(named(it, upstream_model))).collect();
         // The label is `provider/*`: a name that the client chose must not become one.
         let label = ModelName::from(format!("{provider}/*"));
-        Some(Arc::new(Model::new(label, &ModelConfig::default(), None, deployments)))
+        Some(Arc::new(Model::new(label, &ModelConfig::default(), None, deployments, None)))
+    }
+
+    /// The only virtual model with a route; None when there are several.
+    pub fn only_route(&self) -> Option<&Arc<Model>> {
+        let mut routes = self.models.values().filter(|model| model.route.is_some());
+        routes.next().filter(|_| routes.next().is_none())
     }
 
     /// Those that stand for a provider as a whole, one for each of its credentials.
@@ -216,6 +227,16 @@ impl Snapshot {
     }
 }
 
+fn resolve(config: &RouteConfig, classifiers: &mut Classifiers<'_>) -> Route {
+    let cut = match (config.threshold, config.share) {
+        (Some(threshold), _) => Cut::Threshold(threshold),
+        // The check wants one of them.
+        (None, share) => Cut::Share(share.unwrap_or(1.0)),
+    };
+    let [strong, weak] = [&config.strong, &config.weak].map(|name| ModelName::from(name.as_str()));
+    Route { strong, weak, cut, classifier: classifiers.named(&config.classifier) }
+}
+
 /// A provider's direct deployment, for the model that a client names.
 fn named(template: &Deployment, upstream_model: &str) -> Deployment {
     let spec = catalogue_spec(&template.provider, upstream_model);
@@ -243,6 +264,7 @@ impl Model {
         config: &ModelConfig,
         limit: Option<Arc<InFlightLimit>>,
         deployments: Vec<Arc<Deployment>>,
+        route: Option<Route>,
     ) -> Self {
         let balancer = Balancer::new(config.balance, &deployments);
         let timeouts = &config.timeouts;
@@ -272,7 +294,7 @@ impl Model {
             queue_wait: config.queue.wait.0,
             fallbacks: config.fallbacks.iter().map(|name| ModelName::from(name.as_str())).collect(),
             drop_params: config.drop_params,
-            strong: config.route.as_ref().map(|route| ModelName::from(route.strong.as_str())),
+            route,
             deployments,
         }
     }

@@ -276,15 +276,25 @@ pub struct CooldownConfig {
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RouteConfig {
-    /// The classifier.
+    /// Who tells hard from easy: `builtin`, or the file of a classifier that `router-model/train` made.
+    #[serde(default = "builtin")]
     pub classifier: String,
     /// The model for what the classifier finds hard.
     pub strong: String,
     /// The model for the rest.
     pub weak: String,
-    /// The classifier's cut.
+    /// The win rate of the strong model from which on it answers; `signalbox router calibrate` finds one.
+    #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = 1))]
-    pub threshold: f64,
+    pub threshold: Option<f64>,
+    /// Instead: the share of usual prompts that the strong model is to answer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = 1))]
+    pub share: Option<f64>,
+}
+
+fn builtin() -> String {
+    "builtin".to_owned()
 }
 
 impl Default for HedgeConfig {

@@ -78,7 +78,7 @@ async fn find(answers: &AnswerCache, lookup: &Lookup, now: u64, record: &mut Rec
         Peek::Miss => None,
         Peek::OnDisk => {
             let waiting = Instant::now();
-            let entry = answers.exact.load(lookup, now).await;
+            let entry = Box::pin(answers.exact.load(lookup, now)).await;
             record.waited += waiting.elapsed();
             entry
         }

@@ -48,7 +48,7 @@ pub async fn run(
         Opened::Whole(answer, content_type) => {
             whole(answer, content_type, request, client, record).await.map(|()| Delivered::Ended)
         }
-        Opened::Stream(stream) => streamed(*stream, request, client, record).await,
+        Opened::Stream(stream) => streamed(stream, request, client, record).await,
     }
 }
 
@@ -82,7 +82,7 @@ async fn whole(
 }
 
 async fn streamed(
-    mut stream: OpenedStream,
+    mut stream: Box<OpenedStream>,
     request: &Request,
     client: &mut impl Client,
     record: &mut Record,

@@ -34,6 +34,9 @@ pub struct AccessLine<'a> {
     /// Who answered.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub deployment: Option<&'a str>,
+    /// What a virtual model decided, as in the answer's header.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub route: Option<String>,
     /// The HTTP status; 499 when the client left.
     pub status: u16,
     /// `ok` or the error's label.

@@ -11,7 +11,7 @@ use prometheus::{
 use super::register::Register;
 use super::{
     CacheMetrics, ClusterMetrics, CredentialMetrics, KeyMetrics, LedgerMetrics, OverloadMetrics,
-    RequestLogMetrics,
+    RequestLogMetrics, RouteMetrics,
 };
 
 /// Seconds, as OpenTelemetry advises for GenAI durations.
@@ -60,6 +60,8 @@ pub struct Metrics {
     pub keys: KeyMetrics,
     /// Of the spend ledger.
     pub ledger: LedgerMetrics,
+    /// Of virtual models.
+    pub routes: RouteMetrics,
     /// Of the request log.
     pub request_log: RequestLogMetrics,
     /// Of limits on requests in flight, and of what they refuse.
@@ -177,6 +179,7 @@ impl Metrics {
             cache: CacheMetrics::new(&metrics),
             credentials: CredentialMetrics::new(&metrics),
             keys: KeyMetrics::new(&metrics),
+            routes: RouteMetrics::new(&metrics),
             ledger: LedgerMetrics::new(&metrics),
             request_log: RequestLogMetrics::new(&metrics),
             overload: OverloadMetrics::new(&metrics),

@@ -11,6 +11,7 @@ mod metrics;
 mod overload_metrics;
 mod register;
 mod request_log_metrics;
+mod route_metrics;
 mod trace_context;
 
 pub use access_log::{AccessLine, AccessLog};
@@ -22,4 +23,5 @@ pub use ledger_metrics::LedgerMetrics;
 pub use metrics::{DeploymentLabels, DeploymentSeries, Metrics, ModelSeries};
 pub use overload_metrics::{GateSeries, LimitSeries, OverloadMetrics};
 pub use request_log_metrics::RequestLogMetrics;
+pub use route_metrics::RouteMetrics;
 pub use trace_context::TraceContext;

@@ -184,8 +184,7 @@ impl Attempt<'_> {
     ) -> Result<Box<HttpSession>, Box<Error>> {
         let UpstreamRequest { path, body, .. } = request;
         let header = self.request_header(path, body)?;
-        // A session is large, and goes from hand to hand.
-        let mut session = Box::new(send(stream, peer, &header, body, self.until(until)).await?);
+        let mut session = send(stream, peer, &header, body, self.until(until)).await?;
         self.sent.set();
         loop {
             session.read_timeout = Some(self.until(until));
@@ -322,7 +321,7 @@ impl Attempt<'_> {
     ) -> AttemptFailure {
         let body = self.read_body(&mut session, &mut coding, ERROR_BODY_LIMIT).await.unwrap_or_default();
         if session.is_body_done() {
-            self.call.connections.release(*session, &peer).await;
+            self.call.connections.release(session, &peer).await;
         }
         let mut error = providers::read_provider_error(self.format(), status, &body);
         if self.deployment.provider.is_leaked_in(error.message.as_bytes()) {
@@ -345,7 +344,7 @@ impl Attempt<'_> {
         let answer = session.resp_header().filter(|_| self.call.operation.is_raw());
         let content_type = answer.and_then(|answer| answer.headers.get(header::CONTENT_TYPE)).cloned();
         let body = self.read_body(&mut session, &mut coding, self.call.answer_limit).await?;
-        self.call.connections.release(*session, &peer).await;
+        self.call.connections.release(session, &peer).await;
         providers::decode_answer_for(self.call.operation, self.format(), body, context)
             .map(|answer| Opened::Whole(answer, content_type))
             .map_err(|error| connect_failure(FailureKind::Malformed, error.reason).into())

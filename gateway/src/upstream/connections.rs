@@ -32,11 +32,15 @@ impl Connections {
     /// # Errors
     /// When none can be made.
     pub(super) async fn get(&self, peer: &HttpPeer) -> Result<(Stream, bool), Box<Error>> {
-        self.0.get_stream(peer).await
+        match self.0.reused_stream(peer).await {
+            Some(stream) => Ok((stream, true)),
+            // Boxed: what it takes to connect is large, and every future around it would be copied with it.
+            None => Ok((Box::pin(self.0.new_stream(peer)).await?, false)),
+        }
     }
 
     /// Takes a connection back whose answer was read to its end; any other is closed.
-    pub(super) async fn release(&self, mut session: HttpSession, peer: &HttpPeer) {
+    pub(super) async fn release(&self, mut session: Box<HttpSession>, peer: &HttpPeer) {
         session.respect_keepalive();
         if let Some(stream) = session.reuse().await {
             self.0.release_stream(stream, peer.reuse_hash(), Some(IDLE_CONNECTION));
@@ -54,14 +58,15 @@ pub(super) async fn send(
     header: &RequestHeader,
     body: &Bytes,
     limit: Duration,
-) -> Result<HttpSession, Box<Error>> {
+) -> Result<Box<HttpSession>, Box<Error>> {
     let mut head = http_req_header_to_wire(header)
         .ok_or_else(|| Error::explain(ErrorType::InvalidHTTPHeader, "the request line is not valid HTTP"))?;
     let written = pingora_timeout::timeout(limit, write(&mut stream, &mut head, body)).await;
     written
         .map_err(|_| Error::explain(ErrorType::WriteTimedout, "while writing the request"))?
         .or_err(ErrorType::WriteError, "while writing the request")?;
-    Ok(HttpSession::new_with_options(stream, peer))
+    // A session is large, and goes from hand to hand.
+    Ok(Box::new(HttpSession::new_with_options(stream, peer)))
 }
 
 async fn write(stream: &mut Stream, head: &mut BytesMut, body: &Bytes) -> std::io::Result<()> {

@@ -80,7 +80,7 @@ impl OpenedStream {
     /// Gives the connection back when the stream was read to its end.
     pub async fn release(mut self) {
         if self.ended && self.session.is_body_done() {
-            self.connections.release(*self.session, &self.peer).await;
+            self.connections.release(self.session, &self.peer).await;
         }
     }
 

@@ -33,9 +33,8 @@ fn check(text: &str) -> (Option<i32>, String) {
 fn the_example_is_sound_and_what_is_not_active_is_named() {
     let (code, text) = check(EXAMPLE);
     assert_eq!(code, Some(0), "{text}");
-    for section in ["cache.semantic", "models.auto.route"] {
-        assert!(text.contains(&format!("notice: {section}: is not active yet")), "{section}: {text}");
-    }
+    assert!(text.contains("notice: cache.semantic: is not active yet"), "{text}");
+    assert!(!text.contains("models.auto.route"), "{text}");
 }
 
 #[test]

@@ -24,6 +24,7 @@ mod health;
 mod hedge;
 mod overload;
 mod resume;
+mod routing;
 mod service;
 mod streams;
 mod strict_client;

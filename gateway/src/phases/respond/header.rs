@@ -57,6 +57,9 @@ pub(super) fn header(
             head.insert_header("x-signalbox-attempts", record.attempts.to_string())?;
             head.insert_header("x-signalbox-fallback", if record.fallback { "true" } else { "false" })?;
         }
+        if let Some(decision) = &record.routed {
+            head.insert_header("x-signalbox-route", decision.to_string())?;
+        }
         if let Some(mark) = record.cache {
             head.insert_header("x-signalbox-cache", mark.as_str())?;
             head.insert_header("cache-status", mark.status())?;

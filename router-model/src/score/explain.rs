@@ -1,0 +1,81 @@
+//! Why a score is what it is. The heads are linear, so each word's and each feature's part of the logit is exact.
+
+use std::collections::HashMap;
+
+use super::features::{Features, each_gram};
+use super::hand::HAND_NAMES;
+use super::sigmoid;
+use super::weights::Weights;
+
+/// How many reasons on each side.
+const REASONS: usize = 8;
+
+/// One model's score and what made it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Explanation {
+    /// Whose.
+    pub head: String,
+    /// The probability that it answers well.
+    pub quality: f32,
+    /// The logit of a prompt without words.
+    pub bias: f32,
+    /// What raised it, the strongest first.
+    pub raised: Vec<Reason>,
+    /// What lowered it, the strongest first.
+    pub lowered: Vec<Reason>,
+}
+
+/// A part of a logit.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Reason {
+    /// Words of the prompt, or the name of a feature made by hand in brackets.
+    pub what: String,
+    /// How much it adds.
+    pub logit: f32,
+}
+
+pub(super) fn explain(weights: &Weights, prompt: &str) -> Vec<Explanation> {
+    let mut features = Features::default();
+    features.read(prompt);
+    let mut grams: HashMap<u32, String> = HashMap::new();
+    each_gram(prompt, |bucket, gram| {
+        grams.entry(bucket).or_insert_with(|| gram.to_owned());
+    });
+    (0..weights.head.heads.len()).map(|head| explain_head(weights, &features, &grams, head)).collect()
+}
+
+fn explain_head(
+    weights: &Weights,
+    features: &Features,
+    grams: &HashMap<u32, String>,
+    head: usize,
+) -> Explanation {
+    let heads = weights.head.heads.len();
+    let column: Vec<f32> = weights.matrix.iter().skip(head).step_by(heads).copied().collect();
+    let (of_table, of_hand) = column.split_at_checked(heads).unwrap_or_default();
+    let words = features.buckets.iter().zip(&features.weights).map(|(bucket, weight)| {
+        let sum: f32 =
+            weights.row(*bucket).iter().zip(of_table).map(|(cell, factor)| f32::from(*cell) * factor).sum();
+        Reason { what: grams.get(bucket).cloned().unwrap_or_default(), logit: weight * sum }
+    });
+    let hand = features.hand.iter().zip(of_hand).zip(HAND_NAMES);
+    let hand =
+        hand.map(|((input, factor), name)| Reason { what: format!("[{name}]"), logit: input * factor });
+    let mut reasons: Vec<Reason> = words.chain(hand).collect();
+    let bias = weights.bias.get(head).copied().unwrap_or_default();
+    let logit = bias + reasons.iter().map(|reason| reason.logit).sum::<f32>();
+    reasons.sort_by(|one, other| other.logit.total_cmp(&one.logit));
+    Explanation {
+        head: weights.head.heads.get(head).cloned().unwrap_or_default(),
+        quality: sigmoid(logit),
+        bias,
+        raised: reasons.iter().take_while(|reason| reason.logit > 0.0).take(REASONS).cloned().collect(),
+        lowered: reasons
+            .iter()
+            .rev()
+            .take_while(|reason| reason.logit < 0.0)
+            .take(REASONS)
+            .cloned()
+            .collect(),
+    }
+}

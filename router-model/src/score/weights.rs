@@ -1,0 +1,123 @@
+//! A model's file: magic, length of the head, the head as JSON, table, matrix, bias, SHA-256 of all that. Every length is
+//! checked before it is believed.
+
+use serde::Deserialize;
+use sha2::{Digest, Sha256};
+
+use super::features::{BUCKET_BITS, FEATURES_VERSION};
+use super::hand::HAND;
+use super::{ModelError, STRONG, WEAK};
+
+const MAGIC: &[u8] = b"SBROUTE1";
+const HASH_BYTES: usize = 32;
+/// A model has no more heads than this.
+const HEADS_MAX: usize = 256;
+
+/// What the file says of itself. Training adds more, which is for readers.
+#[derive(Clone, Debug, Deserialize)]
+pub(super) struct Head {
+    pub(super) name: String,
+    pub(super) features: u32,
+    pub(super) heads: Vec<String>,
+    /// Win rates of the calibration prompts at equal steps from the lowest to the highest.
+    pub(super) quantiles: Vec<f32>,
+}
+
+/// A model's tensors.
+#[derive(Clone, Debug)]
+pub(super) struct Weights {
+    pub(super) head: Head,
+    pub(super) version: String,
+    pub(super) weak: usize,
+    pub(super) strong: usize,
+    /// `2^BUCKET_BITS` rows of one cell a head.
+    table: Box<[i8]>,
+    /// A row for each of the table's sums and each feature made by hand, a column for each head.
+    pub(super) matrix: Vec<f32>,
+    pub(super) bias: Vec<f32>,
+}
+
+impl Weights {
+    pub(super) fn parse(file: &[u8]) -> Result<Self, ModelError> {
+        let damaged = |what: &str| ModelError::Damaged(what.to_owned());
+        let (content, hash) =
+            file.split_last_chunk::<HASH_BYTES>().ok_or_else(|| damaged("it is too short"))?;
+        let rest = content.strip_prefix(MAGIC).ok_or_else(|| damaged("it does not begin as one"))?;
+        if Sha256::digest(content).as_slice() != hash {
+            return Err(damaged("its checksum is wrong"));
+        }
+        let (length, rest) = rest.split_first_chunk::<4>().ok_or_else(|| damaged("it ends in its head"))?;
+        let (head, tensors) = usize::try_from(u32::from_le_bytes(*length))
+            .ok()
+            .and_then(|length| rest.split_at_checked(length))
+            .ok_or_else(|| damaged("it ends in its head"))?;
+        let head: Head = serde_json::from_slice(head)
+            .map_err(|problem| ModelError::Damaged(format!("its head is wrong: {problem}")))?;
+        if head.features != FEATURES_VERSION {
+            return Err(ModelError::OtherFeatures { found: head.features });
+        }
+        let version = format!("{}@{}", head.name, hex(Sha256::digest(file).as_slice()));
+        Self::read_tensors(head, version, tensors)
+    }
+
+    fn read_tensors(head: Head, version: String, tensors: &[u8]) -> Result<Self, ModelError> {
+        let damaged = |what: String| ModelError::Damaged(what);
+        let heads = head.heads.len();
+        if heads == 0 || heads > HEADS_MAX {
+            return Err(damaged(format!("it has {heads} heads, 1 to {HEADS_MAX} are possible")));
+        }
+        let find = |name: &str| head.heads.iter().position(|head| head == name);
+        // A private model without the pair compares its last head with its first.
+        let (weak, strong) = (find(WEAK).unwrap_or(0), find(STRONG).unwrap_or(heads - 1));
+        let cells = heads << BUCKET_BITS;
+        let floats = (heads + HAND) * heads + heads;
+        let (table, rest) =
+            tensors.split_at_checked(cells).filter(|(_, rest)| rest.len() == floats * 4).ok_or_else(
+                || damaged(format!("it has {} bytes of weights, not {}", tensors.len(), cells + floats * 4)),
+            )?;
+        let mut matrix: Vec<f32> =
+            rest.as_chunks::<4>().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect();
+        let bias = matrix.split_off((heads + HAND) * heads);
+        let table = table.iter().map(|cell| cell.cast_signed()).collect();
+        let rising = head.quantiles.is_sorted() && head.quantiles.iter().all(|at| at.is_finite());
+        if head.quantiles.len() < 2 || !rising {
+            return Err(damaged("its quantiles do not rise".to_owned()));
+        }
+        Ok(Self { head, version, weak, strong, table, matrix, bias })
+    }
+
+    /// A bucket's cells, one a head.
+    pub(super) fn row(&self, bucket: u32) -> &[i8] {
+        let heads = self.head.heads.len();
+        let begin = bucket as usize * heads;
+        self.table.get(begin..begin + heads).unwrap_or_default()
+    }
+
+    /// The share of calibration prompts below `win`.
+    pub(super) fn quantile(&self, win: f32) -> f32 {
+        let quantiles = &self.head.quantiles;
+        let below = quantiles.partition_point(|at| *at < win);
+        let (Some(low), Some(high)) =
+            (below.checked_sub(1).and_then(|at| quantiles.get(at)), quantiles.get(below))
+        else {
+            return if below == 0 { 0.0 } else { 1.0 };
+        };
+        let within = if high > low { (win - low) / (high - low) } else { 0.0 };
+        ((below - 1) as f32 + within) / (quantiles.len() - 1) as f32
+    }
+
+    /// The win rate below which the share `below` lies.
+    pub(super) fn threshold(&self, below: f32) -> f32 {
+        let quantiles = &self.head.quantiles;
+        let steps = quantiles.len().saturating_sub(1);
+        let place = below * steps as f32;
+        let at = (place as usize).min(steps);
+        let low = quantiles.get(at).copied().unwrap_or(0.5);
+        let high = quantiles.get(at + 1).copied().unwrap_or(low);
+        low + (high - low) * (place - at as f32)
+    }
+}
+
+fn hex(hash: &[u8]) -> String {
+    hash.iter().take(6).map(|byte| format!("{byte:02x}")).collect()
+}

@@ -1,0 +1,165 @@
+"""Prints, for each data set and split, RouteLLM's measures of a router with bootstrap intervals, AUC and calibration error,
+beside random, simple baselines and the published rows. Then the choice among many models. Splits are honest: the heads and
+their calibration never see a tested question.
+
+    python evaluate.py --work work            # add --model work/model.npz to test that model on unseen data
+"""
+import argparse
+from pathlib import Path
+
+import numpy as np
+
+from train import HERE, SEED, fit, fit_calibrated, join, load, random_folds, without
+
+PUBLISHED = """Published RouteLLM routers (arXiv 2406.18665, tables 1 to 3), APGR / CPT 50 % / CPT 80 %:
+             MT-Bench           MMLU               GSM8K
+  random     .500/49.03/78.08   .500/50.07/79.93   .497/50.00/80.08
+  sw         .759/23.21/36.04   .603/35.40/71.55   .568/41.21/72.20
+  mf         .802/13.40/31.31   .597/35.46/71.40   .565/38.82/72.62
+  bert       .751/19.58/34.02   .572/41.30/72.20   .531/44.76/79.09
+  causal 8B  .679/31.50/48.75   .600/35.49/70.31   .622/33.64/63.26"""
+PAIR = ["strong", "weak"]
+SPLITS, DRAWS, STEPS, BINS = 5, 200, 10, 15
+
+
+def measures(score, weak, strong):
+    """APGR and the percentages of strong calls for 50 and 80 % of the gap, at deciles of the score like RouteLLM."""
+    gain = (strong - weak)[np.argsort(-score, kind="stable")]
+    gap = gain.sum()
+    if gap <= 0:
+        return np.full(3, np.nan)
+    at = np.linspace(0, len(gain), STEPS + 1)
+    share = np.interp(at, np.arange(len(gain) + 1), np.concatenate([[0], np.cumsum(gain)])) / gap
+    percent = at / len(gain) * 100
+    # Where the curve first reaches the wanted part of the gap.
+    def percent_for(part):
+        after = int(np.argmax(share >= part))
+        return float(np.interp(part, share[after - 1 : after + 1], percent[after - 1 : after + 1]))
+    return np.array([np.trapezoid(share, percent / 100), percent_for(0.5), percent_for(0.8)])
+
+
+def auc(score, label):
+    """How often a row with a good answer has the higher score; ties count half."""
+    from scipy.stats import rankdata
+    good = label >= 0.5
+    if good.all() or not good.any():
+        return np.nan
+    ranks = rankdata(score)
+    return (ranks[good].sum() - good.sum() * (good.sum() + 1) / 2) / (good.sum() * (~good).sum())
+
+
+def calibration_error(quality, label):
+    bins = np.array_split(np.argsort(quality), BINS)
+    return sum(len(rows) * abs(quality[rows].mean() - label[rows].mean()) for rows in bins) / len(quality)
+
+
+def show(name, score, rows, quality=None):
+    weak, strong = rows.column("weak"), rows.column("strong")
+    found, random = measures(score, weak, strong), np.random.default_rng(SEED)
+    draws = [measures(score[pick], weak[pick], strong[pick])
+             for pick in (random.integers(0, len(rows), len(rows)) for _ in range(DRAWS))]
+    low, high = np.nanquantile(draws, [0.025, 0.975], axis=0)
+    cells = [f"{found[0]:.3f} [{low[0]:.3f} {high[0]:.3f}]"]
+    cells += [f"{found[at]:5.1f} [{low[at]:4.1f} {high[at]:4.1f}]" for at in (1, 2)]
+    if quality is not None:
+        for at, model in enumerate(PAIR):
+            label = rows.column(model)
+            cells.append(f"{model} AUC {auc(quality[:, at], label):.3f} ECE {calibration_error(quality[:, at], label):.3f}")
+    print(f"  {name:<34}", "  ".join(cells), flush=True)
+    return found
+
+
+def baselines(rows):
+    random = np.random.default_rng(SEED)
+    draws = np.array([measures(random.random(len(rows)), rows.column("weak"), rows.column("strong")) for _ in range(DRAWS)])
+    print(f"  {'random, mean of ' + str(DRAWS):<34} {draws[:, 0].mean():.3f} [{np.quantile(draws[:, 0], 0.025):.3f}"
+          f" {np.quantile(draws[:, 0], 0.975):.3f}]  {draws[:, 1].mean():5.1f}  {draws[:, 2].mean():5.1f}")
+    show("baseline: the longer, the stronger", rows.hand[:, 0], rows)
+    show("baseline: more numbers", rows.hand[:, 3], rows)
+    show("oracle", rows.column("strong") - rows.column("weak"), rows)
+
+
+def cross(rows, folds, extra=()):
+    quality = np.zeros((len(rows), 2))
+    for fold in np.unique(folds):
+        test = rows.pick(folds == fold)
+        quality[folds == fold] = fitted([rows.pick(folds != fold), *extra], test).quality(test)
+    return quality
+
+
+def fitted(sets, test):
+    train = join([without(rows, [test]) for rows in sets])
+    return fit_calibrated(train, random_folds(train), PAIR)[0]
+
+
+def subject_folds(rows, seed=SEED):
+    unique, which = np.unique(rows.groups, return_inverse=True)
+    return np.random.default_rng(seed).permutation(len(unique))[which] % SPLITS
+
+
+def pair(work):
+    mmlu, gsm8k, mtbench = (load(work, name) for name in ("mmlu", "gsm8k", "mtbench"))
+    gap = lambda quality: quality[:, 0] - quality[:, 1]
+    print(f"MMLU, {len(mmlu)} rows")
+    baselines(mmlu)
+    quality = cross(mmlu, random_folds(mmlu))
+    show("random split, five folds", gap(quality), mmlu, quality)
+    quality = cross(mmlu, subject_folds(mmlu))
+    show("whole subjects held out, five folds", gap(quality), mmlu, quality)
+    for seed in range(3):
+        some = np.random.default_rng(seed).permutation(len(mmlu)) < 1500
+        test = mmlu.pick(~some)
+        quality = fitted([mmlu.pick(some)], test).quality(test)
+        show(f"1,500 labels, draw {seed}", gap(quality), test, quality)
+    for name, rows, others in (("GSM8K", gsm8k, [mmlu, mtbench]), ("MT-Bench", mtbench, [mmlu, gsm8k])):
+        print(f"{name}, {len(rows)} rows")
+        baselines(rows)
+        quality = fitted(others, rows).quality(rows)
+        show("none of its questions in training", gap(quality), rows, quality)
+        if name == "GSM8K":
+            quality = cross(rows, random_folds(rows), [mmlu])
+            show("five folds, with MMLU", gap(quality), rows, quality)
+
+
+def size(model):
+    """Billions of parameters, the price where none is known."""
+    import re
+    found = re.search(r"(\d+(?:\.\d+)?)b\b", model)
+    return float(found[1]) if found else 7.0
+
+
+def many(work):
+    """Quality minus lambda times price, out of fold, over lambda: what is saved at the best single model's quality."""
+    rows = load(work, "multimodel")
+    folds, scores = random_folds(rows), rows.scores
+    quality = np.zeros_like(scores)
+    for fold in np.unique(folds):
+        quality[folds == fold] = fit(rows.pick(folds != fold)).raw(rows.pick(folds == fold))
+    price = np.array([size(model) for model in rows.models])
+    means = scores.mean(0)
+    best = int(np.argmax(means))
+    print(f"Choice among {len(rows.models)} models, {len(rows)} rows; best single {rows.models[best]}: {means[best]:.4f}"
+          f" at {price[best]:g}; oracle {scores.max(1).mean():.4f}")
+    points = []
+    for weight in np.concatenate([[0], np.geomspace(1e-5, 1, 200)]):
+        choice = np.argmax(quality - weight * price, axis=1)
+        points.append((scores[np.arange(len(rows)), choice].mean(), price[choice].mean(), weight))
+    top = max(points)
+    print(f"  best point: quality {top[0]:.4f} ({100 * (top[0] - means[best]):+.1f} points) at price {top[1]:.1f}")
+    for part in (1.0, 0.99, 0.95, 0.9):
+        cheap = min((point for point in points if point[0] >= part * means[best]), key=lambda point: point[1])
+        print(f"  at {100 * part:.0f} % of its quality: price {cheap[1]:.2f}, saved {100 * (1 - cheap[1] / price[best]):.1f} %")
+
+
+def main():
+    arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    arguments.add_argument("--work", type=Path, default=HERE / "work")
+    options = arguments.parse_args()
+    print(PUBLISHED)
+    print("Columns: APGR [95 % interval]  CPT 50 %  CPT 80 %  AUC and calibration error of each head\n")
+    pair(options.work)
+    many(options.work)
+
+
+if __name__ == "__main__":
+    main()
