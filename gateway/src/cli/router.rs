@@ -100,7 +100,10 @@ pub(super) fn run(command: RouterCommand) -> anyhow::Result<ExitCode> {
             let threshold = threshold.context("no threshold reaches this quality: ask for less")?;
             table(&mut out, outcome(&rows, threshold, price))?;
         }
-        RouterCommand::Explain { prompt, classifier } => explain(&mut out, &load(&classifier)?, &prompt)?,
+        RouterCommand::Explain { prompt, classifier } => {
+            let model = load(&classifier)?;
+            explain(&mut out, &model, &prompt)?;
+        }
     }
     Ok(ExitCode::SUCCESS)
 }

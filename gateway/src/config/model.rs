@@ -294,7 +294,7 @@ pub struct RouteConfig {
 }
 
 fn builtin() -> String {
-    "builtin".to_owned()
+    crate::routing::BUILTIN.to_owned()
 }
 
 impl Default for HedgeConfig {

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use router_model::score::{ModelError, RouteModel};
 
@@ -11,12 +11,22 @@ use crate::telemetry::RouteMetrics;
 /// The name of the model that this program carries; any other name is a file's.
 pub const BUILTIN: &str = "builtin";
 
+/// Read once: every reload, every change of a credential and every check of a configuration asks for it, for each route.
+static CARRIED: OnceLock<Arc<RouteModel>> = OnceLock::new();
+
 /// Loads a classifier.
 ///
 /// # Errors
 /// When the file is missing, damaged or of another version.
-pub fn load(name: &str) -> Result<RouteModel, ModelError> {
-    if name == BUILTIN { RouteModel::shipped() } else { RouteModel::load(Path::new(name)) }
+pub fn load(name: &str) -> Result<Arc<RouteModel>, ModelError> {
+    if name != BUILTIN {
+        return RouteModel::load(Path::new(name)).map(Arc::new);
+    }
+    if let Some(carried) = CARRIED.get() {
+        return Ok(carried.clone());
+    }
+    let carried = Arc::new(RouteModel::shipped()?);
+    Ok(CARRIED.get_or_init(|| carried).clone())
 }
 
 /// The classifiers of one snapshot.
@@ -37,7 +47,7 @@ impl<'m> Classifiers<'m> {
         if let Some(known) = self.loaded.get(name) {
             return known.clone();
         }
-        let loaded = load(name).map(Arc::new);
+        let loaded = load(name);
         if let Err(problem) = &loaded {
             tracing::error!(%problem, "a classifier cannot be used: its routes send everything to their strong model");
         }
