@@ -102,7 +102,7 @@ fn log(record: &Record) {
         operation: record.operation.map(providers::Operation::as_str),
         model: record.model.as_ref().map(|model| model.name.as_str()),
         deployment: record.deployment.as_ref().map(|deployment| deployment.id.as_str()),
-        route: record.routed.as_ref().map(|decision| decision.to_string()),
+        route: record.routed.as_deref(),
         status: record.status,
         outcome: record.outcome,
         stream: record.stream,

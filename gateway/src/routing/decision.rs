@@ -4,6 +4,7 @@
 use std::fmt;
 
 use domain::ModelName;
+use serde::{Serialize, Serializer};
 
 /// One of a route's two models.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,7 +70,7 @@ impl Reason {
     }
 }
 
-/// What was decided, for the answer's header and the log. Its text is the header.
+/// What was decided, for the answer's header and the log. Its text is the header, and what the log has.
 #[derive(Clone, Debug)]
 pub struct Decision {
     /// The model that comes first.
@@ -92,6 +93,12 @@ impl fmt::Display for Decision {
             Cut::Threshold(threshold) => write!(text, "; threshold={threshold}"),
             Cut::Share(share) => write!(text, "; share={share}"),
         }
+    }
+}
+
+impl Serialize for Decision {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
     }
 }
 

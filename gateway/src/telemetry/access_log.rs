@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use crate::routing::Decision;
+
 /// Lines that do not fit are dropped and counted: a full disk must not stop the traffic.
 const BUFFER_LIMIT: usize = 8 << 20;
 const FLUSH_INTERVAL: Duration = Duration::from_millis(100);
@@ -36,7 +38,7 @@ pub struct AccessLine<'a> {
     pub deployment: Option<&'a str>,
     /// What a virtual model decided, as in the answer's header.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub route: Option<String>,
+    pub route: Option<&'a Decision>,
     /// The HTTP status; 499 when the client left.
     pub status: u16,
     /// `ok` or the error's label.
