@@ -218,10 +218,7 @@ impl ExactCache {
 
     /// The entry of a hash, for somebody who has only that; counts as no lookup.
     pub async fn find(&self, hash: u128, now_ms: u64) -> Option<Arc<Entry>> {
-        let found = match self.entries.memory().get(&hash) {
-            Some(found) => Some(found),
-            None => self.entries.get(&hash).await.ok().flatten(),
-        }?;
+        let found = self.entries.get(&hash).await.ok().flatten()?;
         let key = found.value().key;
         if key.hash == hash { self.judge(found.value(), &key, now_ms) } else { None }
     }
