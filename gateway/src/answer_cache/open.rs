@@ -21,8 +21,7 @@ pub fn open(config: &CacheConfig) -> anyhow::Result<AnswerCache> {
     let key = config.disk.as_ref().and_then(|disk| disk.key.as_ref());
     let cipher = key
         .map(|source| {
-            let key = source.resolve().and_then(|key| key_bytes(&key).map_err(str::to_owned));
-            let key = key.map_err(|problem| anyhow::anyhow!("cache.disk.key: {problem}"))?;
+            let key = key_bytes(source).map_err(|problem| anyhow::anyhow!("cache.disk.key: {problem}"))?;
             Cipher::new(&key).context("cache.disk.key")
         })
         .transpose()?;

@@ -350,11 +350,9 @@ fn cache(config: &Config, faults: &mut Faults, notices: &mut Faults) {
             faults.add(path, format!("is too small: give it at least {}MiB", least >> 20));
         }
     }
-    if let Some(key) = cache.disk.as_ref().and_then(|disk| disk.key.as_ref()) {
-        let checked = key.resolve().and_then(|key| key_bytes(&key).map_err(str::to_owned));
-        if let Err(problem) = checked {
-            faults.add("cache.disk.key", problem);
-        }
+    let key = cache.disk.as_ref().and_then(|disk| disk.key.as_ref());
+    if let Some(Err(problem)) = key.map(key_bytes) {
+        faults.add("cache.disk.key", problem);
     }
     if cache.exact.is_some_and(|exact| exact.ttl.0.is_zero()) {
         faults.add("cache.exact.ttl", "must be longer than zero");

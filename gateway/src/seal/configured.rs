@@ -35,6 +35,14 @@ pub fn sealer(config: &Config) -> anyhow::Result<Option<Sealer>> {
     Ok(Some(Sealer::new(key, old_keys.collect::<anyhow::Result<_>>()?)))
 }
 
+/// The 32 bytes of the key of one setting.
+///
+/// # Errors
+/// A sentence for the operator.
+pub(crate) fn key_bytes(source: &SecretSource) -> Result<Vec<u8>, String> {
+    super::key::key_bytes(&source.resolve()?).map_err(str::to_owned)
+}
+
 /// The key of one setting.
 ///
 /// # Errors

@@ -55,7 +55,7 @@ impl fmt::Debug for EncryptionKey {
 ///
 /// # Errors
 /// What is wrong with the text, without the text.
-pub fn key_bytes(text: &Secret) -> Result<Vec<u8>, &'static str> {
+pub(super) fn key_bytes(text: &Secret) -> Result<Vec<u8>, &'static str> {
     let text = text.expose().trim();
     let is_key = |bytes: &Vec<u8>| bytes.len() == BYTES;
     from_hex(text).filter(is_key).or_else(|| from_base64(text).filter(is_key)).ok_or(WRONG)

@@ -5,7 +5,7 @@ mod configured;
 mod key;
 mod sealer;
 
-pub(crate) use configured::key as encryption_key;
 pub use configured::sealer;
-pub use key::{EncryptionKey, key_bytes};
+pub(crate) use configured::{key as encryption_key, key_bytes};
+pub use key::EncryptionKey;
 pub use sealer::{SealError, Sealed, Sealer};
