@@ -2,7 +2,7 @@
 beside random, simple baselines and the published rows. Then the choice among many models. Splits are honest: the heads and
 their calibration never see a tested question.
 
-    python evaluate.py --work work            # add --model work/model.npz to test that model on unseen data
+    python evaluate.py --work work
 """
 import argparse
 from pathlib import Path
