@@ -26,6 +26,7 @@ mod overload;
 mod resume;
 mod routing;
 mod service;
+mod simulate;
 mod streams;
 mod strict_client;
 mod tls;
