@@ -25,6 +25,7 @@ mod hedge;
 mod overload;
 mod resume;
 mod routing;
+mod semantic;
 mod service;
 mod simulate;
 mod streams;
