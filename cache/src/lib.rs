@@ -2,3 +2,4 @@
 //! means the same.
 
 pub mod exact;
+pub mod semantic;

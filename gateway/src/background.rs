@@ -165,6 +165,9 @@ impl BackgroundService for Drain {
         }
         self.app.access_log.drain().await;
         self.app.request_log.drain().await;
+        if let Some(answers) = &self.app.answers {
+            answers.finish();
+        }
         if let Some(scratch) = &self.scratch {
             // It is in the folder for temporary files, which somebody tidies.
             let _ = std::fs::remove_dir_all(scratch);

@@ -2,6 +2,7 @@
 
 mod admins;
 mod backup;
+mod cache;
 mod credentials;
 mod keys;
 mod ledger;
@@ -84,6 +85,9 @@ enum Command {
     /// The spend ledger of the store.
     #[command(subcommand)]
     Ledger(ledger::LedgerCommand),
+    /// Try the semantic cache out on a stream of questions.
+    #[command(subcommand)]
+    Cache(cache::CacheCommand),
     /// Try the router out on prompts.
     #[command(subcommand)]
     Router(router::RouterCommand),
@@ -116,6 +120,7 @@ pub fn run() -> ExitCode {
         Command::Backup { config, to } => backup::backup(&config, to),
         Command::Restore { config, from } => backup::restore(&config, &from),
         Command::Ledger(command) => ledger::run(command),
+        Command::Cache(command) => cache::run(command),
         Command::Router(command) => router::run(command),
         Command::Schema => print(&config::json_schema()),
         Command::Openapi => print(&admin::openapi()),

@@ -2,6 +2,7 @@
 
 mod connections;
 mod downstream;
+mod feedback;
 mod front_door;
 mod guess_limiter;
 mod local;

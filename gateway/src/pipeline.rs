@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use cache::exact::Lookup;
 
-use crate::answer_cache::{Keeper, Mark, clock_ms};
+use crate::answer_cache::{self, Fresh, Keeper, Mark, Meaning, Nobody, clock_ms};
 use crate::app::App;
 use crate::client::Client;
 use crate::coalesce::{self, Joined, Lead};
@@ -46,9 +46,16 @@ async fn answer(app: &App, downstream: &mut Downstream<'_>, record: &mut Record)
     let plan = route::run(app, &snapshot, &principal, &request, record)?;
 
     // Was this answered before? Then that is the answer, and costs no tokens.
-    let lookup::Found { fresh, stale, fill } = lookup::run(app, &principal, &request, record).await?;
+    let lookup::Found { fresh, stale, fill, meaning } =
+        lookup::run(app, &principal, &request, record).await?;
     if let Some(entry) = fresh {
         if Box::pin(respond::kept::run(&entry, &plan, &request, downstream, record)).await? {
+            if let Some(meaning) = meaning {
+                let request = Arc::new(request);
+                let asked =
+                    Asked { app: record.app.clone(), snapshot, plan, request, fill, meaning: Some(meaning) };
+                asked.served_alike(&principal, record);
+            }
             return Ok(());
         }
         record.cache = Some(Mark::Bypass);
@@ -59,7 +66,7 @@ async fn answer(app: &App, downstream: &mut Downstream<'_>, record: &mut Record)
 
     // Asks the same request upstream already? Then one call is enough for both.
     let request = Arc::new(request);
-    let asked = Arc::new(Asked { app: record.app.clone(), snapshot, plan, request, fill });
+    let asked = Arc::new(Asked { app: record.app.clone(), snapshot, plan, request, fill, meaning });
     let answered = match join(app, &asked, &principal) {
         None => asked.serve(downstream, record).await,
         Some(Joined::Follows(subscription)) => {
@@ -99,6 +106,8 @@ struct Asked {
     request: Arc<Request>,
     /// Where its answer is kept.
     fill: Option<Lookup>,
+    /// What it means, if other wordings of it are to be answered.
+    meaning: Option<Box<Meaning>>,
 }
 
 impl Asked {
@@ -113,9 +122,32 @@ impl Asked {
             && self.is_worth_keeping(record)
             && let Some(pieces) = keeper.into_pieces()
         {
-            answers.keep(lookup, &self.request, record, &pieces);
+            let is_kept = answers.keep(lookup, &self.request, record, &pieces);
+            if let Some(meaning) = self.meaning.as_deref().filter(|_| is_kept) {
+                let fresh = Fresh { hash: lookup.key().hash, request: &self.request, pieces: &pieces };
+                answer_cache::learn(&self.app, meaning.clone(), &fresh);
+            }
         }
         fetched
+    }
+
+    /// The answer to another wording was served: its client may object, and of some the provider is asked as well.
+    fn served_alike(self, principal: &Arc<Principal>, record: &Record) {
+        let semantic = self.app.answers.as_ref().and_then(|answers| answers.semantic.as_ref());
+        let (Some(semantic), Some(meaning)) = (semantic, &self.meaning) else { return };
+        let permit = semantic.served(meaning, principal, &record.request_id);
+        let Some(permit) = permit.filter(|_| self.fill.is_some()) else { return };
+        let mut record = record.for_audit();
+        tokio::spawn(async move {
+            if let Err(error) = self.serve(&mut Nobody::default(), &mut record).await {
+                let face = error.face();
+                record.outcome = face.label;
+                record.status = face.status;
+            }
+            // It is in the log when another one may begin.
+            drop(record);
+            drop(permit);
+        });
     }
 
     /// Complete, of one piece, and of the model that was asked for: what a fallback says must not outlive the outage.

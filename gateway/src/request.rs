@@ -211,6 +211,20 @@ impl Record {
         std::mem::replace(self, rest)
     }
 
+    /// For the same question once more, of which its client knows nothing.
+    pub fn for_audit(&self) -> Self {
+        let mut audit = Self::new(self.app.clone());
+        audit.request_id = format!("{}-audit", self.request_id);
+        audit.client = self.client;
+        audit.operation = self.operation;
+        audit.principal.clone_from(&self.principal);
+        audit.model.clone_from(&self.model);
+        audit.routed.clone_from(&self.routed);
+        audit.stream = self.stream;
+        audit.cache = Some(Mark::Bypass);
+        audit
+    }
+
     /// Holds what an attempt may cost; None when nobody has to pay.
     ///
     /// # Errors

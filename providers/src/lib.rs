@@ -25,6 +25,7 @@ mod stream_fault;
 mod transcript;
 mod translation;
 
+mod question;
 mod replay;
 mod resume;
 
@@ -50,6 +51,7 @@ pub use counted::{COUNTED, read_usage};
 pub use members::Members;
 pub use operation::{Operation, WireFormat};
 pub use provider_error::{ProviderError, read_provider_error};
+pub use question::{LastQuestion, last_question};
 pub use replay::{KeptAnswer, Wanted, has_both_modes};
 pub use request_head::{BadRequest, Caching, RequestHead, read_request_head};
 pub use resume::{Resume, Way};

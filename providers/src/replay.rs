@@ -73,6 +73,26 @@ impl KeptAnswer<'_> {
         }
     }
 
+    /// What it says, when that is text and nothing else.
+    pub fn text(&self) -> Option<String> {
+        let answer = if self.is_stream {
+            self.folded().ok()?
+        } else {
+            let body = self.pieces.concat();
+            formats::decode_answer(self.operation.wire_format(), std::str::from_utf8(&body).ok()?).ok()?
+        };
+        let [choice] = answer.choices.as_slice() else { return None };
+        let mut all = String::new();
+        for part in &choice.parts {
+            match part {
+                Part::Text { text, .. } => all.push_str(text),
+                Part::Reasoning { .. } | Part::SealedReasoning(_) => {}
+                _ => return None,
+            }
+        }
+        Some(all)
+    }
+
     /// OpenAI's stream, chunk by chunk, with or without the last one that tells what was used.
     fn streamed_again(&self, include_usage: bool) -> Result<Vec<Bytes>, MalformedAnswer> {
         if self.has_usage {

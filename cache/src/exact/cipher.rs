@@ -31,7 +31,7 @@ impl Cipher {
     }
 
     /// Seals `content` in place, its tag behind it, and binds it to `aad`; None when the system has no random bytes.
-    pub(super) fn seal(&self, aad: &[u8], content: &mut Vec<u8>) -> Option<[u8; NONCE_BYTES]> {
+    pub(crate) fn seal(&self, aad: &[u8], content: &mut Vec<u8>) -> Option<[u8; NONCE_BYTES]> {
         let mut nonce = [0; NONCE_BYTES];
         getrandom::fill(&mut nonce).ok()?;
         self.0.seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), Aad::from(aad), content).ok()?;
@@ -39,7 +39,7 @@ impl Cipher {
     }
 
     /// What was sealed; None when it was sealed with another key, for another entry, or was changed.
-    pub(super) fn open(&self, aad: &[u8], nonce: [u8; NONCE_BYTES], sealed: &[u8]) -> Option<Vec<u8>> {
+    pub(crate) fn open(&self, aad: &[u8], nonce: [u8; NONCE_BYTES], sealed: &[u8]) -> Option<Vec<u8>> {
         let mut content = sealed.to_vec();
         let length = self
             .0

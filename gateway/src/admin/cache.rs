@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::call::Call;
 use super::fault::Fault;
 use super::reply::{Deleted, Reply};
-use crate::answer_cache::{AnswerCache, clock_ms};
+use crate::answer_cache::{AnswerCache, SemanticStats, clock_ms};
 
 /// How the cache stands; what is counted begins with the process. Public API.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -29,6 +29,32 @@ pub(super) struct CacheView {
     /// 0 without a disk tier.
     disk_capacity_bytes: u64,
     disk_written_bytes: u64,
+    /// Its semantic side, if there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    semantic: Option<SemanticView>,
+}
+
+/// How the semantic cache stands; what is counted begins with the process. Public API.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct SemanticView {
+    hits: u64,
+    /// Hits whose answer was compared with a fresh one: both agreed.
+    audited_right: u64,
+    /// They did not.
+    audited_wrong: u64,
+    /// Clients said that an answer was wrong.
+    objections: u64,
+    entries: u64,
+    bytes: u64,
+    evictions: u64,
+    /// There is evidence enough to serve, for one model at least.
+    open: bool,
+    /// The upper bound of the share of wrong answers, of the model where it is highest; 0 while nothing is served.
+    bound: f64,
+    /// Comparisons that it rests on.
+    labels: u32,
+    /// Those of them that found an answer wrong.
+    wrong: u32,
 }
 
 /// An answer that is kept, without the answer. Public API.
@@ -71,6 +97,7 @@ pub(super) struct Purged {
 
 pub(super) async fn stats(call: Call) -> Result<Reply, Fault> {
     let stats = cache(&call)?.exact.stats();
+    let semantic = cache(&call)?.semantic.as_ref().map(|semantic| SemanticView::from(semantic.stats()));
     Ok(Reply::ok(&CacheView {
         memory_hits: stats.memory_hits,
         disk_hits: stats.disk_hits,
@@ -84,6 +111,7 @@ pub(super) async fn stats(call: Call) -> Result<Reply, Fault> {
         memory_capacity_bytes: stats.memory_capacity_bytes,
         disk_capacity_bytes: stats.disk_capacity_bytes,
         disk_written_bytes: stats.disk_written_bytes,
+        semantic,
     }))
 }
 
@@ -132,6 +160,10 @@ pub(super) async fn purge(call: Call) -> Result<Reply, Fault> {
     };
     cache(&call)?;
     note(&call, "purge", "cache", named).await?;
+    // What the index has of them it would find gone, but it need not know of them that long.
+    if let Some(semantic) = &cache(&call)?.semantic {
+        semantic.cache.clear();
+    }
     cache(&call)?.exact.purge(what).await.map_err(|error| {
         tracing::error!(%error, "purge");
         Fault::internal(
@@ -181,6 +213,24 @@ impl EntryView {
             completion_tokens: entry.usage.completion,
             cost_micros: entry.cost.0,
             deployment: entry.origin.to_string(),
+        }
+    }
+}
+
+impl From<SemanticStats> for SemanticView {
+    fn from(stats: SemanticStats) -> Self {
+        Self {
+            hits: stats.hits,
+            audited_right: stats.audited_right,
+            audited_wrong: stats.audited_wrong,
+            objections: stats.objections,
+            entries: stats.entries,
+            bytes: stats.bytes,
+            evictions: stats.evictions,
+            open: stats.promise.is_open(),
+            bound: stats.promise.bound,
+            labels: stats.promise.labels,
+            wrong: stats.promise.wrong,
         }
     }
 }

@@ -14,6 +14,9 @@ pub(super) async fn metrics(call: Call) -> Result<Reply, Fault> {
     deployments::measure(&call.snapshot, app.metrics, Instant::now());
     if let Some(answers) = &app.answers {
         app.metrics.cache.show(&answers.exact.stats());
+        if let Some(semantic) = &answers.semantic {
+            app.metrics.cache.show_semantic(&semantic.stats());
+        }
     }
     app.metrics.log_dropped.set(i64::try_from(app.access_log.dropped()).unwrap_or(i64::MAX));
     let content_type = "text/plain; version=0.0.4; charset=utf-8";

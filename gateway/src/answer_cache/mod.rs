@@ -1,13 +1,16 @@
 //! Answers that are kept for whoever asks the same again: what of a request is looked up, for whom an answer is kept and
 //! for how long, and what passes by. How it is kept is the cache crate's.
 
+mod audit;
 mod controls;
 mod keeper;
 mod open;
+mod saver;
+mod semantic;
 
 use std::sync::Arc;
 
-use cache::exact::{Entry, ExactCache, Flags, Lookup, Question};
+use cache::exact::{Entry, ExactCache, Flags, Key, Lookup, Question};
 use providers::{Operation, has_both_modes};
 
 use crate::config::{CacheScope, ExactCacheConfig, Sampled};
@@ -16,15 +19,21 @@ use crate::ledger::now_ms;
 use crate::request::{Record, Request};
 use crate::snapshot::Model;
 
+pub use audit::Nobody;
 pub use controls::Controls;
 pub use keeper::Keeper;
 pub use open::open;
+pub use semantic::{Fresh, Meaning, SemanticAnswers, SemanticStats, learn};
 
 /// The answers that are kept, and the rules for it.
 #[derive(Debug)]
 pub struct AnswerCache {
     /// The entries.
     pub exact: Arc<ExactCache>,
+    /// Which of them answer other wordings; None unless the configuration wants that.
+    pub semantic: Option<Arc<SemanticAnswers>>,
+    /// Writes what that learns.
+    saver: Option<saver::Saver>,
     rules: ExactCacheConfig,
 }
 
@@ -40,6 +49,17 @@ pub enum Mark {
         /// How long it stays fresh, in seconds; negative for a stale one.
         ttl: i64,
     },
+    /// It was answered from the cache, with the answer to another wording.
+    Semantic {
+        /// The entry's key.
+        hash: u128,
+        /// How old the answer is, in seconds.
+        age: u64,
+        /// How long it stays fresh, in seconds.
+        ttl: i64,
+        /// Why it serves.
+        reason: Reason,
+    },
     /// The cache has no answer to it.
     Miss {
         /// The key it is kept under.
@@ -49,11 +69,43 @@ pub enum Mark {
     Bypass,
 }
 
+/// Why an answer to another wording serves, in thousandths; the bound in millionths.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reason {
+    similarity: u16,
+    score: u16,
+    threshold: u16,
+    bound: u32,
+}
+
+impl From<&cache::semantic::Candidate> for Reason {
+    fn from(candidate: &cache::semantic::Candidate) -> Self {
+        let thousandths = |value: f32| (value.clamp(0.0, 1.0) * 1000.0).round() as u16;
+        Self {
+            similarity: thousandths(candidate.similarity),
+            score: thousandths(candidate.score),
+            threshold: thousandths(candidate.threshold.score),
+            bound: (candidate.threshold.bound.clamp(0.0, 1.0) * 1e6).round() as u32,
+        }
+    }
+}
+
+impl std::fmt::Display for Reason {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let share = |value: u16| f64::from(value) / 1000.0;
+        let (similarity, score, threshold) =
+            (share(self.similarity), share(self.score), share(self.threshold));
+        let bound = f64::from(self.bound) / 1e6;
+        write!(out, "similarity={similarity:.3} score={score:.3} threshold={threshold:.3} bound={bound:.4}")
+    }
+}
+
 impl Mark {
     /// The value of `x-signalbox-cache`.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Hit { .. } => "hit",
+            Self::Semantic { .. } => "semantic",
             Self::Miss { .. } => "miss",
             Self::Bypass => "bypass",
         }
@@ -63,6 +115,9 @@ impl Mark {
     pub fn status(self) -> String {
         match self {
             Self::Hit { hash, ttl, .. } => format!("signalbox; hit; ttl={ttl}; key=\"{hash:032x}\""),
+            Self::Semantic { hash, ttl, reason, .. } => {
+                format!("signalbox; hit; ttl={ttl}; key=\"{hash:032x}\"; detail=\"semantic {reason}\"")
+            }
             Self::Miss { hash } => format!("signalbox; fwd=miss; key=\"{hash:032x}\""),
             Self::Bypass => "signalbox; fwd=bypass".to_owned(),
         }
@@ -80,11 +135,19 @@ impl AnswerCache {
         if !self.concerns(model, request) {
             return None;
         }
-        let scope = match (self.rules.scope, &principal.team) {
+        self.key(principal, model, request, &request.body).map(|key| self.exact.lookup(key))
+    }
+
+    fn scope<'a>(&self, principal: &'a Principal) -> (&'static str, &'a str) {
+        match (self.rules.scope, &principal.team) {
             (CacheScope::Global, _) => ("global", ""),
             (CacheScope::Team, Some(team)) => ("team", &**team),
             (CacheScope::Team, None) | (CacheScope::Key, _) => ("key", &*principal.id),
-        };
+        }
+    }
+
+    /// The key of a request with this body, or with a part of it.
+    fn key(&self, principal: &Principal, model: &Model, request: &Request, body: &[u8]) -> Option<Key> {
         let mut rest: Vec<(&str, &[u8])> = vec![("asked", request.head.model.as_bytes())];
         rest.extend(request.query.as_deref().map(|query| ("query", query.as_bytes())));
         rest.extend(
@@ -96,15 +159,22 @@ impl AnswerCache {
             rest.push(("stream", b""));
         }
         let question = Question {
-            scope,
+            scope: self.scope(principal),
             namespace: &request.controls.namespace,
             operation: request.operation.as_str(),
             model: model.name.as_str(),
             prompt_version: "",
             rest: &rest,
-            body: &request.body,
+            body,
         };
-        self.exact.keyer().key(&question).ok().map(|key| self.exact.lookup(key))
+        self.exact.keyer().key(&question).ok()
+    }
+
+    /// The process ends: what was learnt is written. Waits for the disk.
+    pub fn finish(&self) {
+        if let Some(saver) = &self.saver {
+            saver.finish();
+        }
     }
 
     fn concerns(&self, model: &Model, request: &Request) -> bool {
@@ -129,8 +199,8 @@ impl AnswerCache {
             && (controls.opted_in || !(may_vary || caching.has_tools && !self.rules.tools))
     }
 
-    /// Keeps an answer that was given in full.
-    pub fn keep(&self, lookup: &Lookup, request: &Request, record: &Record, pieces: &[bytes::Bytes]) {
+    /// Keeps an answer that was given in full; false when it is too large, or void already.
+    pub fn keep(&self, lookup: &Lookup, request: &Request, record: &Record, pieces: &[bytes::Bytes]) -> bool {
         let now = clock_ms();
         let millis = |time: std::time::Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
         let fresh_until_ms = now.saturating_add(millis(request.controls.ttl.unwrap_or(self.rules.ttl.0)));
@@ -147,6 +217,6 @@ impl AnswerCache {
             origin: record.deployment.as_ref().map_or_else(Box::default, |it| it.id.as_str().into()),
             pieces: Entry::gather(pieces),
         };
-        self.exact.keep(lookup, entry);
+        self.exact.keep(lookup, entry)
     }
 }

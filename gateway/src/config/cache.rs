@@ -91,11 +91,34 @@ impl Default for ExactCacheConfig {
     }
 }
 
-/// The semantic cache.
+/// The semantic cache: a question gets the answer that another wording of it got, once there is evidence that such
+/// answers are right.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, default)]
 pub struct SemanticCacheConfig {
     /// The largest share of hits that may be wrong.
     #[schemars(range(min = 0, max = 1))]
     pub max_error: f64,
+    /// What makes vectors of questions.
+    pub embedder: Embedder,
+    /// The share of hits that are asked upstream as well, beside the request, to learn whether they were right.
+    #[schemars(range(min = 0, max = 1))]
+    pub audit_share: f64,
+    /// The index's cap in memory.
+    pub memory: Size,
+}
+
+/// What makes vectors of questions.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Embedder {
+    /// A table of token vectors that is built in; it takes two microseconds.
+    #[default]
+    Static,
+}
+
+impl Default for SemanticCacheConfig {
+    fn default() -> Self {
+        Self { max_error: 0.01, embedder: Embedder::default(), audit_share: 0.05, memory: Size(128 << 20) }
+    }
 }

@@ -18,7 +18,9 @@ mod unit;
 mod validate;
 
 pub use alert::{AlertConfig, AlertKind, WebhookConfig, WebhookFormat};
-pub use cache::{CacheConfig, CacheDiskConfig, CacheScope, ExactCacheConfig, Sampled, SemanticCacheConfig};
+pub use cache::{
+    CacheConfig, CacheDiskConfig, CacheScope, Embedder, ExactCacheConfig, Sampled, SemanticCacheConfig,
+};
 pub use cluster::{ClusterConfig, WhenAway};
 pub use encryption::EncryptionConfig;
 pub use fault::{Fault, Faults};

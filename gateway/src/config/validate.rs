@@ -357,8 +357,25 @@ fn cache(config: &Config, faults: &mut Faults, notices: &mut Faults) {
     if cache.exact.is_some_and(|exact| exact.ttl.0.is_zero()) {
         faults.add("cache.exact.ttl", "must be longer than zero");
     }
-    if cache.semantic.is_some() {
-        notices.add("cache.semantic", "is not active yet: it is read and otherwise ignored");
+    if let Some(semantic) = &cache.semantic {
+        for (path, share) in [
+            ("cache.semantic.max_error", semantic.max_error),
+            ("cache.semantic.audit_share", semantic.audit_share),
+        ] {
+            if !(0.0..=1.0).contains(&share) {
+                faults.add(path, "must be a share from 0 to 1: write for example 0.01");
+            }
+        }
+        if semantic.memory.0 < LEAST_CACHE_MEMORY {
+            faults.add(
+                "cache.semantic.memory",
+                format!("is too small: give it at least {}MiB", LEAST_CACHE_MEMORY >> 20),
+            );
+        }
+        if semantic.audit_share == 0.0 {
+            notices
+                .add("cache.semantic.audit_share", "is 0: no hit is checked any more once hits are served");
+        }
     }
 }
 

@@ -1,4 +1,4 @@
-//! What the gateway answers by itself: the list of models, and health.
+//! What the gateway answers by itself: the list of models, health, and what clients say of answers.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use pingora::http::ResponseHeader;
 use providers::WireFormat;
 use serde::Serialize;
 
-use super::Downstream;
+use super::{Downstream, feedback};
 use crate::app::App;
 use crate::client::Client;
 use crate::error::GatewayError;
@@ -46,6 +46,7 @@ pub(super) async fn run(app: &App, downstream: &mut Downstream<'_>, record: &mut
     let result = match path.strip_prefix("/v1").unwrap_or(&path) {
         "/" | "/healthz" | "/health" | "/readyz" => health(app, downstream, record).await,
         "/models" => models(app, downstream, record, None).await,
+        "/feedback" => feedback::run(app, downstream, record).await,
         other => match other.strip_prefix("/models/") {
             Some(id) => models(app, downstream, record, Some(id)).await,
             None => return false,
@@ -117,7 +118,7 @@ fn only_get(downstream: &Downstream<'_>) -> Result<(), GatewayError> {
     Err(GatewayError::MethodNotAllowed { method, path, allowed: "GET" })
 }
 
-async fn send(
+pub(super) async fn send(
     downstream: &mut Downstream<'_>,
     record: &mut Record,
     status: u16,

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use cache::exact::{Entry, Lookup, Peek};
 
-use crate::answer_cache::{AnswerCache, Mark, clock_ms};
+use crate::answer_cache::{AnswerCache, Mark, Meaning, Reason, clock_ms};
 use crate::app::App;
 use crate::error::GatewayError;
 use crate::keys::Principal;
@@ -20,6 +20,8 @@ pub struct Found {
     pub stale: Option<Arc<Entry>>,
     /// Under this an answer is kept.
     pub fill: Option<Lookup>,
+    /// What was looked up besides the request itself: with `fresh`, that is the answer to another wording.
+    pub meaning: Option<Box<Meaning>>,
 }
 
 /// Looks up what may be looked up.
@@ -58,18 +60,46 @@ pub async fn run(
             Ok(Found { fresh: Some(entry), ..Found::default() })
         }
         stale => {
+            let (alike, meaning) = find_alike(answers, principal, request, record, now).await;
+            if alike.as_ref().is_some_and(is_young) {
+                return Ok(Found { fresh: alike, fill, meaning, ..Found::default() });
+            }
             record.cache = Some(Mark::Miss { hash });
             only_if_cached(request)?;
-            Ok(Found { fresh: None, stale, fill })
+            Ok(Found { fresh: None, stale, fill, meaning })
         }
     }
 }
 
 /// How a hit is told of.
 pub fn hit(hash: u128, entry: &Entry, now_ms: u64) -> Mark {
-    let age = now_ms.saturating_sub(entry.created_ms) / 1_000;
-    let ttl = entry.fresh_until_ms.cast_signed().saturating_sub(now_ms.cast_signed()) / 1_000;
+    let (age, ttl) = age_and_ttl(entry, now_ms);
     Mark::Hit { hash, age, ttl }
+}
+
+fn age_and_ttl(entry: &Entry, now_ms: u64) -> (u64, i64) {
+    let age = now_ms.saturating_sub(entry.created_ms) / 1_000;
+    (age, entry.fresh_until_ms.cast_signed().saturating_sub(now_ms.cast_signed()) / 1_000)
+}
+
+/// The answer to another wording, and what the question means. Without `fill` nothing is learnt of the question either.
+async fn find_alike(
+    answers: &AnswerCache,
+    principal: &Principal,
+    request: &Request,
+    record: &mut Record,
+    now: u64,
+) -> (Option<Arc<Entry>>, Option<Box<Meaning>>) {
+    let meaning = record.model.as_ref().and_then(|model| answers.meaning(principal, model, request));
+    let Some(mut meaning) = meaning.map(Box::new) else { return (None, None) };
+    let waiting = Instant::now();
+    let entry = Box::pin(answers.alike(&mut meaning, now)).await;
+    record.waited += waiting.elapsed();
+    if let (Some(entry), Some(candidate)) = (&entry, meaning.candidate()) {
+        let (age, ttl) = age_and_ttl(entry, now);
+        record.cache = Some(Mark::Semantic { hash: candidate.id, age, ttl, reason: Reason::from(candidate) });
+    }
+    (entry, Some(meaning))
 }
 
 async fn find(answers: &AnswerCache, lookup: &Lookup, now: u64, record: &mut Record) -> Option<Arc<Entry>> {

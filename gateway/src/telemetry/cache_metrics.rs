@@ -1,9 +1,10 @@
 //! The metrics of the answer cache, which counts by itself: they are shown as it stands when somebody looks.
 
 use cache::exact::Stats;
-use prometheus::{IntCounterVec, IntGaugeVec};
+use prometheus::{GaugeVec, IntCounterVec, IntGaugeVec};
 
 use super::register::Register;
+use crate::answer_cache::SemanticStats;
 
 /// The cache in figures. Its series are there only with a cache.
 #[derive(Debug)]
@@ -17,6 +18,13 @@ pub struct CacheMetrics {
     entries: IntGaugeVec,
     bytes: IntGaugeVec,
     written: IntCounterVec,
+    semantic_hits: IntCounterVec,
+    semantic_audits: IntCounterVec,
+    semantic_objections: IntCounterVec,
+    semantic_evictions: IntCounterVec,
+    semantic_entries: IntGaugeVec,
+    semantic_bytes: IntGaugeVec,
+    semantic_false_hits: GaugeVec,
 }
 
 impl CacheMetrics {
@@ -47,19 +55,43 @@ impl CacheMetrics {
                 "Bytes written to the disk tier.",
                 &[],
             ),
+            semantic_hits: metrics.counter(
+                "signalbox_cache_semantic_hits_total",
+                "Answers to other wordings that were served.",
+                &[],
+            ),
+            semantic_audits: metrics.counter(
+                "signalbox_cache_semantic_audits_total",
+                "Of these, answers that were compared with a fresh one, by whether both agreed.",
+                &["verdict"],
+            ),
+            semantic_objections: metrics.counter(
+                "signalbox_cache_semantic_objections_total",
+                "Of these, answers that clients said were wrong.",
+                &[],
+            ),
+            semantic_evictions: metrics.counter(
+                "signalbox_cache_semantic_evictions_total",
+                "Questions that left the index for others.",
+                &[],
+            ),
+            semantic_entries: metrics.gauge(
+                "signalbox_cache_semantic_entries",
+                "Questions in the index.",
+                &[],
+            ),
+            semantic_bytes: metrics.gauge("signalbox_cache_semantic_bytes", "What they take.", &[]),
+            semantic_false_hits: metrics.shares(
+                "signalbox_cache_semantic_false_hit_ratio",
+                "The share of wrong answers among those served: as the labels say, and its upper bound at a confidence \
+                 of 0.95. 0 while nothing is served.",
+                &["kind"],
+            ),
         }
     }
 
     /// Shows how the cache stands.
     pub fn show(&self, stats: &Stats) {
-        let count = |counter: &IntCounterVec, labels: &[&str], total: u64| {
-            let counter = counter.with_label_values(labels);
-            // The total only grows; two who look at once must not count it twice.
-            counter.inc_by(total.saturating_sub(counter.get()));
-        };
-        let gauge = |gauge: &IntGaugeVec, value: u64| {
-            gauge.with_label_values::<&str>(&[]).set(i64::try_from(value).unwrap_or(i64::MAX));
-        };
         count(&self.hits, &["memory"], stats.memory_hits);
         count(&self.hits, &["disk"], stats.disk_hits);
         count(&self.misses, &[], stats.misses);
@@ -71,4 +103,28 @@ impl CacheMetrics {
         gauge(&self.entries, stats.memory_entries);
         gauge(&self.bytes, stats.memory_bytes);
     }
+
+    /// Shows how its semantic side stands.
+    pub fn show_semantic(&self, stats: &SemanticStats) {
+        count(&self.semantic_hits, &[], stats.hits);
+        count(&self.semantic_audits, &["right"], stats.audited_right);
+        count(&self.semantic_audits, &["wrong"], stats.audited_wrong);
+        count(&self.semantic_objections, &[], stats.objections);
+        count(&self.semantic_evictions, &[], stats.evictions);
+        gauge(&self.semantic_entries, stats.entries);
+        gauge(&self.semantic_bytes, stats.bytes);
+        let (labels, wrong) = (f64::from(stats.promise.labels.max(1)), f64::from(stats.promise.wrong));
+        self.semantic_false_hits.with_label_values(&["estimate"]).set(wrong / labels);
+        self.semantic_false_hits.with_label_values(&["bound"]).set(stats.promise.bound);
+    }
+}
+
+fn count(counter: &IntCounterVec, labels: &[&str], total: u64) {
+    let counter = counter.with_label_values(labels);
+    // The total only grows; two who look at once must not count it twice.
+    counter.inc_by(total.saturating_sub(counter.get()));
+}
+
+fn gauge(gauge: &IntGaugeVec, value: u64) {
+    gauge.with_label_values::<&str>(&[]).set(i64::try_from(value).unwrap_or(i64::MAX));
 }

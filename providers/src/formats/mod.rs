@@ -16,7 +16,7 @@ pub(crate) mod tokens;
 
 use std::borrow::Cow;
 
-pub(crate) use raw::offset_in;
+pub(crate) use raw::{offset_in, text_of};
 
 use bytes::BytesMut;
 use domain::Price;

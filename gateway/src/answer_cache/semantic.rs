@@ -1,0 +1,281 @@
+//! Answers to questions that mean the same: what of a request is the question, which kept answer may serve it, and what
+//! is learnt when a fresh answer comes. Which that is decides the cache crate; vectors come from the router-model crate.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::Bytes;
+use cache::exact::{Entry, Flags, Question};
+use cache::semantic::{self, Candidate, Decision, SemanticCache, Signature, Threshold, Vector, compare};
+use domain::Usage;
+use providers::{KeptAnswer, Operation, has_both_modes, last_question};
+use router_model::embed::StaticEmbedder;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use super::{AnswerCache, clock_ms};
+use crate::app::App;
+use crate::keys::Principal;
+use crate::request::Request;
+use crate::snapshot::Model;
+
+/// A longer request is not searched for its question.
+const LONGEST_BODY: usize = 1 << 20;
+/// Comparisons of answers at once, and hits that are asked upstream as well; beyond that nothing is learnt of one.
+const COMPARISONS: usize = 64;
+const AUDITS: usize = 16;
+/// So many served answers may be objected to.
+const OBJECTABLE: usize = 10_000;
+
+/// The semantic side of the cache.
+#[derive(Debug)]
+pub struct SemanticAnswers {
+    /// The index, and what was learnt.
+    pub cache: SemanticCache,
+    embedder: &'static StaticEmbedder,
+    /// What was served, to whom: the newest last.
+    served: Mutex<VecDeque<Served>>,
+    comparisons: Arc<Semaphore>,
+    audits: Arc<Semaphore>,
+    counts: Counts,
+}
+
+#[derive(Debug)]
+struct Served {
+    request_id: String,
+    principal: Arc<Principal>,
+    candidate: Candidate,
+}
+
+#[derive(Debug, Default)]
+struct Counts {
+    hits: AtomicU64,
+    audited_right: AtomicU64,
+    audited_wrong: AtomicU64,
+    objections: AtomicU64,
+}
+
+/// How the semantic cache stands; counts begin with the process.
+#[derive(Clone, Copy, Debug)]
+pub struct SemanticStats {
+    /// Answers served.
+    pub hits: u64,
+    /// Of those that were asked upstream too: the answers agreed.
+    pub audited_right: u64,
+    /// They did not.
+    pub audited_wrong: u64,
+    /// Clients said that an answer was wrong.
+    pub objections: u64,
+    /// Questions in the index.
+    pub entries: u64,
+    /// What they take.
+    pub bytes: u64,
+    /// Questions that left it for others.
+    pub evictions: u64,
+    /// What the evidence promises of what is served.
+    pub promise: Threshold,
+}
+
+/// What a request means, and what was found for it.
+#[derive(Clone, Debug)]
+pub struct Meaning {
+    partition: u128,
+    signature: Signature,
+    vector: Vector,
+    found: semantic::Lookup,
+}
+
+impl Meaning {
+    /// The candidate that serves, or would.
+    pub fn candidate(&self) -> Option<&Candidate> {
+        self.found.candidates.first()
+    }
+
+    fn is_audit(&self) -> bool {
+        self.found.decision == Decision::Audit
+    }
+}
+
+/// An answer that has just come.
+pub struct Fresh<'a> {
+    /// The hash it is kept under.
+    pub hash: u128,
+    /// What it answers.
+    pub request: &'a Request,
+    /// As it was sent to the client.
+    pub pieces: &'a [Bytes],
+}
+
+impl SemanticAnswers {
+    pub(super) fn new(settings: semantic::Settings, embedder: &'static StaticEmbedder) -> Self {
+        Self {
+            cache: SemanticCache::new(settings),
+            embedder,
+            served: Mutex::default(),
+            comparisons: Arc::new(Semaphore::new(COMPARISONS)),
+            audits: Arc::new(Semaphore::new(AUDITS)),
+            counts: Counts::default(),
+        }
+    }
+
+    /// How it stands.
+    pub fn stats(&self) -> SemanticStats {
+        let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        SemanticStats {
+            hits: count(&self.counts.hits),
+            audited_right: count(&self.counts.audited_right),
+            audited_wrong: count(&self.counts.audited_wrong),
+            objections: count(&self.counts.objections),
+            entries: self.cache.len() as u64,
+            bytes: self.cache.size_bytes() as u64,
+            evictions: self.cache.evictions(),
+            promise: self.cache.promise(),
+        }
+    }
+
+    /// Remembers what was served, so that its client may object. A permit when it is to be asked upstream as well.
+    pub fn served(
+        &self,
+        meaning: &Meaning,
+        principal: &Arc<Principal>,
+        request_id: &str,
+    ) -> Option<OwnedSemaphorePermit> {
+        self.counts.hits.fetch_add(1, Ordering::Relaxed);
+        let candidate = meaning.candidate()?.clone();
+        let served = Served { request_id: request_id.to_owned(), principal: principal.clone(), candidate };
+        let mut all = self.served.lock().unwrap_or_else(PoisonError::into_inner);
+        if all.len() >= OBJECTABLE {
+            all.pop_front();
+        }
+        all.push_back(served);
+        drop(all);
+        meaning.is_audit().then(|| self.audits.clone().try_acquire_owned().ok())?
+    }
+
+    /// A client says whether an answer was right; false when it got none of that id from here. It can say so once.
+    pub fn judge(&self, principal: &Principal, request_id: &str, is_right: bool) -> bool {
+        let mut all = self.served.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_it = |served: &Served| served.request_id == request_id && served.principal.id == principal.id;
+        let Some(served) = all.iter().rposition(is_it).and_then(|at| all.remove(at)) else { return false };
+        drop(all);
+        if !is_right {
+            self.counts.objections.fetch_add(1, Ordering::Relaxed);
+        }
+        // Who is content seldom says so: praise is no evidence of how often answers are right.
+        self.cache.learn(&served.candidate, is_right, !is_right);
+        true
+    }
+}
+
+impl AnswerCache {
+    /// What a request means, and which kept questions are like it; None when it is not looked up by its meaning.
+    pub fn meaning(&self, principal: &Principal, model: &Model, request: &Request) -> Option<Meaning> {
+        let semantic = self.semantic.as_deref()?;
+        let head = &request.head;
+        let is_plain = has_both_modes(request.operation) && !head.caching.has_tools && head.choices <= 1;
+        if !is_plain || request.body.len() > LONGEST_BODY {
+            return None;
+        }
+        let question = last_question(request.operation, &request.body)?;
+        let signature = Signature::of(&question.text)?;
+        let vector = Vector::new(&semantic.embedder.embed(&question.text)?)?;
+        let (before, after) =
+            (request.body.get(..question.span.start)?, request.body.get(question.span.end..)?);
+        let context = [before, b"null", after].concat();
+        let partition = self.key(principal, model, request, &context)?.hash;
+        let class = self.class(principal, model, request.operation)?;
+        let found = semantic.cache.lookup(partition, class, &signature, &vector);
+        Some(Meaning { partition, signature, vector, found })
+    }
+
+    /// Questions that are judged together: of one scope, to one model.
+    fn class(&self, principal: &Principal, model: &Model, operation: Operation) -> Option<u64> {
+        let question = Question {
+            scope: self.scope(principal),
+            namespace: "",
+            operation: operation.as_str(),
+            model: model.name.as_str(),
+            prompt_version: "",
+            rest: &[],
+            body: b"{}",
+        };
+        self.exact.keyer().key(&question).ok().map(|key| key.hash as u64)
+    }
+
+    /// The answer that serves a question. Candidates whose answer has gone go too.
+    pub async fn alike(&self, meaning: &mut Meaning, now_ms: u64) -> Option<Arc<Entry>> {
+        let semantic = self.semantic.as_deref()?;
+        while let Some(candidate) = meaning.found.candidates.first() {
+            if meaning.found.decision == Decision::Ask || !candidate.may_serve() {
+                break;
+            }
+            let id = candidate.id;
+            match self.exact.find(id, now_ms).await.filter(|entry| entry.fresh_until_ms > now_ms) {
+                Some(entry) => return Some(entry),
+                None => {
+                    semantic.cache.remove(meaning.partition, id);
+                    meaning.found.candidates.remove(0);
+                }
+            }
+        }
+        meaning.found.decision = Decision::Ask;
+        None
+    }
+}
+
+/// Keeps a question whose answer was kept, and learns from the answer whether those to questions like it would have done.
+pub fn learn(app: &Arc<App>, meaning: Meaning, fresh: &Fresh<'_>) {
+    let Some(semantic) = app.answers.as_ref().and_then(|answers| answers.semantic.clone()) else { return };
+    let Meaning { partition, signature, vector, found } = meaning;
+    semantic.cache.insert(partition, semantic::Entry { id: fresh.hash, vector, signature });
+    if found.candidates.is_empty() {
+        return;
+    }
+    let Ok(permit) = semantic.comparisons.clone().try_acquire_owned() else { return };
+    let head = &fresh.request.head;
+    let answer = KeptAnswer {
+        operation: fresh.request.operation,
+        pieces: fresh.pieces,
+        is_stream: head.stream,
+        has_usage: head.include_usage,
+        usage: Usage::default(),
+    };
+    let (operation, text) = (fresh.request.operation, answer.text());
+    let app = app.clone();
+    tokio::spawn(async move {
+        if let (Some(text), Some(answers)) = (text, &app.answers) {
+            compare_all(answers, &semantic, operation, &found, &text).await;
+        }
+        drop(permit);
+    });
+}
+
+async fn compare_all(
+    answers: &AnswerCache,
+    semantic: &SemanticAnswers,
+    operation: Operation,
+    found: &semantic::Lookup,
+    fresh: &str,
+) {
+    for (at, candidate) in found.candidates.iter().enumerate() {
+        let Some(entry) = answers.exact.find(candidate.id, clock_ms()).await else {
+            semantic.cache.remove(candidate.partition, candidate.id);
+            continue;
+        };
+        let kept = KeptAnswer {
+            operation,
+            pieces: &entry.pieces,
+            is_stream: entry.flags.contain(Flags::STREAMED),
+            has_usage: entry.flags.contain(Flags::WITH_USAGE),
+            usage: entry.usage,
+        };
+        let Some(kept) = kept.text() else { continue };
+        let is_right = compare::agree(&kept, fresh);
+        semantic.cache.learn(candidate, is_right, at == 0);
+        if at == 0 && found.decision == Decision::Audit {
+            let counts = &semantic.counts;
+            let counter = if is_right { &counts.audited_right } else { &counts.audited_wrong };
+            counter.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
