@@ -186,7 +186,8 @@ async fn note(call: &Call, action: &'static str, kind: &'static str, object: Str
         return Ok(());
     }
     let change = call.change();
-    call.store(move |store| async move { store.audit().note(&change, action, (kind, &object)).await }).await
+    call.store(move |store| async move { store.audit().note(&change, action, (kind, &object), "").await })
+        .await
 }
 
 fn hash(id: &str) -> Result<u128, Fault> {
