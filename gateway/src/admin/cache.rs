@@ -160,17 +160,22 @@ pub(super) async fn purge(call: Call) -> Result<Reply, Fault> {
     };
     cache(&call)?;
     note(&call, "purge", "cache", named).await?;
+    make_void(cache(&call)?, what).await?;
+    Ok(Reply::ok(&Purged { purged: true }))
+}
+
+/// Makes kept answers void.
+pub(super) async fn make_void(answers: &AnswerCache, what: Purge<'_>) -> Result<(), Fault> {
     // What the index has of them it would find gone, but it need not know of them that long.
-    if let Some(semantic) = &cache(&call)?.semantic {
+    if let Some(semantic) = &answers.semantic {
         semantic.cache.clear();
     }
-    cache(&call)?.exact.purge(what).await.map_err(|error| {
+    answers.exact.purge(what).await.map_err(|error| {
         tracing::error!(%error, "purge");
         Fault::internal(
             "It is purged in this process, but could not be written to disk: see the log, and repeat it.",
         )
-    })?;
-    Ok(Reply::ok(&Purged { purged: true }))
+    })
 }
 
 fn cache(call: &Call) -> Result<&AnswerCache, Fault> {

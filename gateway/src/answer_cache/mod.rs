@@ -10,7 +10,7 @@ mod semantic;
 
 use std::sync::Arc;
 
-use cache::exact::{Entry, ExactCache, Flags, Key, Lookup, Question};
+use cache::exact::{Entry, ExactCache, Flags, Key, Lookup, Purge, Question};
 use providers::{Operation, has_both_modes};
 
 use crate::config::{CacheScope, ExactCacheConfig, Sampled};
@@ -143,6 +143,15 @@ impl AnswerCache {
             (CacheScope::Global, _) => ("global", ""),
             (CacheScope::Team, Some(team)) => ("team", &**team),
             (CacheScope::Team, None) | (CacheScope::Key, _) => ("key", &*principal.id),
+        }
+    }
+
+    /// What holds at least the answers of this key or team; without them, everything.
+    pub fn holding<'a>(&self, key: Option<&'a str>, team: Option<&'a str>) -> Purge<'a> {
+        match (self.rules.scope, key, team) {
+            (CacheScope::Key, Some(key), _) => Purge::Scope("key", key),
+            (CacheScope::Team, None, Some(team)) => Purge::Scope("team", team),
+            _ => Purge::All,
         }
     }
 

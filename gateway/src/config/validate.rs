@@ -1,6 +1,7 @@
 //! What only the whole configuration can tell: names that lead nowhere, secrets that are not there,
 //! and what its operator should know besides.
 
+mod contents;
 mod credentials;
 
 use std::collections::BTreeSet;
@@ -35,6 +36,7 @@ pub(super) fn run(config: &Config, faults: &mut Faults) -> Vec<Fault> {
         check_model(&format!("models.{name}"), name, model, config, faults, &mut notices);
     }
     keys(config, faults, &mut notices);
+    contents::run(config, faults);
     key_hash(config, faults, &mut notices);
     store(config, faults);
     backup(config, faults);

@@ -12,6 +12,7 @@ use pingora::proxy::Session;
 use crate::app::App;
 use crate::body_buffer::{BodyBuffer, TooLong};
 use crate::client::Client;
+use crate::contents::Capture;
 use crate::error::GatewayError;
 use crate::request::Record;
 
@@ -23,12 +24,19 @@ pub struct Downstream<'a> {
     session: &'a mut Session,
     app: &'a App,
     write_time: Duration,
+    /// Hears what is said, of a key that wants it kept.
+    capture: Option<Box<Capture>>,
 }
 
 impl<'a> Downstream<'a> {
     /// Wraps Pingora's session. A write may take no longer than `write_time`.
     pub(super) fn new(session: &'a mut Session, app: &'a App, write_time: Duration) -> Self {
-        Self { session, app, write_time }
+        Self { session, app, write_time, capture: None }
+    }
+
+    /// What is said from here on is heard.
+    pub fn capture(&mut self, capture: Option<Box<Capture>>) {
+        self.capture = capture;
     }
 
     /// The method.
@@ -117,7 +125,11 @@ impl<'a> Downstream<'a> {
             let Some(chunk) = chunk.map_err(|_| GatewayError::ClientGone)? else { break };
             body.push(chunk).map_err(|TooLong| GatewayError::BodyTooLarge { limit })?;
         }
-        Ok(body.finish())
+        let body = body.finish();
+        if let Some(capture) = &mut self.capture {
+            capture.prompt(&body);
+        }
+        Ok(body)
     }
 
     /// Closes the connection behind this answer.
@@ -171,6 +183,9 @@ impl Client for Downstream<'_> {
     }
 
     async fn write(&mut self, piece: Bytes, end: bool) -> Result<(), GatewayError> {
+        if let Some(capture) = &mut self.capture {
+            capture.answer(&piece);
+        }
         // Pingora's own limit leaves the end of a body out.
         let written = self.session.downstream_session.write_response_body(piece, end);
         match pingora_timeout::timeout(self.write_time, written).await {

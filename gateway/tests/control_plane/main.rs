@@ -17,7 +17,9 @@ mod cluster_away;
 mod cluster_budgets;
 mod cluster_keys;
 mod coalesced;
+mod contents;
 mod credentials;
+mod echo;
 mod exports;
 #[path = "../data_plane/gateway.rs"]
 #[allow(dead_code, reason = "the data plane's tests use the rest")]

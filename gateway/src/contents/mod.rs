@@ -1,0 +1,19 @@
+//! What was said in requests, of keys with `store_prompts` alone: captured on its way, sealed, stored, and opened again for
+//! whoever may read it. A request never waits for the store, and never fails with it; one of any other key never comes
+//! here. No more memory is taken than `log.contents.memory`, whatever happens.
+
+mod capture;
+mod queue;
+mod said;
+mod sealed;
+mod writer;
+
+pub use capture::Capture;
+pub use queue::ContentsLog;
+pub use said::{Part, Said};
+pub use sealed::{open, rotate};
+pub use writer::Writer;
+
+/// Why a key cannot have its prompts kept.
+pub const NO_ENCRYPTION_KEY: &str = "needs an encryption key, as prompts and answers are only kept encrypted: set `encryption.key` \
+     (32 random bytes, as of `openssl rand -hex 32`)";
