@@ -27,6 +27,7 @@ mod gateway;
 mod keys;
 mod kill;
 mod ledger;
+mod markers;
 mod operator;
 mod outage;
 mod pass_through;
