@@ -25,7 +25,7 @@ use crate::backups::Schedule;
 use crate::budgets::{Account, BudgetBook};
 use crate::coalesce::Coalescer;
 use crate::config::{Config, TlsConfig};
-use crate::contents::{self, ContentsLog};
+use crate::contents::{self, ContentsLog, ErasureWatch};
 use crate::credentials::{CredentialSync, CredentialTable};
 use crate::edge::{Connections, Edge, FrontDoor, GuessLimiter};
 use crate::health::HealthChecks;
@@ -171,6 +171,10 @@ impl App {
             draining: AtomicBool::new(false),
             closing: AtomicBool::new(false),
         });
+        if let Some((storage, cache)) = app.storage.as_ref().zip(config.cache.as_ref()) {
+            let folder = cache.disk.as_ref().map(|disk| PathBuf::from(&disk.path));
+            storage.spawn(ErasureWatch::new(storage.store.clone(), folder).run(Arc::downgrade(&app)));
+        }
         if let Some((storage, sync)) = app.storage.as_ref().zip(sync) {
             storage.spawn(sync.run(Arc::downgrade(&app)));
         }

@@ -7,6 +7,7 @@ use crate::Store;
 use crate::audit::{self, Change, Difference};
 use crate::database::{Row, Transaction, Value};
 use crate::error::{Result, StoreError};
+use crate::revision::{self, Topic};
 
 /// What to erase: what belongs to all of those that are named, and is older than `before_ms`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -28,6 +29,17 @@ pub struct Erasure {
     pub before_ms: Option<i64>,
     /// Also from the request log, not only what was said.
     pub requests: bool,
+}
+
+/// An erasure that was asked for here or elsewhere.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NotedErasure {
+    /// Counted from 1, in the order of the commits, without a gap: the revision of [`Topic::Erasures`].
+    pub number: u64,
+    /// Of this key.
+    pub key_id: Option<String>,
+    /// Of this team.
+    pub team_id: Option<String>,
 }
 
 /// How much was erased.
@@ -81,6 +93,20 @@ impl Erasures<'_> {
         Ok(Erased { contents, requests })
     }
 
+    /// Erasures behind this number, in order, at most a thousand. Old ones are forgotten: then the first is not the next.
+    ///
+    /// # Errors
+    /// Those of any read.
+    pub async fn after(self, number: u64) -> Result<Vec<NotedErasure>> {
+        let sql = "SELECT number, key_id, team_id FROM erasures WHERE number > $1 ORDER BY number LIMIT 1000";
+        let read = |row: &Row| {
+            let named = |column| Ok(Some(row.text(column)?).filter(|text| !text.is_empty()));
+            let (key_id, team_id) = (named("key_id")?, named("team_id")?);
+            Ok(NotedErasure { number: row.count("number")?, key_id, team_id })
+        };
+        self.0.database.rows(sql, vec![number.into()]).await?.iter().map(read).collect()
+    }
+
     /// Forgets erasures of what is older than this time: nothing that old is kept anyway.
     ///
     /// # Errors
@@ -93,8 +119,9 @@ impl Erasures<'_> {
 
     /// Together with its entry in the audit log.
     async fn note(self, what: &Erasure, change: &Change) -> Result<()> {
-        let sql = "INSERT INTO erasures (id, until, key_id, team_id, user_id, request_id, requests)
-                   VALUES ($1, $2, $3, $4, $5, $6, $7)";
+        // The transaction that raises it is alone with it until it commits.
+        let sql = "INSERT INTO erasures (id, until, key_id, team_id, user_id, request_id, requests, number)
+                   SELECT $1, $2, $3, $4, $5, $6, $7, revision FROM revisions WHERE topic = $8";
         let text = |text: &Option<String>| Value::from(text.as_deref().unwrap_or_default());
         let id = crate::new_id();
         let values = vec![
@@ -106,12 +133,14 @@ impl Erasures<'_> {
             text(&what.user_id),
             text(&what.request_id),
             what.requests.into(),
+            Topic::Erasures.as_str().into(),
         ];
         let after = serde_json::to_string(what)
             .map_err(|error| StoreError::invalid("erasures", "", error.to_string()))?;
         let team = what.team_id.clone().unwrap_or_default();
         let difference = Difference { before: None, after: Some(after), team };
         let mut transaction = self.0.database.write().await?;
+        revision::raise(&mut transaction, Topic::Erasures).await?;
         // Waits for whoever appends, and lets nobody append who has not seen it.
         transaction.execute(sql, values).await?;
         audit::append(&mut transaction, change, "erase", ("request_contents", &id), difference).await?;

@@ -32,7 +32,7 @@ pub use backup::{DumpSummary, FORMAT_VERSION};
 pub use contents::{Contents, ContentsOf, SealedContents};
 pub use credentials::{Credential, Credentials};
 pub use database::MAX_FIGURE;
-pub use erasure::{Erased, Erasure, Erasures};
+pub use erasure::{Erased, Erasure, Erasures, NotedErasure};
 pub use error::{Result, StoreError};
 pub use keys::{Keys, Rotation, VirtualKey};
 pub use ledger::{

@@ -166,11 +166,7 @@ pub(super) async fn purge(call: Call) -> Result<Reply, Fault> {
 
 /// Makes kept answers void.
 pub(super) async fn make_void(answers: &AnswerCache, what: Purge<'_>) -> Result<(), Fault> {
-    // What the index has of them it would find gone, but it need not know of them that long.
-    if let Some(semantic) = &answers.semantic {
-        semantic.cache.clear();
-    }
-    answers.exact.purge(what).await.map_err(|error| {
+    answers.make_void(what).await.map_err(|error| {
         tracing::error!(%error, "purge");
         Fault::internal(
             "It is purged in this process, but could not be written to disk: see the log, and repeat it.",

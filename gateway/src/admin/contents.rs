@@ -91,14 +91,14 @@ impl ContentsView {
             key_id: it.key_id.clone(),
             team_id: it.team_id.clone(),
             user_id: it.user_id.clone(),
-            prompt: PartView::of(said.prompt),
-            answer: PartView::of(said.answer),
+            prompt: PartView::of(&said.prompt),
+            answer: PartView::of(&said.answer),
         })
     }
 }
 
 impl PartView {
-    fn of(part: Part) -> Self {
+    fn of(part: &Part) -> Self {
         let truncated = part.is_cut;
         if let Ok(value) = serde_json::from_slice::<Value>(&part.bytes) {
             return Self { format: "json", value, truncated };
@@ -125,7 +125,7 @@ mod tests {
 
     #[test]
     fn a_body_is_shown_as_what_it_is() {
-        let view = |bytes: &[u8], is_cut| PartView::of(Part { bytes: bytes.to_vec(), is_cut });
+        let view = |bytes: &[u8], is_cut| PartView::of(&Part { bytes: bytes.to_vec(), is_cut });
         assert_eq!(view(br#"{"a":1}"#, false).value["a"], 1);
         let text = view("data: ö".as_bytes(), false);
         assert_eq!((text.format, text.value), ("text", "data: ö".into()));

@@ -10,7 +10,7 @@ mod semantic;
 
 use std::sync::Arc;
 
-use cache::exact::{Entry, ExactCache, Flags, Key, Lookup, Purge, Question};
+use cache::exact::{Entry, ExactCache, Flags, Key, Lookup, NotPurged, Purge, Question};
 use providers::{Operation, has_both_modes};
 
 use crate::config::{CacheScope, ExactCacheConfig, Sampled};
@@ -153,6 +153,18 @@ impl AnswerCache {
             (CacheScope::Team, None, Some(team)) => Purge::Scope("team", team),
             _ => Purge::All,
         }
+    }
+
+    /// Makes kept answers void.
+    ///
+    /// # Errors
+    /// When that cannot be written to disk; in this process it holds all the same.
+    pub async fn make_void(&self, what: Purge<'_>) -> Result<(), NotPurged> {
+        // What the index has of them it would find gone, but it need not know of them that long.
+        if let Some(semantic) = &self.semantic {
+            semantic.cache.clear();
+        }
+        self.exact.purge(what).await
     }
 
     /// The key of a request with this body, or with a part of it.

@@ -3,12 +3,14 @@
 //! here. No more memory is taken than `log.contents.memory`, whatever happens.
 
 mod capture;
+mod erasure_watch;
 mod queue;
 mod said;
 mod sealed;
 mod writer;
 
 pub use capture::Capture;
+pub use erasure_watch::ErasureWatch;
 pub use queue::ContentsLog;
 pub use said::{Part, Said};
 pub use sealed::{open, rotate};

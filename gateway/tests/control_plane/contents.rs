@@ -109,6 +109,8 @@ async fn keeps_every_way_of_an_answer(extra: &str) {
         asked
     };
     let first = chat(&gateway, &key, "miss", &steady).await;
+    // An answer is kept just after its last byte was sent.
+    gateway.until_metric("signalbox_requests_in_flight 0").await;
     let request = gateway.client.post(gateway.url("/v1/chat/completions")).bearer_auth(&key);
     let hit = request.header("x-request-id", "hit").body(steady.to_string()).send().await.unwrap();
     assert_eq!(hit.headers()["x-signalbox-cache"], "hit");
@@ -435,4 +437,51 @@ async fn a_key_of_the_configuration_and_one_of_the_command_line_are_kept_too() {
         done(&gateway, "GET", &format!("/api/v1/keys/{id}"), Value::Null).await["store_prompts"],
         true
     );
+}
+
+/// What the cache says to this question.
+async fn cache_mark(gateway: &Gateway, prompt: &str) -> String {
+    let mut asked = body("echoes", prompt, false);
+    asked["temperature"] = 0.into();
+    let answer = gateway.post("/v1/chat/completions", asked.to_string()).await;
+    let mark = answer.headers()["x-signalbox-cache"].to_str().unwrap().to_owned();
+    answer.bytes().await.unwrap();
+    gateway.until_metric("signalbox_requests_in_flight 0").await;
+    mark
+}
+
+#[tokio::test]
+async fn every_gateway_makes_kept_answers_void_also_one_that_was_away() {
+    let cache = "cache: {memory: 16MiB, disk: {path: data/cache, size: 64MiB}, exact: {ttl: 1h, scope: key}}";
+    let extra = format!("{}\n{ENCRYPTION_KEY}\n{cache}", postgres());
+    let (here, mut there) = (start(&extra).await, start(&extra).await);
+    let hits = async |gateway: &Gateway| {
+        cache_mark(gateway, "of this key").await;
+        cache_mark(gateway, "of this key").await
+    };
+    assert_eq!((hits(&here).await, hits(&there).await), ("hit".to_owned(), "hit".to_owned()));
+    done(&here, "POST", "/api/v1/erase", json!({"key": "another"})).await;
+    done(&here, "POST", "/api/v1/erase", json!({"key": "test"})).await;
+    assert_eq!(cache_mark(&here, "of this key").await, "miss");
+    let deadline = Instant::now() + PATIENCE;
+    while cache_mark(&there, "of this key").await == "hit" {
+        assert!(Instant::now() < deadline, "the other gateway keeps it");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+
+    // It is on disk before the process ends.
+    assert_eq!(hits(&there).await, "hit");
+    let terminated = Command::new("kill").args(["-TERM", &there.pid().to_string()]).status().unwrap();
+    assert!(terminated.success());
+    crate::gateway::eventually("it has ended", || there.has_ended()).await;
+    there.restart_after_kill().await;
+    assert_eq!(cache_mark(&there, "of this key").await, "hit", "it outlives the process");
+    there.kill();
+    done(&here, "POST", "/api/v1/erase", json!({"key": "test"})).await;
+    there.restart_after_kill().await;
+    let deadline = Instant::now() + PATIENCE;
+    while cache_mark(&there, "of this key").await == "hit" {
+        assert!(Instant::now() < deadline, "it keeps what was erased while it was away");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
 }

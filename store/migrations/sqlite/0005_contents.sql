@@ -22,9 +22,11 @@ CREATE INDEX request_contents_key ON request_contents (key_id, at);
 CREATE INDEX request_contents_team ON request_contents (team_id, at);
 CREATE INDEX request_contents_user ON request_contents (user_id, at);
 
--- What was erased, so that no gateway brings it back that had it in its queue. Empty texts: any.
+-- What was erased, so that no gateway brings it back that had it in its queue, and each learns of it in the order of the
+-- numbers. Empty texts: any.
 CREATE TABLE erasures (
     id TEXT NOT NULL PRIMARY KEY,
+    number INTEGER NOT NULL,
     until INTEGER NOT NULL,
     key_id TEXT NOT NULL,
     team_id TEXT NOT NULL,
@@ -33,3 +35,4 @@ CREATE TABLE erasures (
     requests INTEGER NOT NULL CHECK (requests IN (0, 1))
 ) STRICT;
 CREATE INDEX erasures_until ON erasures (until);
+CREATE INDEX erasures_number ON erasures (number);

@@ -299,6 +299,7 @@ pub(crate) const TABLES: &[Table] = &[
         key: &["id"],
         columns: &[
             ("id", Text),
+            ("number", Int),
             ("until", Int),
             ("key_id", Text),
             ("team_id", Text),

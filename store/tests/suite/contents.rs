@@ -11,6 +11,7 @@ on_both! {
     what_was_erased_is_brought_back_by_no_queue_of_any_gateway
     nothing_erased_survives_appends_that_run_at_the_same_time
     an_erasure_of_everything_by_oversight_is_refused
+    erasures_are_numbered_without_a_gap_for_whoever_follows_them
     an_erasure_is_audited_and_seen_by_its_team
     retention_erases_more_contents_than_one_statement_takes
     contents_of_an_old_encryption_key_are_found_and_sealed_anew
@@ -132,6 +133,28 @@ async fn an_erasure_of_everything_by_oversight_is_refused(place: &Place) {
         assert!(refused.to_string().contains("name"), "{refused}");
     }
     assert_eq!(left(&store, &["r1"]).await, ["r1"]);
+}
+
+async fn erasures_are_numbered_without_a_gap_for_whoever_follows_them(place: &Place) {
+    let store = place.open().await;
+    let erasures: Vec<_> = (0..8)
+        .map(|number| {
+            let store = store.clone();
+            let key_id = Some(format!("k{number}"));
+            let what = Erasure { key_id, team_id: some("t1"), ..Erasure::default() };
+            tokio::spawn(async move { store.erasures().erase(&what, &change()).await.unwrap() })
+        })
+        .collect();
+    for erasure in erasures {
+        erasure.await.unwrap();
+    }
+    let noted = store.erasures().after(0).await.unwrap();
+    assert_eq!(noted.iter().map(|it| it.number).collect::<Vec<_>>(), (1..=8).collect::<Vec<_>>());
+    let mut keys: Vec<_> = noted.iter().map(|it| it.key_id.clone().unwrap()).collect();
+    keys.sort();
+    assert_eq!((keys[0].as_str(), keys[7].as_str(), noted[0].team_id.as_deref()), ("k0", "k7", Some("t1")));
+    assert_eq!(store.erasures().after(6).await.unwrap(), noted[6..]);
+    assert_eq!(store.revisions().current().await.unwrap()[&store::Topic::Erasures], 8);
 }
 
 async fn an_erasure_is_audited_and_seen_by_its_team(place: &Place) {
