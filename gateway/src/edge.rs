@@ -118,10 +118,8 @@ impl ProxyHttp for Edge {
         }
         match pass_through::enter(&self.app, &downstream, record).await {
             Ok((deployment, metered)) => {
-                if let Some(principal) =
-                    record.principal.as_ref().filter(|principal| principal.stores_prompts)
-                {
-                    ctx.capture = self.app.contents.begin(principal, &record.request_id, record.started);
+                if let Some(principal) = &record.principal {
+                    ctx.capture = downstream.begin_capture(principal, record);
                 }
                 ctx.deployment = Some(deployment);
                 ctx.metered = Some(Box::new(metered));

@@ -40,9 +40,7 @@ async fn answer(app: &App, downstream: &mut Downstream<'_>, record: &mut Record)
     admit::run(app, &snapshot, &principal, record).await?;
 
     // Is what is said kept? For a key that wants it, from here on.
-    if principal.stores_prompts {
-        downstream.capture(app.contents.begin(&principal, &record.request_id, record.started));
-    }
+    downstream.listen(&principal, record);
 
     // What is asked for? The body is read, bounded in size and time, and parsed once.
     let request = parse::run(&snapshot, downstream, record).await?;

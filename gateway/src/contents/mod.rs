@@ -19,3 +19,11 @@ pub use writer::Writer;
 /// Why a key cannot have its prompts kept.
 pub const NO_ENCRYPTION_KEY: &str = "needs an encryption key, as prompts and answers are only kept encrypted: set `encryption.key` \
      (32 random bytes, as of `openssl rand -hex 32`)";
+
+/// Who a request without a key stands for.
+#[cfg(test)]
+fn anonymous() -> std::sync::Arc<crate::keys::Principal> {
+    let (limits, budgets) = (crate::limits::LimitBook::new(None), crate::budgets::BudgetBook::new(None));
+    let table = crate::keys::KeyTable::new(&crate::config::Config::default(), &limits, &budgets).unwrap();
+    table.open().unwrap().clone()
+}

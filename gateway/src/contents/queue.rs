@@ -115,16 +115,8 @@ impl Waiting {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::budgets::BudgetBook;
-    use crate::config::Config;
     use crate::config::Size;
-    use crate::keys::KeyTable;
-    use crate::limits::LimitBook;
-
-    fn anonymous() -> Arc<Principal> {
-        let (limits, budgets) = (LimitBook::new(None), BudgetBook::new(None));
-        KeyTable::new(&Config::default(), &limits, &budgets).unwrap().open().unwrap().clone()
-    }
+    use crate::contents::anonymous;
 
     fn log(memory: u64) -> Arc<ContentsLog> {
         let config = ContentsConfig { memory: Size(memory), largest: Size(100), ..ContentsConfig::default() };

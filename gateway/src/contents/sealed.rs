@@ -86,3 +86,36 @@ pub async fn rotate(store: &Store, sealer: &Sealer) -> anyhow::Result<usize> {
     }
     Ok(rotated)
 }
+
+#[cfg(test)]
+mod tests {
+    use domain::Secret;
+
+    use super::*;
+    use crate::contents::{Part, anonymous};
+    use crate::seal::EncryptionKey;
+
+    #[test]
+    fn what_was_said_is_opened_in_its_own_row_only() {
+        let key = EncryptionKey::parse(&Secret::new("1".repeat(64))).unwrap();
+        let sealer = Sealer::new(key, vec![]);
+        let said = Said { prompt: Part { bytes: b"a question".to_vec(), is_cut: false }, ..Said::default() };
+        let waiting =
+            Waiting { request_id: "r1".to_owned(), at_ms: 1, principal: anonymous(), said: said.clone() };
+        let sealed = seal(&waiting, &sealer).unwrap();
+        assert_eq!(open(&sealed, &sealer).unwrap(), said);
+        assert!(!sealed.ciphertext.windows(8).any(|part| part == b"question"));
+        let moved: [fn(&mut SealedContents); 5] = [
+            |it| it.id.push('x'),
+            |it| it.request_id.push('x'),
+            |it| it.key_id.push('x'),
+            |it| it.team_id.push('x'),
+            |it| it.user_id.push('x'),
+        ];
+        for change in moved {
+            let mut other = sealed.clone();
+            change(&mut other);
+            assert_eq!(open(&other, &sealer), Err(SealError::Damaged));
+        }
+    }
+}

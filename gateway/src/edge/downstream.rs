@@ -2,6 +2,7 @@
 //! still there.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -14,10 +15,15 @@ use crate::body_buffer::{BodyBuffer, TooLong};
 use crate::client::Client;
 use crate::contents::Capture;
 use crate::error::GatewayError;
+use crate::keys::Principal;
 use crate::request::Record;
 
 /// A larger rest, in bytes, is not worth reading.
 const DRAIN_LIMIT: usize = 1 << 20;
+
+/// How a client says that a request is not to be kept: ours, and Portkey's.
+const NOT_TO_BE_KEPT: [(&str, &str); 2] =
+    [("x-signalbox-store-prompts", "off"), ("x-portkey-debug", "false")];
 
 /// One client request.
 pub struct Downstream<'a> {
@@ -34,8 +40,27 @@ impl<'a> Downstream<'a> {
         Self { session, app, write_time, capture: None }
     }
 
-    /// What is said from here on is heard.
-    pub fn capture(&mut self, capture: Option<Box<Capture>>) {
+    /// What is said from here on is heard, if the key wants that kept.
+    pub fn listen(&mut self, principal: &Arc<Principal>, record: &Record) {
+        self.capture = self.begin_capture(principal, record);
+    }
+
+    /// Begins to hear what is said, if the key wants that kept, and its client does not say otherwise of this request.
+    pub(super) fn begin_capture(&self, principal: &Arc<Principal>, record: &Record) -> Option<Box<Capture>> {
+        if !principal.stores_prompts {
+            return None;
+        }
+        let says = |(name, word): (&str, &str)| {
+            self.header(name).is_some_and(|value| value.trim_ascii().eq_ignore_ascii_case(word.as_bytes()))
+        };
+        if NOT_TO_BE_KEPT.into_iter().any(says) {
+            return None;
+        }
+        self.app.contents.begin(principal, &record.request_id, record.started)
+    }
+
+    /// Whoever heard what was said so far goes on.
+    pub(super) fn capture(&mut self, capture: Option<Box<Capture>>) {
         self.capture = capture;
     }
 

@@ -13,7 +13,7 @@ use crate::ledger::STORE;
 use crate::operator::{self, call, done};
 use crate::postgres_server::server;
 
-const ENCRYPTION_KEY: &str =
+pub(super) const ENCRYPTION_KEY: &str =
     "encryption: {key: 1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a}";
 const NEXT_KEY: &str = "2b2b2b2b2b2b2b2b2b2b2b2b2b2b2b2b2b2b2b2b2b2b2b2b2b2b2b2b2b2b2b2b";
 const MODELS: &str = "
@@ -22,23 +22,23 @@ const MODELS: &str = "
   shared: {deployments: [{provider: mock, model: 'm;ttft=400ms'}], coalesce: all}
   slow: {deployments: [{provider: mock, model: 'm;gap=5ms;chunks=200'}]}
 ";
-const PATIENCE: Duration = Duration::from_secs(20);
+pub(super) const PATIENCE: Duration = Duration::from_secs(20);
 
 fn provider(echo: SocketAddr) -> String {
     format!("  echo: {{kind: openai, base_url: 'http://{echo}/v1', api_key: k}}")
 }
 
-async fn start(extra: &str) -> Gateway {
+pub(super) async fn start(extra: &str) -> Gateway {
     operator::with_token(Gateway::start_with_providers(&provider(echo::start().await), MODELS, extra).await)
         .await
 }
 
-fn postgres() -> String {
+pub(super) fn postgres() -> String {
     format!("store: '{}'\nkey_hash: a-secret-of-this-installation", server().url(&server().database()))
 }
 
 /// A key that the gateway knows, with these settings besides its name: the key and its id.
-async fn make_key(gateway: &Gateway, name: &str, settings: Value) -> (String, String) {
+pub(super) async fn make_key(gateway: &Gateway, name: &str, settings: Value) -> (String, String) {
     let mut body = json!({"name": name, "models": ["*"]});
     body.as_object_mut().unwrap().extend(settings.as_object().cloned().unwrap());
     let made = done(gateway, "POST", "/api/v1/keys", body).await;
@@ -52,7 +52,7 @@ async fn make_key(gateway: &Gateway, name: &str, settings: Value) -> (String, St
     (key, made["id"].as_str().unwrap().to_owned())
 }
 
-fn body(model: &str, prompt: &str, stream: bool) -> Value {
+pub(super) fn body(model: &str, prompt: &str, stream: bool) -> Value {
     json!({"model": model, "stream": stream, "messages": [{"role": "user", "content": prompt}]})
 }
 
@@ -62,12 +62,12 @@ async fn ask(gateway: &Gateway, key: &str, id: &str, path: &str, body: String) -
     request.header("content-type", "application/json").body(body).send().await.unwrap().text().await.unwrap()
 }
 
-async fn chat(gateway: &Gateway, key: &str, id: &str, body: &Value) -> String {
+pub(super) async fn chat(gateway: &Gateway, key: &str, id: &str, body: &Value) -> String {
     ask(gateway, key, id, "/v1/chat/completions", body.to_string()).await
 }
 
 /// What was said in the request, once so many of it are there.
-async fn said(gateway: &Gateway, id: &str, count: usize) -> Vec<Value> {
+pub(super) async fn said(gateway: &Gateway, id: &str, count: usize) -> Vec<Value> {
     let deadline = Instant::now() + PATIENCE;
     loop {
         let (status, answer) =
@@ -81,12 +81,12 @@ async fn said(gateway: &Gateway, id: &str, count: usize) -> Vec<Value> {
     }
 }
 
-async fn is_unknown(gateway: &Gateway, id: &str) -> bool {
+pub(super) async fn is_unknown(gateway: &Gateway, id: &str) -> bool {
     call(gateway, "GET", &format!("/api/v1/requests/{id}/contents"), Value::Null).await.0 == 404
 }
 
 /// A request that was asked after others is stored after them, so those that are not there by then never come.
-async fn until_written(gateway: &Gateway, key: &str) {
+pub(super) async fn until_written(gateway: &Gateway, key: &str) {
     let id = format!("last-{}", store::new_id());
     chat(gateway, key, &id, &body("echoes", "the last one", false)).await;
     said(gateway, &id, 1).await;
@@ -153,15 +153,27 @@ async fn keeps_every_way_of_an_answer(extra: &str) {
     }));
     let answers = herd.await;
     let rows = said(&gateway, "herd", 3).await;
-    assert!(rows.iter().all(|row| row["answer"]["value"].to_string()
-        == serde_json::from_str::<Value>(&answers[0]).unwrap().to_string()));
+    let answer: Value = serde_json::from_str(&answers[0]).unwrap();
+    assert!(rows.iter().all(|row| row["answer"]["value"] == answer), "{rows:?}");
+
+    // Nothing of a request whose client does not want it.
+    for (id, path, header, value) in [
+        ("unwanted", "/v1/chat/completions", "x-signalbox-store-prompts", "off"),
+        ("unwanted-passed", "/echo/v1/chat/completions", "x-portkey-debug", "False"),
+    ] {
+        let request = gateway.client.post(gateway.url(path)).bearer_auth(&key).header("x-request-id", id);
+        let request = request.header(header, value).body(body("echoes", "not this one", false).to_string());
+        assert_eq!(request.send().await.unwrap().status(), 200);
+    }
 
     // Nothing of a key that does not want it.
     for (id, path) in [("others", "/v1/chat/completions"), ("others-passed", "/echo/v1/chat/completions")] {
         ask(&gateway, KEY, id, path, body("echoes", "of another", false).to_string()).await;
     }
     until_written(&gateway, &key).await;
-    assert!(is_unknown(&gateway, "others").await && is_unknown(&gateway, "others-passed").await);
+    for id in ["others", "others-passed", "unwanted", "unwanted-passed"] {
+        assert!(is_unknown(&gateway, id).await, "{id}");
+    }
 }
 
 #[tokio::test]
@@ -245,7 +257,7 @@ async fn operators_and_the_key_itself_read_and_viewers_and_others_do_not() {
 }
 
 /// What the store's files hold, or a dump of all tables.
-async fn raw(gateway: &Gateway, url: &str) -> Vec<u8> {
+pub(super) async fn raw(gateway: &Gateway, url: &str) -> Vec<u8> {
     if url.starts_with("sqlite") {
         let files = std::fs::read_dir(gateway.folder.join("data")).unwrap().flatten().map(|file| file.path());
         return files.filter(|path| path.is_file()).flat_map(|path| std::fs::read(path).unwrap()).collect();
@@ -256,7 +268,7 @@ async fn raw(gateway: &Gateway, url: &str) -> Vec<u8> {
 }
 
 /// Ciphertexts of the request as the database has them, the beginnings of which fill no page of their own.
-async fn ciphertext(gateway: &Gateway, url: &str, id: &str) -> Vec<u8> {
+pub(super) async fn ciphertext(gateway: &Gateway, url: &str, id: &str) -> Vec<u8> {
     let url = url.replace("sqlite:", &format!("sqlite:{}/", gateway.folder.display()));
     let store = store::Store::open(&url).await.unwrap();
     let found = store.contents().of_request(id, &store::ContentsOf::Anyone, 1).await.unwrap();
@@ -266,110 +278,6 @@ async fn ciphertext(gateway: &Gateway, url: &str, id: &str) -> Vec<u8> {
     }
     use base64::Engine as _;
     base64::engine::general_purpose::STANDARD.encode(&found[0].ciphertext[..30]).into_bytes()
-}
-
-async fn erases(extra: &str, url: &str) {
-    let gateway = start(&format!("{extra}\ncache: {{memory: 16MiB, exact: {{ttl: 1h}}}}\nlog: {{access: 'off', level: error, requests: {{enabled: true}}}}")).await;
-    done(&gateway, "POST", "/api/v1/teams", json!({"id": "red", "name": "red"})).await;
-    done(&gateway, "POST", "/api/v1/users", json!({"id": "ada", "name": "ada"})).await;
-    let kept = |more: Value| {
-        let mut settings = json!({"store_prompts": true});
-        settings.as_object_mut().unwrap().extend(more.as_object().cloned().unwrap());
-        settings
-    };
-    let (key, key_id) = make_key(&gateway, "k", kept(json!({}))).await;
-    let (of_team, _) = make_key(&gateway, "t", kept(json!({"team_id": "red"}))).await;
-    let (of_user, _) = make_key(&gateway, "u", kept(json!({"user_id": "ada"}))).await;
-    for (key, id) in
-        [(&key, "r-key"), (&of_team, "r-team"), (&of_user, "r-user"), (&key, "r-one"), (&key, "r-old")]
-    {
-        let mut asked = body("echoes", "erase me", false);
-        asked["temperature"] = 0.into();
-        chat(&gateway, key, id, &asked).await;
-    }
-    let holds = |all: &[u8], part: &[u8]| all.windows(part.len()).any(|window| window == part);
-    for id in ["r-key", "r-team", "r-user", "r-one", "r-old"] {
-        said(&gateway, id, 1).await;
-    }
-    let tomorrow = "2999-01-01";
-    for (what, id, others) in [
-        (json!({"request": "r-one"}), "r-one", 1),
-        (json!({"key": "k", "request": "r-old", "before": tomorrow}), "r-old", 1),
-        (json!({"team": "red"}), "r-team", 1),
-        (json!({"user": "ada", "requests": true}), "r-user", 1),
-        (json!({"key": key_id}), "r-key", 1),
-    ] {
-        let sealed = ciphertext(&gateway, url, id).await;
-        assert!(holds(&raw(&gateway, url).await, &sealed), "{id} is there before");
-        let erased = done(&gateway, "POST", "/api/v1/erase", what.clone()).await;
-        assert_eq!(
-            (&erased["contents"], &erased["cache_purged"]),
-            (&json!(others), &json!(true)),
-            "{what}: {erased}"
-        );
-        assert!(is_unknown(&gateway, id).await, "{what}");
-        assert!(!holds(&raw(&gateway, url).await, &sealed), "{id} is gone from the files");
-    }
-    assert_eq!(call(&gateway, "GET", "/api/v1/requests/r-user", Value::Null).await.0, 404);
-    assert_eq!(call(&gateway, "GET", "/api/v1/requests/r-key", Value::Null).await.0, 200);
-    let mut asked = body("echoes", "erase me", false);
-    asked["temperature"] = 0.into();
-    let again = gateway.client.post(gateway.url("/v1/chat/completions")).bearer_auth(&key);
-    let again = again.body(asked.to_string()).send().await.unwrap();
-    assert_eq!(again.headers()["x-signalbox-cache"], "miss", "the kept answer is void");
-    let audit =
-        done(&gateway, "GET", "/api/v1/audit?object_kind=request_contents&limit=50", Value::Null).await;
-    let erasures = audit["data"].as_array().unwrap().iter().filter(|it| it["action"] == "erase").count();
-    assert_eq!(erasures, 5, "{audit}");
-    for (wrong, param) in [
-        (json!({}), Value::Null),
-        (json!({"before": "soon"}), "before".into()),
-        (json!({"all": true}), Value::Null),
-    ] {
-        let (status, fault) = call(&gateway, "POST", "/api/v1/erase", wrong).await;
-        assert_eq!((status, &fault["error"]["param"]), (400, &param), "{fault}");
-    }
-}
-
-#[tokio::test]
-async fn what_is_erased_is_gone_from_the_api_the_cache_and_the_raw_files() {
-    erases(STORE, "sqlite:data/signalbox.db").await;
-}
-
-#[tokio::test]
-async fn what_is_erased_is_gone_from_postgresql_too() {
-    let extra = postgres();
-    let url = extra.lines().next().unwrap().trim_start_matches("store: '").trim_end_matches('\'').to_owned();
-    erases(&format!("{extra}\n{ENCRYPTION_KEY}"), &url).await;
-}
-
-#[tokio::test]
-async fn an_erasure_reaches_what_runs_and_what_waits_for_the_store() {
-    let gateway = start(STORE).await;
-    let (key, _) = make_key(&gateway, "k", json!({"store_prompts": true})).await;
-    let request = gateway.client.post(gateway.url("/v1/chat/completions")).bearer_auth(&key);
-    let request = request.header("x-request-id", "running").body(body("slow", "it runs", true).to_string());
-    let mut running = request.send().await.unwrap();
-    running.chunk().await.unwrap();
-    chat(&gateway, &key, "waiting", &body("echoes", "it waits", false)).await;
-    done(&gateway, "POST", "/api/v1/erase", json!({"key": "k"})).await;
-    while running.chunk().await.unwrap().is_some() {}
-    until_written(&gateway, &key).await;
-    assert!(is_unknown(&gateway, "waiting").await && is_unknown(&gateway, "running").await);
-}
-
-#[tokio::test]
-async fn what_is_older_than_the_retention_goes_by_itself() {
-    let gateway =
-        start(&format!("{STORE}\nlog: {{access: 'off', level: error, contents: {{keep: 3s}}}}")).await;
-    let (key, _) = make_key(&gateway, "k", json!({"store_prompts": true})).await;
-    chat(&gateway, &key, "old", &body("echoes", "not for long", false)).await;
-    said(&gateway, "old", 1).await;
-    let deadline = Instant::now() + PATIENCE;
-    while !is_unknown(&gateway, "old").await {
-        assert!(Instant::now() < deadline, "it stays");
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
 }
 
 fn signalbox(gateway: &Gateway, arguments: &[&str]) -> (bool, String, String) {
@@ -437,51 +345,4 @@ async fn a_key_of_the_configuration_and_one_of_the_command_line_are_kept_too() {
         done(&gateway, "GET", &format!("/api/v1/keys/{id}"), Value::Null).await["store_prompts"],
         true
     );
-}
-
-/// What the cache says to this question.
-async fn cache_mark(gateway: &Gateway, prompt: &str) -> String {
-    let mut asked = body("echoes", prompt, false);
-    asked["temperature"] = 0.into();
-    let answer = gateway.post("/v1/chat/completions", asked.to_string()).await;
-    let mark = answer.headers()["x-signalbox-cache"].to_str().unwrap().to_owned();
-    answer.bytes().await.unwrap();
-    gateway.until_metric("signalbox_requests_in_flight 0").await;
-    mark
-}
-
-#[tokio::test]
-async fn every_gateway_makes_kept_answers_void_also_one_that_was_away() {
-    let cache = "cache: {memory: 16MiB, disk: {path: data/cache, size: 64MiB}, exact: {ttl: 1h, scope: key}}";
-    let extra = format!("{}\n{ENCRYPTION_KEY}\n{cache}", postgres());
-    let (here, mut there) = (start(&extra).await, start(&extra).await);
-    let hits = async |gateway: &Gateway| {
-        cache_mark(gateway, "of this key").await;
-        cache_mark(gateway, "of this key").await
-    };
-    assert_eq!((hits(&here).await, hits(&there).await), ("hit".to_owned(), "hit".to_owned()));
-    done(&here, "POST", "/api/v1/erase", json!({"key": "another"})).await;
-    done(&here, "POST", "/api/v1/erase", json!({"key": "test"})).await;
-    assert_eq!(cache_mark(&here, "of this key").await, "miss");
-    let deadline = Instant::now() + PATIENCE;
-    while cache_mark(&there, "of this key").await == "hit" {
-        assert!(Instant::now() < deadline, "the other gateway keeps it");
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-
-    // It is on disk before the process ends.
-    assert_eq!(hits(&there).await, "hit");
-    let terminated = Command::new("kill").args(["-TERM", &there.pid().to_string()]).status().unwrap();
-    assert!(terminated.success());
-    crate::gateway::eventually("it has ended", || there.has_ended()).await;
-    there.restart_after_kill().await;
-    assert_eq!(cache_mark(&there, "of this key").await, "hit", "it outlives the process");
-    there.kill();
-    done(&here, "POST", "/api/v1/erase", json!({"key": "test"})).await;
-    there.restart_after_kill().await;
-    let deadline = Instant::now() + PATIENCE;
-    while cache_mark(&there, "of this key").await == "hit" {
-        assert!(Instant::now() < deadline, "it keeps what was erased while it was away");
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
 }

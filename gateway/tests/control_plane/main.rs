@@ -20,6 +20,7 @@ mod coalesced;
 mod contents;
 mod credentials;
 mod echo;
+mod erasures;
 mod exports;
 #[path = "../data_plane/gateway.rs"]
 #[allow(dead_code, reason = "the data plane's tests use the rest")]

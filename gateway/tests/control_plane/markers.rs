@@ -161,36 +161,61 @@ async fn newest_of(gateway: &Gateway, key: &str) -> String {
     newest
 }
 
-async fn shows_nothing(extra: &str, url: &str) {
+/// A gateway with secrets in every place.
+struct Marked {
+    gateway: Gateway,
+    secrets: Secrets,
+    /// The key whose prompts are stored.
+    kept: String,
+    /// The newest request of it.
+    newest: String,
+    /// What stands in a path, and the id of one of those.
+    ids: Vec<(&'static str, String)>,
+}
+
+fn configured() -> Vec<(&'static str, String)> {
+    [
+        ("a prompt", PROMPT),
+        ("an answer", ANSWERS),
+        ("a key of the configuration", KEY),
+        ("a key that nobody has", STRANGER),
+        ("admin.token", TOKEN),
+        ("a credential of the configuration", "configured-credential-2d6a"),
+        ("a credential of the store", CREDENTIAL),
+        ("key_hash", "key-hash-secret-4b1e"),
+        ("a password", PASSWORD),
+        ("an encryption key", "1a1a1a1a1a1a1a1a"),
+        ("the cache's key", "3c3c3c3c3c3c3c3c"),
+    ]
+    .map(|(what, secret)| (what, secret.to_owned()))
+    .to_vec()
+}
+
+/// An account with a token and a session, whose id is answered; and a credential.
+async fn make_secrets(gateway: &Gateway, secrets: &mut Vec<(&'static str, String)>) -> [String; 2] {
+    let id = |made: &Value| made["id"].as_str().unwrap().to_owned();
+    let credential = json!({"provider": "echo", "name": "marked", "secret": CREDENTIAL});
+    let credential = id(&done(gateway, "POST", "/api/v1/credentials", credential).await);
+    let account = json!({"name": "ada", "role": "admin", "password": PASSWORD});
+    let account = id(&done(gateway, "POST", "/api/v1/admins", account).await);
+    let path = format!("/api/v1/admins/{account}/tokens");
+    let token = done(gateway, "POST", &path, json!({"name": "ci"})).await;
+    secrets.push(("a token", token["token"].as_str().unwrap().to_owned()));
+    let signed_in = gateway.client.post(format!("http://{}/api/v1/session", gateway.admin));
+    let signed_in = signed_in.json(&json!({"name": "ada", "password": PASSWORD})).send().await.unwrap();
+    let cookie = signed_in.headers()["set-cookie"].to_str().unwrap();
+    secrets.push(("a session", cookie.split([';', '=']).nth(1).unwrap().to_owned()));
+    [credential, account]
+}
+
+async fn start(extra: &str) -> Marked {
     let providers = format!(
         "  echo: {{kind: openai, base_url: 'http://{}/v1', api_key: configured-credential-2d6a}}",
         echo::start().await
     );
-    let mut gateway = operator::with_token(Gateway::start_logged(&providers, MODELS, extra).await).await;
-    let mut secrets = vec![
-        ("a prompt", PROMPT.to_owned()),
-        ("an answer", ANSWERS.to_owned()),
-        ("a key of the configuration", KEY.to_owned()),
-        ("a key that nobody has", STRANGER.to_owned()),
-        ("admin.token", TOKEN.to_owned()),
-        ("a credential of the configuration", "configured-credential-2d6a".to_owned()),
-        ("a credential of the store", CREDENTIAL.to_owned()),
-        ("key_hash", "key-hash-secret-4b1e".to_owned()),
-        ("a password", PASSWORD.to_owned()),
-        ("an encryption key", "1a1a1a1a1a1a1a1a".to_owned()),
-    ];
-    let credential = json!({"provider": "echo", "name": "marked", "secret": CREDENTIAL});
-    let credential = done(&gateway, "POST", "/api/v1/credentials", credential).await;
-    let account = json!({"name": "ada", "role": "admin", "password": PASSWORD});
-    let account = done(&gateway, "POST", "/api/v1/admins", account).await;
-    let path = format!("/api/v1/admins/{}/tokens", account["id"].as_str().unwrap());
-    let token = done(&gateway, "POST", &path, json!({"name": "ci"})).await;
-    secrets.push(("a token", token["token"].as_str().unwrap().to_owned()));
-    let signed_in = gateway.client.post(format!("http://{}/api/v1/session", gateway.admin));
-    let signed_in = signed_in.json(&json!({"name": "ada", "password": PASSWORD})).send().await.unwrap();
-    let cookie =
-        signed_in.headers()["set-cookie"].to_str().unwrap().split([';', '=']).nth(1).unwrap().to_owned();
-    secrets.push(("a session", cookie));
+    let gateway = operator::with_token(Gateway::start_logged(&providers, MODELS, extra).await).await;
+    let mut secrets = configured();
+    let [credential, account] = make_secrets(&gateway, &mut secrets).await;
     done(&gateway, "POST", "/api/v1/users", json!({"id": "bob", "name": "bob"})).await;
     let mut keys = Vec::new();
     for (name, keeps) in [("kept", true), ("unkept", false)] {
@@ -207,26 +232,30 @@ async fn shows_nothing(extra: &str, url: &str) {
         keys.push((made["id"].as_str().unwrap().to_owned(), key));
     }
     // The newest of all is one that is kept.
-    let (kept_id, kept) = keys[0].clone();
+    let (kept_id, kept) = keys.swap_remove(0);
     assert_eq!(send(&gateway, &kept, "/v1/chat/completions", body("echoes", "last", false)).await.0, 200);
     let newest = newest_of(&gateway, "kept").await;
-    let secrets = Secrets(secrets);
-
-    let ids = [
-        ("/keys/", kept_id.clone()),
+    let ids = vec![
+        ("/keys/", kept_id),
         ("/requests/", newest.clone()),
-        ("/credentials/", credential["id"].as_str().unwrap().to_owned()),
-        ("/admins/", account["id"].as_str().unwrap().to_owned()),
+        ("/credentials/", credential),
+        ("/admins/", account),
         ("/users/", "bob".to_owned()),
     ];
-    let scan = async |gateway: &Gateway, name: &str| {
+    Marked { gateway, secrets: Secrets(secrets), kept, newest, ids }
+}
+
+impl Marked {
+    /// Searches everything, with a backup and a dump of this name; the files that were searched.
+    async fn scan(&self, url: &str, name: &str) -> Vec<PathBuf> {
+        let Self { gateway, secrets, ids, .. } = self;
         signalbox(gateway, &["backup", "--config", "signalbox.yaml", "--to", &format!("{name}.jsonl")]);
-        for (place, text) in told(gateway, &ids).await {
+        for (place, text) in told(gateway, ids).await {
             secrets.assert_absent(&place, text.as_bytes());
         }
-        for command in [["keys", "list"], ["credentials", "list"], ["admins", "list"]] {
-            let told = signalbox(gateway, &[command[0], command[1], "--config", "signalbox.yaml"]);
-            secrets.assert_absent(command[0], &told);
+        for resource in ["keys", "credentials", "admins"] {
+            let told = signalbox(gateway, &[resource, "list", "--config", "signalbox.yaml"]);
+            secrets.assert_absent(resource, &told);
         }
         if url.starts_with("postgres") {
             let path = gateway.folder.join(format!("{name}.dump"));
@@ -238,46 +267,54 @@ async fn shows_nothing(extra: &str, url: &str) {
             secrets.assert_absent(&path.display().to_string(), &std::fs::read(path).unwrap());
         }
         found
-    };
-    let found = scan(&gateway, "first").await;
-    // They are where they should be, so that a scan of nothing would be seen.
-    let has = |part: &str| found.iter().any(|path| path.to_string_lossy().contains(part));
-    assert!(
-        ["access.log", "messages.log", "first.jsonl", "data/cache", "data/ledger"].iter().all(|it| has(it)),
-        "{found:?}"
-    );
-    let folder = gateway.folder.clone();
-    let read = |name: &str| std::fs::read_to_string(folder.join(name)).unwrap();
-    assert!(read("access.log").lines().count() >= 30 && read("messages.log").contains("DEBUG"));
-    let dumped =
-        read("first.jsonl").lines().filter(|line| line.contains("\"table\":\"request_contents\"")).count();
-    assert!(dumped >= 14, "{dumped}");
+    }
 
-    let erased = done(&gateway, "POST", "/api/v1/erase", json!({"user": "bob", "requests": true})).await;
-    assert!(
-        erased["contents"].as_u64().unwrap() >= 14 && erased["requests"].as_u64().unwrap() >= 28,
-        "{erased}"
-    );
-    let gone = call(&gateway, "GET", &format!("/api/v1/requests/{newest}/contents"), Value::Null).await.0;
-    assert_eq!(gone, 404);
-    scan(&gateway, "second").await;
-    let second = read("second.jsonl");
-    assert_eq!(second.lines().filter(|line| line.contains("\"table\":\"request_contents\"")).count(), 0);
-    let mut in_log = second.lines().filter(|line| line.contains("\"table\":\"request_log\""));
-    assert!(!in_log.any(|line| line.contains(&newest)), "the request log has forgotten it");
+    fn read(&self, name: &str) -> String {
+        std::fs::read_to_string(self.gateway.folder.join(name)).unwrap()
+    }
+
+    /// Lines of a table in a backup.
+    fn rows(&self, backup: &str, table: &str) -> Vec<String> {
+        let table = format!("\"table\":\"{table}\"");
+        self.read(backup).lines().filter(|line| line.contains(&table)).map(str::to_owned).collect()
+    }
+}
+
+async fn shows_nothing(extra: &str, url: &str) {
+    let mut marked = start(extra).await;
+    let found = marked.scan(url, "first").await;
+    // They are where they should be, so that a scan of nothing would be seen.
+    for part in ["access.log", "messages.log", "first.jsonl", "data/cache", "data/ledger"] {
+        assert!(found.iter().any(|path| path.to_string_lossy().contains(part)), "{part} in {found:?}");
+    }
+    let configuration = marked.read("signalbox.yaml");
+    assert!(marked.secrets.found(configuration.as_bytes()).is_some(), "what holds secrets is seen to");
+    assert!(marked.read("access.log").lines().count() >= 30);
+    assert!(marked.read("messages.log").contains("DEBUG"));
+    assert!(marked.rows("first.jsonl", "request_contents").len() >= 14);
+
+    let user = json!({"user": "bob", "requests": true});
+    let erased = done(&marked.gateway, "POST", "/api/v1/erase", user).await;
+    let count = |what: &str| erased[what].as_u64().unwrap();
+    assert!(count("contents") >= 14 && count("requests") >= 28, "{erased}");
+    let path = format!("/api/v1/requests/{}/contents", marked.newest);
+    assert_eq!(call(&marked.gateway, "GET", &path, Value::Null).await.0, 404);
+    marked.scan(url, "second").await;
+    assert_eq!(marked.rows("second.jsonl", "request_contents").len(), 0);
+    let logged = marked.rows("second.jsonl", "request_log");
+    assert!(!logged.iter().any(|row| row.contains(&marked.newest)), "the request log has forgotten it");
 
     // What a process that was killed has left behind, and what one writes when it ends as asked.
-    goes_every_way(&gateway, &kept).await;
-    gateway.restart_after_kill().await;
-    scan(&gateway, "third").await;
-    goes_every_way(&gateway, &kept).await;
-    let terminated = Command::new("kill").args(["-TERM", &gateway.pid().to_string()]).status().unwrap();
-    assert!(terminated.success());
-    crate::gateway::eventually("it has ended", || gateway.has_ended()).await;
-    gateway.restart_after_kill().await;
-    let found = scan(&gateway, "fourth").await;
+    goes_every_way(&marked.gateway, &marked.kept).await;
+    marked.gateway.restart_after_kill().await;
+    marked.scan(url, "third").await;
+    goes_every_way(&marked.gateway, &marked.kept).await;
+    let pid = marked.gateway.pid().to_string();
+    assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+    crate::gateway::eventually("it has ended", || marked.gateway.has_ended()).await;
+    marked.gateway.restart_after_kill().await;
+    let found = marked.scan(url, "fourth").await;
     assert!(found.iter().any(|path| path.ends_with("semantic.state")), "{found:?}");
-    assert!(secrets.found(read("signalbox.yaml").as_bytes()).is_some(), "what holds secrets is seen to");
 }
 
 #[tokio::test]
