@@ -3,12 +3,13 @@
 
 use std::sync::Arc;
 
-use cache::exact::Lookup;
+use cache::exact::{Entry, Lookup};
 
 use crate::answer_cache::{self, Fresh, Keeper, Mark, Meaning, Nobody, clock_ms};
 use crate::app::App;
 use crate::client::Client;
-use crate::coalesce::{self, Joined, Lead};
+use crate::coalesce::{self, Form, Joined, Keepable, Lead};
+use crate::config::Coalesce;
 use crate::delivery::{Broken, Delivered};
 use crate::edge::Downstream;
 use crate::error::GatewayError;
@@ -18,6 +19,9 @@ use crate::phases::{
 };
 use crate::request::{Plan, Record, Request};
 use crate::snapshot::Snapshot;
+
+/// So many answers of others a request waits for, when each time nobody's answer can be its own.
+const MOST_FLIGHTS: usize = 3;
 
 /// Serves one request for a model.
 pub async fn run(app: &App, downstream: &mut Downstream<'_>, record: &mut Record) {
@@ -67,35 +71,22 @@ async fn answer(app: &App, downstream: &mut Downstream<'_>, record: &mut Record)
     // Asks the same request upstream already? Then one call is enough for both.
     let request = Arc::new(request);
     let asked = Arc::new(Asked { app: record.app.clone(), snapshot, plan, request, fill, meaning });
-    let answered = match join(app, &asked, &principal) {
-        None => asked.serve(downstream, record).await,
-        Some(Joined::Follows(subscription)) => {
-            record.coalesced = true;
-            Box::pin(follow::run(subscription, downstream, record)).await
-        }
-        Some(Joined::Leads(lead, subscription)) => {
-            // In a task of its own: when this client leaves, the others still get their answer.
-            tokio::spawn(asked.clone().lead(lead, record.hand_over()));
-            Box::pin(follow::run(subscription, downstream, record)).await
-        }
+    let answered = match asked.join(&principal, false) {
+        None => asked.serve(downstream, record).await.map(drop),
+        Some(joined) => Box::pin(asked.share(joined, &principal, downstream, record)).await,
     };
 
     // Nobody answers? Then an old answer is better than none.
     match (answered, stale) {
         (Err(error), Some(entry)) if error.is_upstreams() && !downstream.has_answered() => {
-            record.cache = fill.map(|fill| lookup::hit(fill.key().hash, &entry, clock_ms()));
+            record.cache = asked.fill.map(|fill| lookup::hit(fill.key().hash, &entry, clock_ms()));
+            record.coalesced = false;
             let kept = respond::kept::run(&entry, &asked.plan, &asked.request, downstream, record);
             let served = Box::pin(kept).await?;
             if served { Ok(()) } else { Err(error) }
         }
         (answered, _) => answered,
     }
-}
-
-fn join(app: &App, asked: &Asked, principal: &Principal) -> Option<Joined> {
-    let mode = asked.plan.models.first()?.coalesce;
-    let is_shared = coalesce::is_shared(mode, &asked.request);
-    is_shared.then(|| app.coalescer.join(&principal.name, &asked.request))?
 }
 
 /// A request on its way to a provider, for one client or for several.
@@ -111,24 +102,104 @@ struct Asked {
 }
 
 impl Asked {
-    /// Answers, and keeps the answer where that is wanted.
-    async fn serve(&self, client: &mut impl Client, record: &mut Record) -> Result<(), GatewayError> {
+    /// Who else asks this now, or has just asked it; None when it is asked alone.
+    fn join(&self, principal: &Principal, own_form: bool) -> Option<Joined> {
+        let mode = self.plan.models.first()?.coalesce;
+        let (app, request) = (&self.app, &self.request);
+        match (&app.answers, &self.fill) {
+            (Some(answers), Some(fill)) if mode != Coalesce::Off && !request.controls.no_cache => {
+                let credentials = self.plan.credentials.clone();
+                let (key, form) = (*fill.key(), Form::of(request));
+                let asked = Keepable { key, credentials, form, own_form };
+                let look = || answers.just_kept(fill, &request.controls);
+                app.coalescer.join_kept(asked, answers.outlives(), look)
+            }
+            _ => coalesce::is_shared(mode, request).then(|| app.coalescer.join(&principal.name, request))?,
+        }
+    }
+
+    /// Answers together with those who ask the same.
+    async fn share(
+        self: &Arc<Self>,
+        mut joined: Joined,
+        principal: &Principal,
+        client: &mut impl Client,
+        record: &mut Record,
+    ) -> Result<(), GatewayError> {
+        for _ in 0..MOST_FLIGHTS {
+            record.coalesced = matches!(joined, Joined::Follows(_) | Joined::Awaits(_));
+            let (served, own_form) = match joined {
+                Joined::Leads(lead, subscription) => {
+                    // In a task of its own: when this client leaves, the others still get their answer.
+                    tokio::spawn(self.clone().lead(lead, record.hand_over()));
+                    return follow::run(subscription, client, record).await;
+                }
+                Joined::Follows(subscription) => {
+                    (follow::run(subscription, client, record).await.map(|()| true), false)
+                }
+                Joined::Awaits(subscription) => match follow::whole(subscription, client, record).await {
+                    Ok(Some(entry)) => (self.give(&entry, client, record).await, true),
+                    Ok(None) => (Ok(false), true),
+                    Err(error) => (Err(error), false),
+                },
+                Joined::Settles(subscription) => match follow::whole(subscription, client, record).await {
+                    Ok(Some(entry)) => (self.give_kept(&entry, client, record).await, true),
+                    other => (other.map(|_| false), false),
+                },
+                Joined::Kept(entry) => (self.give_kept(&entry, client, record).await, true),
+            };
+            match served {
+                Ok(true) => return Ok(()),
+                Err(error) if client.has_answered() || !error.is_askers() => return Err(error),
+                _ => {}
+            }
+            let Some(next) = self.join(principal, own_form) else { break };
+            joined = next;
+        }
+        record.coalesced = false;
+        self.serve(client, record).await.map(drop)
+    }
+
+    async fn give_kept(
+        &self,
+        entry: &Arc<Entry>,
+        client: &mut impl Client,
+        record: &mut Record,
+    ) -> Result<bool, GatewayError> {
+        record.cache = self.fill.map(|fill| lookup::hit(fill.key().hash, entry, clock_ms()));
+        self.give(entry, client, record).await
+    }
+
+    async fn give(
+        &self,
+        entry: &Arc<Entry>,
+        client: &mut impl Client,
+        record: &mut Record,
+    ) -> Result<bool, GatewayError> {
+        respond::kept::run(entry, &self.plan, &self.request, client, record).await
+    }
+
+    /// Answers, and keeps the answer where that is wanted. The answer, when it is whole and not too large.
+    async fn serve(
+        &self,
+        client: &mut impl Client,
+        record: &mut Record,
+    ) -> Result<Option<Arc<Entry>>, GatewayError> {
         let (Some(answers), Some(lookup)) = (&self.app.answers, &self.fill) else {
-            return self.fetch(client, record).await;
+            return self.fetch(client, record).await.map(|()| None);
         };
         let mut keeper = Keeper::new(client, answers.exact.largest_entry_bytes());
-        let fetched = Box::pin(self.fetch(&mut keeper, record)).await;
-        if fetched.is_ok()
-            && self.is_worth_keeping(record)
-            && let Some(pieces) = keeper.into_pieces()
-        {
-            let is_kept = answers.keep(lookup, &self.request, record, &pieces);
-            if let Some(meaning) = self.meaning.as_deref().filter(|_| is_kept) {
+        Box::pin(self.fetch(&mut keeper, record)).await?;
+        let whole = (record.outcome == "ok" && record.status == 200).then(|| keeper.into_pieces());
+        let Some(pieces) = whole.flatten() else { return Ok(None) };
+        let entry = Arc::new(answers.entry(&self.request, record, &pieces));
+        if self.is_worth_keeping(record) && answers.exact.keep(lookup, entry.clone()) {
+            if let Some(meaning) = self.meaning.as_deref() {
                 let fresh = Fresh { hash: lookup.key().hash, request: &self.request, pieces: &pieces };
                 answer_cache::learn(&self.app, meaning.clone(), &fresh);
             }
         }
-        fetched
+        Ok(Some(entry))
     }
 
     /// The answer to another wording was served: its client may object, and of some the provider is asked as well.
@@ -150,11 +221,11 @@ impl Asked {
         });
     }
 
-    /// Complete, of one piece, and of the model that was asked for: what a fallback says must not outlive the outage.
+    /// Of one piece, and of the model that was asked for: what a fallback says must not outlive the outage.
     fn is_worth_keeping(&self, record: &Record) -> bool {
         let own = self.plan.models.first().map(|model| model.deployments.as_slice()).unwrap_or_default();
         let is_own = record.deployment.as_ref().is_some_and(|by| own.iter().any(|own| own.id == by.id));
-        record.outcome == "ok" && record.status == 200 && record.resumptions == 0 && is_own
+        record.resumptions == 0 && is_own
     }
 
     async fn fetch(&self, client: &mut impl Client, record: &mut Record) -> Result<(), GatewayError> {

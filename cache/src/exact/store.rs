@@ -177,6 +177,12 @@ impl ExactCache {
         Peek::Miss
     }
 
+    /// Looks in memory once more, for somebody who has missed already; counts as no lookup.
+    pub fn look_again(&self, lookup: &Lookup, now_ms: u64) -> Option<Arc<Entry>> {
+        let found = self.entries.memory().get(&lookup.key.hash)?;
+        self.judge(found.value(), &lookup.key, now_ms)
+    }
+
     /// Reads from the disk what [`peek`](Self::peek) thought to be there.
     pub async fn load(&self, lookup: &Lookup, now_ms: u64) -> Option<Arc<Entry>> {
         let found = self.entries.get(&lookup.key.hash).await.ok().flatten();
@@ -202,7 +208,8 @@ impl ExactCache {
     }
 
     /// Keeps an answer to the question of a lookup; false when it is too large, or void already.
-    pub fn keep(&self, lookup: &Lookup, entry: Entry) -> bool {
+    pub fn keep(&self, lookup: &Lookup, entry: impl Into<Arc<Entry>>) -> bool {
+        let entry = entry.into();
         if entry.weight() > self.largest_entry_bytes {
             count(&self.tally.refused);
             return false;
@@ -210,7 +217,7 @@ impl ExactCache {
         if self.purges.load().concern(&lookup.key, lookup.stamp) {
             return false;
         }
-        let content = Content::Open(Arc::new(entry), self.cipher.clone());
+        let content = Content::Open(entry, self.cipher.clone());
         self.entries.insert(lookup.key.hash, Kept { key: lookup.key, stamp: lookup.stamp, content });
         count(&self.tally.stores);
         true

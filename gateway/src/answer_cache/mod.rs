@@ -111,15 +111,16 @@ impl Mark {
         }
     }
 
-    /// The value of `Cache-Status` (RFC 9211).
-    pub fn status(self) -> String {
+    /// The value of `Cache-Status` (RFC 9211). `collapsed`: the request shares another one's answer.
+    pub fn status(self, collapsed: bool) -> String {
+        let collapsed = if collapsed { "; collapsed" } else { "" };
         match self {
             Self::Hit { hash, ttl, .. } => format!("signalbox; hit; ttl={ttl}; key=\"{hash:032x}\""),
             Self::Semantic { hash, ttl, reason, .. } => {
                 format!("signalbox; hit; ttl={ttl}; key=\"{hash:032x}\"; detail=\"semantic {reason}\"")
             }
-            Self::Miss { hash } => format!("signalbox; fwd=miss; key=\"{hash:032x}\""),
-            Self::Bypass => "signalbox; fwd=bypass".to_owned(),
+            Self::Miss { hash } => format!("signalbox; fwd=miss{collapsed}; key=\"{hash:032x}\""),
+            Self::Bypass => format!("signalbox; fwd=bypass{collapsed}"),
         }
     }
 }
@@ -199,13 +200,25 @@ impl AnswerCache {
             && (controls.opted_in || !(may_vary || caching.has_tools && !self.rules.tools))
     }
 
-    /// Keeps an answer that was given in full; false when it is too large, or void already.
-    pub fn keep(&self, lookup: &Lookup, request: &Request, record: &Record, pieces: &[bytes::Bytes]) -> bool {
+    /// The answer to a request that missed it a moment ago.
+    pub fn just_kept(&self, lookup: &Lookup, controls: &Controls) -> Option<Arc<Entry>> {
+        let now = clock_ms();
+        let entry = self.exact.look_again(lookup, now)?;
+        (entry.fresh_until_ms > now && controls.takes(&entry, now)).then_some(entry)
+    }
+
+    /// How long the call for an answer goes on that nobody waits for any more.
+    pub fn outlives(&self) -> std::time::Duration {
+        self.rules.outlives.0
+    }
+
+    /// An answer that was given in full, as it is kept.
+    pub fn entry(&self, request: &Request, record: &Record, pieces: &[bytes::Bytes]) -> Entry {
         let now = clock_ms();
         let millis = |time: std::time::Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
         let fresh_until_ms = now.saturating_add(millis(request.controls.ttl.unwrap_or(self.rules.ttl.0)));
         let flag = |is_set: bool, flag: Flags| if is_set { flag } else { Flags::default() };
-        let entry = Entry {
+        Entry {
             created_ms: now,
             fresh_until_ms,
             stale_until_ms: fresh_until_ms.saturating_add(millis(self.rules.stale_if_error.0)),
@@ -216,7 +229,6 @@ impl AnswerCache {
             cost: record.cost().unwrap_or_default(),
             origin: record.deployment.as_ref().map_or_else(Box::default, |it| it.id.as_str().into()),
             pieces: Entry::gather(pieces),
-        };
-        self.exact.keep(lookup, entry)
+        }
     }
 }

@@ -44,6 +44,9 @@ pub struct ExactCacheConfig {
     pub ttl: Span,
     /// How long after that it is still served when no provider answers.
     pub stale_if_error: Span,
+    /// How long the call for an answer goes on after its last client has left, so that it is kept and a client that asks
+    /// again finds it.
+    pub outlives: Span,
     /// Who shares answers.
     pub scope: CacheScope,
     /// What becomes of requests whose answers are meant to vary.
@@ -83,6 +86,7 @@ impl Default for ExactCacheConfig {
         Self {
             ttl: Span::from_millis(3_600_000),
             stale_if_error: Span::from_millis(0),
+            outlives: Span::from_millis(2_000),
             scope: CacheScope::default(),
             sampled: Sampled::default(),
             tools: false,

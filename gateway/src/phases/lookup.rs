@@ -48,10 +48,7 @@ pub async fn run(
     }
     let now = clock_ms();
     let found = find(answers, &lookup, now, record).await;
-    let is_young = |entry: &Arc<Entry>| {
-        let age = u128::from(now.saturating_sub(entry.created_ms));
-        controls.max_age.is_none_or(|most| age <= most.as_millis())
-    };
+    let is_young = |entry: &Arc<Entry>| controls.takes(entry, now);
     let found = found.filter(is_young);
     let hash = lookup.key().hash;
     match found {
