@@ -50,15 +50,18 @@ async fn answer(app: &App, downstream: &mut Downstream<'_>, record: &mut Record)
     let plan = route::run(app, &snapshot, &principal, &request, record)?;
 
     // Was this answered before? Then that is the answer, and costs no tokens.
-    let lookup::Found { fresh, stale, fill, meaning } =
+    let lookup::Found { fresh, revalidates, stale, fill, meaning } =
         lookup::run(app, &principal, &request, record).await?;
     if let Some(entry) = fresh {
         if Box::pin(respond::kept::run(&entry, &plan, &request, downstream, record)).await? {
-            if let Some(meaning) = meaning {
-                let request = Arc::new(request);
-                let asked =
-                    Asked { app: record.app.clone(), snapshot, plan, request, fill, meaning: Some(meaning) };
-                asked.served_alike(&principal, record);
+            if revalidates || meaning.is_some() {
+                let (app, request) = (record.app.clone(), Arc::new(request));
+                let asked = Arc::new(Asked { app, snapshot, plan, request, fill, meaning });
+                if revalidates {
+                    asked.refresh(record);
+                } else {
+                    asked.served_alike(&principal, record);
+                }
             }
             return Ok(());
         }
@@ -79,7 +82,7 @@ async fn answer(app: &App, downstream: &mut Downstream<'_>, record: &mut Record)
     // Nobody answers? Then an old answer is better than none.
     match (answered, stale) {
         (Err(error), Some(entry)) if error.is_upstreams() && !downstream.has_answered() => {
-            record.cache = asked.fill.map(|fill| lookup::hit(fill.key().hash, &entry, clock_ms()));
+            record.cache = asked.fill.map(|fill| lookup::stale(fill.key().hash, &entry, clock_ms(), true));
             record.coalesced = false;
             let kept = respond::kept::run(&entry, &asked.plan, &asked.request, downstream, record);
             let served = Box::pin(kept).await?;
@@ -107,14 +110,30 @@ impl Asked {
         let mode = self.plan.models.first()?.coalesce;
         let (app, request) = (&self.app, &self.request);
         match (&app.answers, &self.fill) {
-            (Some(answers), Some(fill)) if mode != Coalesce::Off && !request.controls.no_cache => {
-                let credentials = self.plan.credentials.clone();
-                let (key, form) = (*fill.key(), Form::of(request));
-                let asked = Keepable { key, credentials, form, own_form };
-                let look = || answers.just_kept(fill, &request.controls);
-                app.coalescer.join_kept(asked, answers.outlives(), look)
+            (Some(_), Some(_)) if mode != Coalesce::Off && !request.controls.no_cache => {
+                self.join_kept(own_form)
             }
             _ => coalesce::is_shared(mode, request).then(|| app.coalescer.join(&principal.name, request))?,
+        }
+    }
+
+    fn join_kept(&self, own_form: bool) -> Option<Joined> {
+        let (answers, fill) = (self.app.answers.as_ref()?, self.fill.as_ref()?);
+        let (credentials, form) = (self.plan.credentials.clone(), Form::of(&self.request));
+        let asked = Keepable { key: *fill.key(), credentials, form, own_form };
+        let look = || answers.just_kept(fill, &self.request.controls);
+        self.app.coalescer.join_kept(asked, answers.outlives(), look)
+    }
+
+    /// An answer past its time was served: a new one is fetched, once for all who get the old one meanwhile.
+    fn refresh(self: Arc<Self>, record: &Record) {
+        if let Some(Joined::Leads(lead, subscription)) = self.join_kept(false) {
+            let record = record.for_background("refresh");
+            tokio::spawn(async move {
+                // Somebody has to want it.
+                let whole = subscription.whole();
+                let _ = tokio::join!(self.lead(lead, record), whole);
+            });
         }
     }
 
@@ -176,7 +195,10 @@ impl Asked {
         client: &mut impl Client,
         record: &mut Record,
     ) -> Result<bool, GatewayError> {
-        respond::kept::run(entry, &self.plan, &self.request, client, record).await
+        match answer_cache::refusal(entry) {
+            Some(refusal) => Err(refusal),
+            None => respond::kept::run(entry, &self.plan, &self.request, client, record).await,
+        }
     }
 
     /// Answers, and keeps the answer where that is wanted. The answer, when it is whole and not too large.
@@ -189,11 +211,12 @@ impl Asked {
             return self.fetch(client, record).await.map(|()| None);
         };
         let mut keeper = Keeper::new(client, answers.exact.largest_entry_bytes());
-        Box::pin(self.fetch(&mut keeper, record)).await?;
+        let fetched = Box::pin(self.fetch(&mut keeper, record)).await;
+        fetched.inspect_err(|error| answers.refused(lookup, error))?;
         let whole = (record.outcome == "ok" && record.status == 200).then(|| keeper.into_pieces());
         let Some(pieces) = whole.flatten() else { return Ok(None) };
         let entry = Arc::new(answers.entry(&self.request, record, &pieces));
-        if self.is_worth_keeping(record) && answers.exact.keep(lookup, entry.clone()) {
+        if self.is_worth_keeping(record) && answers.keep(lookup, &entry) {
             if let Some(meaning) = self.meaning.as_deref() {
                 let fresh = Fresh { hash: lookup.key().hash, request: &self.request, pieces: &pieces };
                 answer_cache::learn(&self.app, meaning.clone(), &fresh);
@@ -203,17 +226,21 @@ impl Asked {
     }
 
     /// The answer to another wording was served: its client may object, and of some the provider is asked as well.
-    fn served_alike(self, principal: &Arc<Principal>, record: &Record) {
+    fn served_alike(self: Arc<Self>, principal: &Arc<Principal>, record: &Record) {
         let semantic = self.app.answers.as_ref().and_then(|answers| answers.semantic.as_ref());
         let (Some(semantic), Some(meaning)) = (semantic, &self.meaning) else { return };
         let permit = semantic.served(meaning, principal, &record.request_id);
         let Some(permit) = permit.filter(|_| self.fill.is_some()) else { return };
-        let mut record = record.for_audit();
+        let (mut record, principal) = (record.for_background("audit"), principal.clone());
         tokio::spawn(async move {
             if let Err(error) = self.serve(&mut Nobody::default(), &mut record).await {
                 let face = error.face();
                 record.outcome = face.label;
                 record.status = face.status;
+            }
+            let answers = self.app.answers.as_ref();
+            if let Some(semantic) = answers.and_then(|answers| answers.semantic.as_ref()) {
+                semantic.charge(&principal, record.cost().unwrap_or_default());
             }
             // It is in the log when another one may begin.
             drop(record);

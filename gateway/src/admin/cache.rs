@@ -15,6 +15,8 @@ use crate::answer_cache::{AnswerCache, SemanticStats, clock_ms};
 #[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct CacheView {
     memory_hits: u64,
+    /// Answers of other gateways of the cluster.
+    shared_hits: u64,
     disk_hits: u64,
     misses: u64,
     stores: u64,
@@ -97,11 +99,13 @@ pub(super) struct Purged {
 
 pub(super) async fn stats(call: Call) -> Result<Reply, Fault> {
     let stats = cache(&call)?.exact.stats();
+    let shared_hits = cache(&call)?.shared.as_ref().map_or(0, |shared| shared.stats().1);
     let semantic = cache(&call)?.semantic.as_ref().map(|semantic| SemanticView::from(semantic.stats()));
     Ok(Reply::ok(&CacheView {
         memory_hits: stats.memory_hits,
+        shared_hits,
         disk_hits: stats.disk_hits,
-        misses: stats.misses,
+        misses: stats.misses.saturating_sub(shared_hits),
         stores: stats.stores,
         refused: stats.refused,
         evictions: stats.evictions,
@@ -129,7 +133,11 @@ pub(super) async fn delete(call: Call) -> Result<Reply, Fault> {
         return Err(missing(&call.id));
     }
     note(&call, "delete", "cache_entry", call.id.clone()).await?;
-    if cache(&call)?.exact.remove(hash).await { Ok(Deleted::reply(call.id)) } else { Err(missing(&call.id)) }
+    let was_there = cache(&call)?.exact.remove(hash).await;
+    if let Some(shared) = &cache(&call)?.shared {
+        shared.remove(hash).await.map_err(|_| not_shared("removed"))?;
+    }
+    if was_there { Ok(Deleted::reply(call.id)) } else { Err(missing(&call.id)) }
 }
 
 pub(super) async fn purge(call: Call) -> Result<Reply, Fault> {
@@ -170,7 +178,16 @@ pub(super) async fn purge(call: Call) -> Result<Reply, Fault> {
             "It is purged in this process, but could not be written to disk: see the log, and repeat it.",
         )
     })?;
+    if let Some(shared) = &cache(&call)?.shared {
+        shared.purge(&what).await.map_err(|_| not_shared("purged"))?;
+    }
     Ok(Reply::ok(&Purged { purged: true }))
+}
+
+fn not_shared(done: &str) -> Fault {
+    Fault::unavailable(&format!(
+        "It is {done} in this process, but the cluster's Redis is away and the other gateways do not know: repeat it."
+    ))
 }
 
 fn cache(call: &Call) -> Result<&AnswerCache, Fault> {

@@ -1,12 +1,15 @@
 //! Answers that are kept for whoever asks the same again: what of a request is looked up, for whom an answer is kept and
 //! for how long, and what passes by. How it is kept is the cache crate's.
 
+mod allowance;
 mod audit;
 mod controls;
 mod keeper;
 mod open;
+mod refusal;
 mod saver;
 mod semantic;
+mod shared;
 
 use std::sync::Arc;
 
@@ -14,6 +17,7 @@ use cache::exact::{Entry, ExactCache, Flags, Key, Lookup, Question};
 use providers::{Operation, has_both_modes};
 
 use crate::config::{CacheScope, ExactCacheConfig, Sampled};
+use crate::error::GatewayError;
 use crate::keys::Principal;
 use crate::ledger::now_ms;
 use crate::request::{Record, Request};
@@ -23,7 +27,12 @@ pub use audit::Nobody;
 pub use controls::Controls;
 pub use keeper::Keeper;
 pub use open::open;
+pub use refusal::read as refusal;
 pub use semantic::{Fresh, Meaning, SemanticAnswers, SemanticStats, learn};
+pub use shared::SharedAnswers;
+
+/// The process does not wait longer for the disk when it ends.
+const CLOSING_TIME: std::time::Duration = std::time::Duration::from_secs(5);
 
 /// The answers that are kept, and the rules for it.
 #[derive(Debug)]
@@ -32,6 +41,8 @@ pub struct AnswerCache {
     pub exact: Arc<ExactCache>,
     /// Which of them answer other wordings; None unless the configuration wants that.
     pub semantic: Option<Arc<SemanticAnswers>>,
+    /// What other gateways have; None without a cluster.
+    pub shared: Option<SharedAnswers>,
     /// Writes what that learns.
     saver: Option<saver::Saver>,
     rules: ExactCacheConfig,
@@ -48,6 +59,17 @@ pub enum Mark {
         age: u64,
         /// How long it stays fresh, in seconds; negative for a stale one.
         ttl: i64,
+    },
+    /// It was answered from the cache, past its time.
+    Stale {
+        /// The entry's key.
+        hash: u128,
+        /// How old the answer is, in seconds.
+        age: u64,
+        /// How long it has not been fresh, as a negative number of seconds.
+        ttl: i64,
+        /// No provider answered; else a new answer is fetched beside it.
+        failed: bool,
     },
     /// It was answered from the cache, with the answer to another wording.
     Semantic {
@@ -104,7 +126,7 @@ impl Mark {
     /// The value of `x-signalbox-cache`.
     pub fn as_str(self) -> &'static str {
         match self {
-            Self::Hit { .. } => "hit",
+            Self::Hit { .. } | Self::Stale { .. } => "hit",
             Self::Semantic { .. } => "semantic",
             Self::Miss { .. } => "miss",
             Self::Bypass => "bypass",
@@ -116,6 +138,12 @@ impl Mark {
         let collapsed = if collapsed { "; collapsed" } else { "" };
         match self {
             Self::Hit { hash, ttl, .. } => format!("signalbox; hit; ttl={ttl}; key=\"{hash:032x}\""),
+            Self::Stale { hash, ttl, failed: false, .. } => {
+                format!("signalbox; hit; ttl={ttl}; key=\"{hash:032x}\"; detail=\"stale-while-revalidate\"")
+            }
+            Self::Stale { hash, ttl, failed: true, .. } => {
+                format!("signalbox; fwd=stale; ttl={ttl}; key=\"{hash:032x}\"; detail=\"stale-if-error\"")
+            }
             Self::Semantic { hash, ttl, reason, .. } => {
                 format!("signalbox; hit; ttl={ttl}; key=\"{hash:032x}\"; detail=\"semantic {reason}\"")
             }
@@ -176,6 +204,15 @@ impl AnswerCache {
         if let Some(saver) = &self.saver {
             saver.finish();
         }
+        // It waits on its own threads, which none that drives async tasks may do.
+        let (exact, (closed, waits)) = (self.exact.clone(), std::sync::mpsc::channel());
+        let closing = std::thread::Builder::new().name("cache-close".to_owned()).spawn(move || {
+            exact.close();
+            let _ = closed.send(());
+        });
+        if closing.is_err() || waits.recv_timeout(CLOSING_TIME).is_err() {
+            tracing::warn!("the cache could not be closed in time: what was kept last may be lost");
+        }
     }
 
     fn concerns(&self, model: &Model, request: &Request) -> bool {
@@ -207,6 +244,24 @@ impl AnswerCache {
         (entry.fresh_until_ms > now && controls.takes(&entry, now)).then_some(entry)
     }
 
+    /// May this answer be served while a new one is fetched, or when no provider has one?
+    pub fn takes_stale(&self, entry: &Entry, now_ms: u64, failed: bool) -> bool {
+        let rules = &self.rules;
+        let allowed = if failed { rules.stale_if_error } else { rules.stale_while_revalidate };
+        u128::from(now_ms.saturating_sub(entry.fresh_until_ms)) < allowed.0.as_millis()
+    }
+
+    /// Keeps a provider's refusal of the request itself, unless there is an answer.
+    pub fn refused(&self, lookup: &Lookup, error: &GatewayError) {
+        let now = clock_ms();
+        let ttl_ms = u64::try_from(self.rules.negative_ttl.0.as_millis()).unwrap_or(u64::MAX);
+        if let Some(entry) = refusal::kept(error, now, ttl_ms)
+            && self.exact.look_again(lookup, now).is_none()
+        {
+            self.exact.keep(lookup, entry);
+        }
+    }
+
     /// How long the call for an answer goes on that nobody waits for any more.
     pub fn outlives(&self) -> std::time::Duration {
         self.rules.outlives.0
@@ -217,11 +272,12 @@ impl AnswerCache {
         let now = clock_ms();
         let millis = |time: std::time::Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
         let fresh_until_ms = now.saturating_add(millis(request.controls.ttl.unwrap_or(self.rules.ttl.0)));
+        let longest = self.rules.stale_if_error.0.max(self.rules.stale_while_revalidate.0);
         let flag = |is_set: bool, flag: Flags| if is_set { flag } else { Flags::default() };
         Entry {
             created_ms: now,
             fresh_until_ms,
-            stale_until_ms: fresh_until_ms.saturating_add(millis(self.rules.stale_if_error.0)),
+            stale_until_ms: fresh_until_ms.saturating_add(millis(longest)),
             flags: flag(request.head.stream, Flags::STREAMED)
                 .with(flag(request.head.stream && request.head.include_usage, Flags::WITH_USAGE)),
             status: record.status,

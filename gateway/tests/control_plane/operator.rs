@@ -9,11 +9,16 @@ pub(super) const TOKEN: &str = "admin-token-1";
 /// A gateway with these models and settings whose admin API has a token.
 pub(super) async fn start(models: &str, extra: &str) -> Gateway {
     let gateway = Gateway::start(models, extra).await;
+    authorize(&gateway).await;
+    gateway
+}
+
+/// The admin API has a token from now on.
+pub(super) async fn authorize(gateway: &Gateway) {
     let path = gateway.folder.join("signalbox.yaml");
     let text = std::fs::read_to_string(&path).unwrap();
     std::fs::write(&path, text.replacen("admin: {", &format!("admin: {{token: {TOKEN}, "), 1)).unwrap();
     gateway.reloaded(1).await;
-    gateway
 }
 
 /// Status and JSON of a call.

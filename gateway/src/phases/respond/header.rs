@@ -63,7 +63,7 @@ pub(super) fn header(
         if let Some(mark) = record.cache {
             head.insert_header("x-signalbox-cache", mark.as_str())?;
             head.insert_header("cache-status", mark.status(record.coalesced))?;
-            if let Mark::Hit { age, .. } | Mark::Semantic { age, .. } = mark {
+            if let Mark::Hit { age, .. } | Mark::Stale { age, .. } | Mark::Semantic { age, .. } = mark {
                 head.insert_header("age", age.to_string())?;
             }
         }
