@@ -78,7 +78,7 @@ pub struct ShelfStats {
     pub is_up: bool,
     /// Calls without an answer in time.
     pub failures: u64,
-    /// Answers that were not shared, because it was away or too much waited.
+    /// Answers that were not shared, because too much waited.
     pub dropped: u64,
 }
 
@@ -109,9 +109,10 @@ impl Shelf {
         self.0.is_up.load(Ordering::Acquire)
     }
 
-    /// To be taken before an answer is kept here: what has been purged until then is obeyed here already.
+    /// To be taken before an answer is kept here: what has been purged until then is obeyed here already. None before
+    /// Redis was reached for the first time.
     pub fn stamp(&self) -> Option<Stamp> {
-        let open = self.open()?;
+        let open = self.last()?;
         Some(Stamp { number: open.seen.load(Ordering::Acquire), born: open.born })
     }
 
@@ -144,10 +145,10 @@ impl Shelf {
         Ok(Some((bytes, newest.unwrap_or(0))))
     }
 
-    /// Writes an entry, beside the request and at leisure.
+    /// Writes an entry, beside the request and at leisure: when Redis is well again, if it is not.
     pub fn put(&self, stamp: Stamp, key: u128, bytes: Vec<u8>, ttl_ms: u64) {
         let size = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
-        let room = self.is_up().then(|| self.0.room.clone().try_acquire_many_owned(size).ok()).flatten();
+        let room = self.0.room.clone().try_acquire_many_owned(size).ok();
         let write =
             room.map(|room| Write { born: stamp.born, key, bytes, ttl_ms: ttl_ms.max(1), _room: room });
         if write.is_none_or(|write| self.0.writes.try_send(write).is_err()) {
@@ -171,9 +172,10 @@ impl Shelf {
     }
 
     fn open(&self) -> Option<Open> {
-        if !self.is_up() {
-            return None;
-        }
+        if self.is_up() { self.last() } else { None }
+    }
+
+    fn last(&self) -> Option<Open> {
         self.0.open.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 

@@ -216,11 +216,12 @@ impl Asked {
         let whole = (record.outcome == "ok" && record.status == 200).then(|| keeper.into_pieces());
         let Some(pieces) = whole.flatten() else { return Ok(None) };
         let entry = Arc::new(answers.entry(&self.request, record, &pieces));
-        if self.is_worth_keeping(record) && answers.keep(lookup, &entry) {
-            if let Some(meaning) = self.meaning.as_deref() {
-                let fresh = Fresh { hash: lookup.key().hash, request: &self.request, pieces: &pieces };
-                answer_cache::learn(&self.app, meaning.clone(), &fresh);
-            }
+        if self.is_worth_keeping(record)
+            && answers.keep(lookup, &entry)
+            && let Some(meaning) = self.meaning.as_deref()
+        {
+            let fresh = Fresh { hash: lookup.key().hash, request: &self.request, pieces: &pieces };
+            answer_cache::learn(&self.app, meaning.clone(), &fresh);
         }
         Ok(Some(entry))
     }

@@ -71,7 +71,7 @@ impl CacheMetrics {
             ),
             shared_dropped: metrics.counter(
                 "signalbox_cache_shared_dropped_total",
-                "Answers that were not shared because Redis was away or too slow.",
+                "Answers that were not shared because too many waited for Redis.",
                 &[],
             ),
             semantic_hits: metrics.counter(
