@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::call::Call;
 use super::fault::Fault;
 use super::reply::{Deleted, Reply};
-use crate::answer_cache::{AnswerCache, SemanticStats, clock_ms};
+use crate::answer_cache::{AnswerCache, SemanticStats, clock_ms, scope_named};
 
 /// How the cache stands; what is counted begins with the process. Public API.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -146,11 +146,7 @@ pub(super) async fn purge(call: Call) -> Result<Reply, Fault> {
         let text = "Name one of `all`: true, `scope` (`team:ID`, `key:ID` or `global`), `model`, or `namespace` with its `scope`.";
         Fault::invalid(None, text)
     };
-    let scope = asked.scope.as_deref().map(|scope| match scope.split_once(':') {
-        Some((kind @ ("team" | "key"), id)) if !id.is_empty() => Ok((kind, id)),
-        None if scope == "global" => Ok(("global", "")),
-        _ => Err(wrong()),
-    });
+    let scope = asked.scope.as_deref().map(|scope| scope_named(scope).ok_or_else(wrong));
     let what = match (asked.all, scope.transpose()?, &asked.model, &asked.namespace) {
         (true, None, None, None) => Purge::All,
         (false, Some((kind, id)), None, None) => Purge::Scope(kind, id),
@@ -190,7 +186,7 @@ fn not_shared(done: &str) -> Fault {
     ))
 }
 
-fn cache(call: &Call) -> Result<&AnswerCache, Fault> {
+pub(super) fn cache(call: &Call) -> Result<&AnswerCache, Fault> {
     call.app
         .answers
         .as_ref()
@@ -198,7 +194,12 @@ fn cache(call: &Call) -> Result<&AnswerCache, Fault> {
 }
 
 /// The audit log hears of it first. A gateway without a store has none.
-async fn note(call: &Call, action: &'static str, kind: &'static str, object: String) -> Result<(), Fault> {
+pub(super) async fn note(
+    call: &Call,
+    action: &'static str,
+    kind: &'static str,
+    object: String,
+) -> Result<(), Fault> {
     if call.app.storage.is_none() {
         return Ok(());
     }

@@ -5,6 +5,7 @@
 mod admins;
 mod audit;
 mod cache;
+mod cache_warm;
 mod call;
 mod caller;
 mod credentials;
@@ -52,8 +53,9 @@ use login_gate::LoginGate;
 use reply::Reply;
 use route::{Access, Route};
 
-/// The longest body.
+/// The longest body, and the longest with answers in it.
 const BODY: usize = 64 << 10;
+const LONGEST_BODY: usize = 8 << 20;
 /// How long it may take.
 const BODY_TIME: Duration = Duration::from_secs(5);
 
@@ -84,7 +86,7 @@ impl Admin {
         let query = head.uri.query().unwrap_or_default().to_owned();
         let address =
             session.client_addr().and_then(|address| address.as_inet()).map(|it| it.ip().to_string());
-        let body = read(session).await?;
+        let body = read(session, if path == cache_warm::PATH { LONGEST_BODY } else { BODY }).await?;
         let call = Call {
             app: self.app.clone(),
             snapshot,
@@ -145,13 +147,13 @@ fn no_token() -> Fault {
     )
 }
 
-async fn read(session: &mut ServerSession) -> Result<Bytes, Fault> {
+async fn read(session: &mut ServerSession, longest: usize) -> Result<Bytes, Fault> {
     let collect = async {
         let mut body = BytesMut::new();
         // A client that breaks off has nobody to tell.
         while let Ok(Some(piece)) = session.read_request_body().await {
-            if body.len() + piece.len() > BODY {
-                return Err(Fault::too_large(BODY));
+            if body.len() + piece.len() > longest {
+                return Err(Fault::too_large(longest));
             }
             body.extend_from_slice(&piece);
         }

@@ -10,6 +10,7 @@ mod refusal;
 mod saver;
 mod semantic;
 mod shared;
+mod warm;
 
 use std::sync::Arc;
 
@@ -30,6 +31,7 @@ pub use open::open;
 pub use refusal::read as refusal;
 pub use semantic::{Fresh, Meaning, SemanticAnswers, SemanticStats, learn};
 pub use shared::SharedAnswers;
+pub use warm::{WarmEntry, scope as scope_named};
 
 /// The process does not wait longer for the disk when it ends.
 const CLOSING_TIME: std::time::Duration = std::time::Duration::from_secs(5);
@@ -86,6 +88,8 @@ pub enum Mark {
     Miss {
         /// The key it is kept under.
         hash: u128,
+        /// It has one, which is past its time.
+        expired: bool,
     },
     /// It was not looked up.
     Bypass,
@@ -147,7 +151,10 @@ impl Mark {
             Self::Semantic { hash, ttl, reason, .. } => {
                 format!("signalbox; hit; ttl={ttl}; key=\"{hash:032x}\"; detail=\"semantic {reason}\"")
             }
-            Self::Miss { hash } => format!("signalbox; fwd=miss{collapsed}; key=\"{hash:032x}\""),
+            Self::Miss { hash, expired } => {
+                let why = if expired { "stale" } else { "miss" };
+                format!("signalbox; fwd={why}{collapsed}; key=\"{hash:032x}\"")
+            }
             Self::Bypass => format!("signalbox; fwd=bypass{collapsed}"),
         }
     }
@@ -177,6 +184,10 @@ impl AnswerCache {
 
     /// The key of a request with this body, or with a part of it.
     fn key(&self, principal: &Principal, model: &Model, request: &Request, body: &[u8]) -> Option<Key> {
+        self.key_in(self.scope(principal), model, request, body)
+    }
+
+    fn key_in(&self, scope: (&str, &str), model: &Model, request: &Request, body: &[u8]) -> Option<Key> {
         let mut rest: Vec<(&str, &[u8])> = vec![("asked", request.head.model.as_bytes())];
         rest.extend(request.query.as_deref().map(|query| ("query", query.as_bytes())));
         rest.extend(
@@ -188,7 +199,7 @@ impl AnswerCache {
             rest.push(("stream", b""));
         }
         let question = Question {
-            scope: self.scope(principal),
+            scope,
             namespace: &request.controls.namespace,
             operation: request.operation.as_str(),
             model: model.name.as_str(),
@@ -251,6 +262,10 @@ impl AnswerCache {
         u128::from(now_ms.saturating_sub(entry.fresh_until_ms)) < allowed.0.as_millis()
     }
 
+    fn longest_stale(&self) -> std::time::Duration {
+        self.rules.stale_if_error.0.max(self.rules.stale_while_revalidate.0)
+    }
+
     /// Keeps a provider's refusal of the request itself, unless there is an answer.
     pub fn refused(&self, lookup: &Lookup, error: &GatewayError) {
         let now = clock_ms();
@@ -272,12 +287,11 @@ impl AnswerCache {
         let now = clock_ms();
         let millis = |time: std::time::Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
         let fresh_until_ms = now.saturating_add(millis(request.controls.ttl.unwrap_or(self.rules.ttl.0)));
-        let longest = self.rules.stale_if_error.0.max(self.rules.stale_while_revalidate.0);
         let flag = |is_set: bool, flag: Flags| if is_set { flag } else { Flags::default() };
         Entry {
             created_ms: now,
             fresh_until_ms,
-            stale_until_ms: fresh_until_ms.saturating_add(millis(longest)),
+            stale_until_ms: fresh_until_ms.saturating_add(millis(self.longest_stale())),
             flags: flag(request.head.stream, Flags::STREAMED)
                 .with(flag(request.head.stream && request.head.include_usage, Flags::WITH_USAGE)),
             status: record.status,

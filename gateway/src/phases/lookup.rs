@@ -73,7 +73,7 @@ pub async fn run(
             if alike.as_ref().is_some_and(is_young) {
                 return Ok(Found { fresh: alike, fill, meaning, ..Found::default() });
             }
-            record.cache = Some(Mark::Miss { hash });
+            record.cache = Some(Mark::Miss { hash, expired: old.is_some() });
             only_if_cached(request)?;
             let stale = old.filter(|entry| answers.takes_stale(entry, now, true));
             Ok(Found { stale, fill, meaning, ..Found::default() })

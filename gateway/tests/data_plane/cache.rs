@@ -276,6 +276,41 @@ async fn an_answer_past_its_time_is_served_while_one_request_fetches_a_new_one()
 }
 
 #[tokio::test]
+async fn answers_of_a_file_are_there_before_anybody_has_asked() {
+    let gateway = Gateway::start(MODELS, "cache: {exact: {scope: global}}").await;
+    let answer = json!({
+        "id": "chatcmpl-1", "object": "chat.completion", "created": 1, "model": "kept",
+        "choices": [{"index": 0, "message": {"role": "assistant", "content": "Forty-two."}, "finish_reason": "stop"}],
+        "usage": {"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5},
+    });
+    let line = |model: &str| json!({"path": "/v1/chat/completions", "scope": "global", "request": chat(model), "answer": answer});
+    let file = gateway.folder.join("answers.jsonl");
+    std::fs::write(&file, format!("{}\n\n{}\n", line("kept"), line("nobody"))).unwrap();
+    let admin = format!("http://{}", gateway.admin);
+    let warm = |token: &str| {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_signalbox"));
+        command.args(["cache", "warm", "--admin", &admin, "--token", token, "--file"]).arg(&file);
+        command.output().unwrap()
+    };
+    // Nobody may without a token.
+    assert!(String::from_utf8(warm("wrong").stderr).unwrap().contains("401"));
+    let path = gateway.folder.join("signalbox.yaml");
+    let text = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(&path, text.replacen("admin: {", "admin: {token: admin-token-1, ", 1)).unwrap();
+    gateway.reloaded(1).await;
+    let told = warm("admin-token-1");
+    let (out, errors) = (String::from_utf8(told.stdout).unwrap(), String::from_utf8(told.stderr).unwrap());
+    assert_eq!((out.as_str(), told.status.success()), ("1 answers are kept, 1 are not\n", false), "{errors}");
+    assert!(errors.contains("line 3: there is no model `nobody`"), "{errors}");
+    for stream in [false, true] {
+        let (mark, text) =
+            asked(&gateway, "/v1/chat/completions", &with(chat("kept"), "stream", stream)).await;
+        assert!(mark == "hit" && text.contains("Forty-two."), "{text}");
+    }
+    assert_eq!(gateway.mock.requests().len(), 0);
+}
+
+#[tokio::test]
 async fn only_a_refusal_of_the_request_itself_is_kept_and_not_for_long() {
     let models = "
   wrong: {deployments: [{provider: mock, model: 'm;status=400'}], retries: {attempts: 1}}
