@@ -8,15 +8,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
-use cache::exact::{Entry, ExactCache, Flags, Key, Peek, Question, Settings};
+use cache::exact::{Cipher, Entry, ExactCache, Flags, Key, Peek, Question, Settings};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use domain::{Micros, Usage};
 
 const NOW: u64 = 1_000_000;
 
-fn cache(folder: &std::path::Path) -> Arc<ExactCache> {
+fn cache(folder: &std::path::Path, key: Option<&[u8]>) -> Arc<ExactCache> {
     let disk = Some((folder.to_owned(), 256 << 20));
-    let settings = Settings { memory_bytes: 64 << 20, disk, cipher: None, largest_entry_bytes: 1 << 20 };
+    let cipher = key.map(|key| Arc::new(Cipher::new(key).unwrap()));
+    let settings = Settings { memory_bytes: 64 << 20, disk, cipher, largest_entry_bytes: 1 << 20 };
     Arc::new(ExactCache::open(settings).unwrap())
 }
 
@@ -58,7 +59,7 @@ fn entry() -> Entry {
 
 fn lookups(criterion: &mut Criterion) {
     let folder = std::env::temp_dir().join(format!("signalbox-bench-cache-{}", std::process::id()));
-    let cache = cache(&folder);
+    let cache = cache(&folder, None);
     for number in 0..10_000 {
         cache.keep(&cache.lookup(key(&cache, &body(number))), entry());
     }
@@ -92,5 +93,24 @@ fn lookups(criterion: &mut Criterion) {
     std::fs::remove_dir_all(&folder).unwrap();
 }
 
-criterion_group!(benches, lookups);
+/// An entry that came back from an encrypted disk is in memory and is opened once.
+fn sealed(criterion: &mut Criterion) {
+    let folder = std::env::temp_dir().join(format!("signalbox-bench-sealed-{}", std::process::id()));
+    let before = cache(&folder, Some(&[7; 32]));
+    before.keep(&before.lookup(key(&before, &body(1))), entry());
+    before.close();
+    drop(before);
+    let cache = cache(&folder, Some(&[7; 32]));
+    let found = key(&cache, &body(1));
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    assert!(runtime.block_on(cache.load(&cache.lookup(found), NOW)).is_some());
+    let look = |key: Key| cache.peek(&cache.lookup(key), NOW);
+    assert!(matches!(look(found), Peek::Hit(_)));
+    criterion
+        .bench_function("exact/hit of what was sealed", |bencher| bencher.iter(|| look(black_box(found))));
+    cache.close();
+    std::fs::remove_dir_all(&folder).unwrap();
+}
+
+criterion_group!(benches, lookups, sealed);
 criterion_main!(benches);

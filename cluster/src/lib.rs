@@ -1,6 +1,8 @@
 //! What several gateways count together, on Redis or Valkey: requests and tokens per minute, requests at once, and what
 //! calls hold of budgets. Keys, limits, amounts and times in, verdicts out; nothing here knows HTTP or a gateway.
 //!
+//! `shelf` has answers that they share, over a connection of its own.
+//!
 //! `link` is the one connection with its deadline and its breaker, `keeper` connects, announces this member and writes
 //! `change`s; `limits` and `budgets` ask, each in one round trip; `scripts` is what runs in Redis.
 //!
@@ -16,6 +18,7 @@ mod limits;
 mod link;
 mod names;
 mod scripts;
+mod shelf;
 
 pub use budgets::{AccountLimits, Hold, WindowLimit};
 pub use change::Change;
@@ -23,6 +26,7 @@ pub use keeper::{Keeper, Told};
 pub use limits::{Admission, Reserved};
 pub use link::{Away, Cluster, ClusterError, Settings};
 pub use names::{account, window};
+pub use shelf::{Heard, Known, Shelf, ShelfKeeper, ShelfStats, Stamp};
 
 /// A member that has not been heard of for so long is dead: what it had running is free again.
 pub const LEASE_MS: u64 = 3_000;

@@ -2,6 +2,14 @@
 
 /// When each member was last heard of.
 pub(crate) const MEMBERS: &str = "signalbox:members";
+/// The state of the shelf of shared answers.
+pub(crate) const SHELF: &str = "signalbox:cache";
+
+/// An answer on the shelf that was born then.
+pub(crate) fn entry(born: &str, key: u128) -> String {
+    format!("signalbox:cache:{born}:{key:032x}")
+}
+
 /// When this Redis had none of this last; it is gone when everything is.
 pub(crate) const BORN: &str = "signalbox:born";
 

@@ -157,7 +157,11 @@ impl App {
             connections: Arc::default(),
             gate,
             coalescer: Arc::default(),
-            answers: config.cache.as_ref().map(answer_cache::open).transpose()?,
+            answers: config
+                .cache
+                .as_ref()
+                .map(|cache| answer_cache::open(cache, config.cluster.as_ref()))
+                .transpose()?,
             ledger,
             storage,
             request_log,

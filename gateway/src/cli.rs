@@ -8,6 +8,7 @@ mod keys;
 mod ledger;
 mod place;
 mod router;
+mod warm;
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -86,7 +87,7 @@ enum Command {
     /// The spend ledger of the store.
     #[command(subcommand)]
     Ledger(ledger::LedgerCommand),
-    /// Try the semantic cache out on a stream of questions.
+    /// Fill the cache of a running gateway, or try the semantic cache out on a stream of questions.
     #[command(subcommand)]
     Cache(cache::CacheCommand),
     /// Try the router out on prompts.

@@ -79,24 +79,30 @@ admin: {{listen: {admin}}}
 log: {{access: 'off', level: error}}
 store: 'sqlite:{folder}/demo.db'
 ledger: {{path: '{folder}/ledger'}}
+cache: {{memory: 64MiB, exact: {{ttl: 1h}}}}
 providers:
   mock: {{kind: openai, base_url: 'http://{mock}/v1', api_key: demo-credential}}
   mock-claude: {{kind: anthropic, base_url: 'http://{mock}', api_key: demo-credential}}
 models:
-  demo: {{deployments: [{{provider: mock, model: demo, price: {{input: 0.15, output: 0.6}}}}]}}
-  demo-claude: {{deployments: [{{provider: mock-claude, model: demo-claude, price: {{input: 3.0, output: 15.0}}}}]}}
+  demo: {{deployments: [{{provider: mock, model: demo, price: {{input: 0.15, output: 0.6}}}}], cache: off}}
+  demo-claude:
+    deployments: [{{provider: mock-claude, model: demo-claude, price: {{input: 3.0, output: 15.0}}}}]
+    cache: off
+  demo-cached: {{deployments: [{{provider: mock, model: demo, price: {{input: 0.15, output: 0.6}}}}]}}
   demo-fallback:
     deployments: [{{provider: mock, model: demo;status=500}}]
     retries: {{attempts: 1}}
     fallbacks: [demo-claude]
+    cache: off
   demo-429:
     deployments: [{{provider: mock, model: demo;status=429;retry_after=1}}]
     retries: {{attempts: 1}}
-  demo-embeddings: {{deployments: [{{provider: mock, model: demo-embeddings}}]}}
+  demo-embeddings: {{deployments: [{{provider: mock, model: demo-embeddings}}], cache: off}}
   demo-locked: {{deployments: [{{provider: mock, model: demo}}]}}
 "
     );
-    let mut allowed = "demo, demo-claude, demo-fallback, demo-429, demo-embeddings, 'mock/*'".to_owned();
+    let mut allowed =
+        "demo, demo-claude, demo-cached, demo-fallback, demo-429, demo-embeddings, 'mock/*'".to_owned();
     let mut providers = String::new();
     for (kind, variable, models) in [
         ("openai", "OPENAI_API_KEY", ["gpt-4o-mini", "gpt-4o"]),

@@ -186,6 +186,19 @@ impl GatewayError {
         )
     }
 
+    /// It concerns who asked, and not those who ask the same.
+    pub fn is_askers(&self) -> bool {
+        matches!(
+            self,
+            Self::RateLimited(_)
+                | Self::BudgetSpent(_)
+                | Self::BudgetHeld(_)
+                | Self::KeyInactive(_)
+                | Self::ModelNotAllowed { .. }
+                | Self::ClientGone
+        )
+    }
+
     /// Status, type, code and label: the one table.
     pub fn face(&self) -> Face {
         let invalid = "invalid_request_error";

@@ -3,12 +3,13 @@
 
 use std::sync::Arc;
 
-use cache::exact::Lookup;
+use cache::exact::{Entry, Lookup};
 
 use crate::answer_cache::{self, Fresh, Keeper, Mark, Meaning, Nobody, clock_ms};
 use crate::app::App;
 use crate::client::Client;
-use crate::coalesce::{self, Joined, Lead};
+use crate::coalesce::{self, Form, Joined, Keepable, Lead};
+use crate::config::Coalesce;
 use crate::delivery::{Broken, Delivered};
 use crate::edge::Downstream;
 use crate::error::GatewayError;
@@ -18,6 +19,9 @@ use crate::phases::{
 };
 use crate::request::{Plan, Record, Request};
 use crate::snapshot::Snapshot;
+
+/// So many answers of others a request waits for, when each time nobody's answer can be its own.
+const MOST_FLIGHTS: usize = 3;
 
 /// Serves one request for a model.
 pub async fn run(app: &App, downstream: &mut Downstream<'_>, record: &mut Record) {
@@ -49,15 +53,18 @@ async fn answer(app: &App, downstream: &mut Downstream<'_>, record: &mut Record)
     let plan = route::run(app, &snapshot, &principal, &request, record)?;
 
     // Was this answered before? Then that is the answer, and costs no tokens.
-    let lookup::Found { fresh, stale, fill, meaning } =
+    let lookup::Found { fresh, revalidates, stale, fill, meaning } =
         lookup::run(app, &principal, &request, record).await?;
     if let Some(entry) = fresh {
         if Box::pin(respond::kept::run(&entry, &plan, &request, downstream, record)).await? {
-            if let Some(meaning) = meaning {
-                let request = Arc::new(request);
-                let asked =
-                    Asked { app: record.app.clone(), snapshot, plan, request, fill, meaning: Some(meaning) };
-                asked.served_alike(&principal, record);
+            if revalidates || meaning.is_some() {
+                let (app, request) = (record.app.clone(), Arc::new(request));
+                let asked = Arc::new(Asked { app, snapshot, plan, request, fill, meaning });
+                if revalidates {
+                    asked.refresh(record);
+                } else {
+                    asked.served_alike(&principal, record);
+                }
             }
             return Ok(());
         }
@@ -70,35 +77,22 @@ async fn answer(app: &App, downstream: &mut Downstream<'_>, record: &mut Record)
     // Asks the same request upstream already? Then one call is enough for both.
     let request = Arc::new(request);
     let asked = Arc::new(Asked { app: record.app.clone(), snapshot, plan, request, fill, meaning });
-    let answered = match join(app, &asked, &principal) {
-        None => asked.serve(downstream, record).await,
-        Some(Joined::Follows(subscription)) => {
-            record.coalesced = true;
-            Box::pin(follow::run(subscription, downstream, record)).await
-        }
-        Some(Joined::Leads(lead, subscription)) => {
-            // In a task of its own: when this client leaves, the others still get their answer.
-            tokio::spawn(asked.clone().lead(lead, record.hand_over()));
-            Box::pin(follow::run(subscription, downstream, record)).await
-        }
+    let answered = match asked.join(&principal, false) {
+        None => asked.serve(downstream, record).await.map(drop),
+        Some(joined) => Box::pin(asked.share(joined, &principal, downstream, record)).await,
     };
 
     // Nobody answers? Then an old answer is better than none.
     match (answered, stale) {
         (Err(error), Some(entry)) if error.is_upstreams() && !downstream.has_answered() => {
-            record.cache = fill.map(|fill| lookup::hit(fill.key().hash, &entry, clock_ms()));
+            record.cache = asked.fill.map(|fill| lookup::stale(fill.key().hash, &entry, clock_ms(), true));
+            record.coalesced = false;
             let kept = respond::kept::run(&entry, &asked.plan, &asked.request, downstream, record);
             let served = Box::pin(kept).await?;
             if served { Ok(()) } else { Err(error) }
         }
         (answered, _) => answered,
     }
-}
-
-fn join(app: &App, asked: &Asked, principal: &Principal) -> Option<Joined> {
-    let mode = asked.plan.models.first()?.coalesce;
-    let is_shared = coalesce::is_shared(mode, &asked.request);
-    is_shared.then(|| app.coalescer.join(&principal.name, &asked.request))?
 }
 
 /// A request on its way to a provider, for one client or for several.
@@ -114,38 +108,143 @@ struct Asked {
 }
 
 impl Asked {
-    /// Answers, and keeps the answer where that is wanted.
-    async fn serve(&self, client: &mut impl Client, record: &mut Record) -> Result<(), GatewayError> {
+    /// Who else asks this now, or has just asked it; None when it is asked alone.
+    fn join(&self, principal: &Principal, own_form: bool) -> Option<Joined> {
+        let mode = self.plan.models.first()?.coalesce;
+        let (app, request) = (&self.app, &self.request);
+        match (&app.answers, &self.fill) {
+            (Some(_), Some(_)) if mode != Coalesce::Off && !request.controls.no_cache => {
+                self.join_kept(own_form)
+            }
+            _ => coalesce::is_shared(mode, request).then(|| app.coalescer.join(&principal.name, request))?,
+        }
+    }
+
+    fn join_kept(&self, own_form: bool) -> Option<Joined> {
+        let (answers, fill) = (self.app.answers.as_ref()?, self.fill.as_ref()?);
+        let (credentials, form) = (self.plan.credentials.clone(), Form::of(&self.request));
+        let asked = Keepable { key: *fill.key(), credentials, form, own_form };
+        let look = || answers.just_kept(fill, &self.request.controls);
+        self.app.coalescer.join_kept(asked, answers.outlives(), look)
+    }
+
+    /// An answer past its time was served: a new one is fetched, once for all who get the old one meanwhile.
+    fn refresh(self: Arc<Self>, record: &Record) {
+        if let Some(Joined::Leads(lead, subscription)) = self.join_kept(false) {
+            let record = record.for_background("refresh");
+            tokio::spawn(async move {
+                // Somebody has to want it.
+                let whole = subscription.whole();
+                let _ = tokio::join!(self.lead(lead, record), whole);
+            });
+        }
+    }
+
+    /// Answers together with those who ask the same.
+    async fn share(
+        self: &Arc<Self>,
+        mut joined: Joined,
+        principal: &Principal,
+        client: &mut impl Client,
+        record: &mut Record,
+    ) -> Result<(), GatewayError> {
+        for _ in 0..MOST_FLIGHTS {
+            record.coalesced = matches!(joined, Joined::Follows(_) | Joined::Awaits(_));
+            let (served, own_form) = match joined {
+                Joined::Leads(lead, subscription) => {
+                    // In a task of its own: when this client leaves, the others still get their answer.
+                    tokio::spawn(self.clone().lead(lead, record.hand_over()));
+                    return follow::run(subscription, client, record).await;
+                }
+                Joined::Follows(subscription) => {
+                    (follow::run(subscription, client, record).await.map(|()| true), false)
+                }
+                Joined::Awaits(subscription) => match follow::whole(subscription, client, record).await {
+                    Ok(Some(entry)) => (self.give(&entry, client, record).await, true),
+                    Ok(None) => (Ok(false), true),
+                    Err(error) => (Err(error), false),
+                },
+                Joined::Settles(subscription) => match follow::whole(subscription, client, record).await {
+                    Ok(Some(entry)) => (self.give_kept(&entry, client, record).await, true),
+                    other => (other.map(|_| false), false),
+                },
+                Joined::Kept(entry) => (self.give_kept(&entry, client, record).await, true),
+            };
+            match served {
+                Ok(true) => return Ok(()),
+                Err(error) if client.has_answered() || !error.is_askers() => return Err(error),
+                _ => {}
+            }
+            let Some(next) = self.join(principal, own_form) else { break };
+            joined = next;
+        }
+        record.coalesced = false;
+        self.serve(client, record).await.map(drop)
+    }
+
+    async fn give_kept(
+        &self,
+        entry: &Arc<Entry>,
+        client: &mut impl Client,
+        record: &mut Record,
+    ) -> Result<bool, GatewayError> {
+        record.cache = self.fill.map(|fill| lookup::hit(fill.key().hash, entry, clock_ms()));
+        self.give(entry, client, record).await
+    }
+
+    async fn give(
+        &self,
+        entry: &Arc<Entry>,
+        client: &mut impl Client,
+        record: &mut Record,
+    ) -> Result<bool, GatewayError> {
+        match answer_cache::refusal(entry) {
+            Some(refusal) => Err(refusal),
+            None => respond::kept::run(entry, &self.plan, &self.request, client, record).await,
+        }
+    }
+
+    /// Answers, and keeps the answer where that is wanted. The answer, when it is whole and not too large.
+    async fn serve(
+        &self,
+        client: &mut impl Client,
+        record: &mut Record,
+    ) -> Result<Option<Arc<Entry>>, GatewayError> {
         let (Some(answers), Some(lookup)) = (&self.app.answers, &self.fill) else {
-            return self.fetch(client, record).await;
+            return self.fetch(client, record).await.map(|()| None);
         };
         let mut keeper = Keeper::new(client, answers.exact.largest_entry_bytes());
         let fetched = Box::pin(self.fetch(&mut keeper, record)).await;
-        if fetched.is_ok()
-            && self.is_worth_keeping(record)
-            && let Some(pieces) = keeper.into_pieces()
+        fetched.inspect_err(|error| answers.refused(lookup, error))?;
+        let whole = (record.outcome == "ok" && record.status == 200).then(|| keeper.into_pieces());
+        let Some(pieces) = whole.flatten() else { return Ok(None) };
+        let entry = Arc::new(answers.entry(&self.request, record, &pieces));
+        if self.is_worth_keeping(record)
+            && answers.keep(lookup, &entry)
+            && let Some(meaning) = self.meaning.as_deref()
         {
-            let is_kept = answers.keep(lookup, &self.request, record, &pieces);
-            if let Some(meaning) = self.meaning.as_deref().filter(|_| is_kept) {
-                let fresh = Fresh { hash: lookup.key().hash, request: &self.request, pieces: &pieces };
-                answer_cache::learn(&self.app, meaning.clone(), &fresh);
-            }
+            let fresh = Fresh { hash: lookup.key().hash, request: &self.request, pieces: &pieces };
+            answer_cache::learn(&self.app, meaning.clone(), &fresh);
         }
-        fetched
+        Ok(Some(entry))
     }
 
     /// The answer to another wording was served: its client may object, and of some the provider is asked as well.
-    fn served_alike(self, principal: &Arc<Principal>, record: &Record) {
+    fn served_alike(self: Arc<Self>, principal: &Arc<Principal>, record: &Record) {
         let semantic = self.app.answers.as_ref().and_then(|answers| answers.semantic.as_ref());
         let (Some(semantic), Some(meaning)) = (semantic, &self.meaning) else { return };
         let permit = semantic.served(meaning, principal, &record.request_id);
         let Some(permit) = permit.filter(|_| self.fill.is_some()) else { return };
-        let mut record = record.for_audit();
+        let (mut record, principal) = (record.for_background("audit"), principal.clone());
         tokio::spawn(async move {
             if let Err(error) = self.serve(&mut Nobody::default(), &mut record).await {
                 let face = error.face();
                 record.outcome = face.label;
                 record.status = face.status;
+            }
+            let answers = self.app.answers.as_ref();
+            if let Some(semantic) = answers.and_then(|answers| answers.semantic.as_ref()) {
+                semantic.charge(&principal, record.cost().unwrap_or_default());
             }
             // It is in the log when another one may begin.
             drop(record);
@@ -153,11 +252,11 @@ impl Asked {
         });
     }
 
-    /// Complete, of one piece, and of the model that was asked for: what a fallback says must not outlive the outage.
+    /// Of one piece, and of the model that was asked for: what a fallback says must not outlive the outage.
     fn is_worth_keeping(&self, record: &Record) -> bool {
         let own = self.plan.models.first().map(|model| model.deployments.as_slice()).unwrap_or_default();
         let is_own = record.deployment.as_ref().is_some_and(|by| own.iter().any(|own| own.id == by.id));
-        record.outcome == "ok" && record.status == 200 && record.resumptions == 0 && is_own
+        record.resumptions == 0 && is_own
     }
 
     async fn fetch(&self, client: &mut impl Client, record: &mut Record) -> Result<(), GatewayError> {

@@ -212,17 +212,17 @@ impl Record {
     }
 
     /// For the same question once more, of which its client knows nothing.
-    pub fn for_audit(&self) -> Self {
-        let mut audit = Self::new(self.app.clone());
-        audit.request_id = format!("{}-audit", self.request_id);
-        audit.client = self.client;
-        audit.operation = self.operation;
-        audit.principal.clone_from(&self.principal);
-        audit.model.clone_from(&self.model);
-        audit.routed.clone_from(&self.routed);
-        audit.stream = self.stream;
-        audit.cache = Some(Mark::Bypass);
-        audit
+    pub fn for_background(&self, why: &str) -> Self {
+        let mut background = Self::new(self.app.clone());
+        background.request_id = format!("{}-{why}", self.request_id);
+        background.client = self.client;
+        background.operation = self.operation;
+        background.principal.clone_from(&self.principal);
+        background.model.clone_from(&self.model);
+        background.routed.clone_from(&self.routed);
+        background.stream = self.stream;
+        background.cache = Some(Mark::Bypass);
+        background
     }
 
     /// Holds what an attempt may cost; None when nobody has to pay.

@@ -5,6 +5,7 @@
 // Prints one line per check and closes each suite with `N passed, M failed`; exits 1 when any check failed.
 
 import { AnthropicChecks } from './anthropic_checks.mjs'
+import { CacheChecks } from './cache_checks.mjs'
 import { OpenAiChecks } from './openai_checks.mjs'
 import { Suite } from './suite.mjs'
 
@@ -18,6 +19,7 @@ let exitCode = 0
 for (const [name, Checks] of [
   ['openai node', OpenAiChecks],
   ['anthropic node', AnthropicChecks],
+  ['cache node', CacheChecks],
 ]) {
   const suite = new Suite(name)
   await new Checks(baseURL, key).run(suite)

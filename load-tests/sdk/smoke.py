@@ -8,6 +8,7 @@ Prints one line per check and closes each suite with `N passed, M failed`; exits
 import sys
 
 from anthropic_checks import AnthropicChecks
+from cache_checks import CacheChecks
 from key_checks import KeyChecks
 from openai_checks import OpenAiChecks
 from suite import Suite, target
@@ -19,6 +20,7 @@ def main():
     for name, checks in [
         ("openai python", OpenAiChecks),
         ("anthropic python", AnthropicChecks),
+        ("cache python", CacheChecks),
         ("key headers", KeyChecks),
     ]:
         suite = Suite(name)

@@ -2,7 +2,7 @@
 //! cache has a cipher. The header is bound to the content by the cipher, and to its place by the key within it.
 
 use std::io::{Read, Write};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use domain::{Micros, Usage};
@@ -40,6 +40,8 @@ pub(super) struct Sealed {
     header: [u8; HEADER_BYTES],
     nonce: [u8; NONCE_BYTES],
     bytes: Bytes,
+    /// What was in it, once it was opened: only the disk's copy is a secret of the key.
+    opened: OnceLock<Arc<Entry>>,
 }
 
 /// Foyer writes whole pages, from buffers that it does not clear: what an entry leaves free of its last page would be
@@ -65,7 +67,8 @@ impl Kept {
     pub(super) fn weight(&self) -> usize {
         match &self.content {
             Content::Open(entry, _) => entry.weight(),
-            Content::Sealed(sealed) => sealed.bytes.len() + HEADER_BYTES + 256,
+            // It may be in memory twice.
+            Content::Sealed(sealed) => 2 * sealed.bytes.len() + HEADER_BYTES + 640,
         }
     }
 
@@ -74,23 +77,44 @@ impl Kept {
         match (&self.content, cipher) {
             (Content::Open(entry, own), cipher) => (own.is_some() == cipher.is_some()).then(|| entry.clone()),
             (Content::Sealed(sealed), Some(cipher)) => {
+                if let Some(opened) = sealed.opened.get() {
+                    return Some(opened.clone());
+                }
                 let content = cipher.open(&sealed.header, sealed.nonce, &sealed.bytes)?;
                 let facts = read_header(&sealed.header)?;
-                read_content(facts.entry, &Bytes::from(content)).map(Arc::new)
+                let entry = read_content(facts.entry, &Bytes::from(content)).map(Arc::new)?;
+                Some(sealed.opened.get_or_init(|| entry).clone())
             }
             (Content::Sealed(_), None) => None,
         }
     }
 }
 
-impl Code for Kept {
-    fn encode(&self, writer: &mut impl Write) -> foyer::Result<()> {
+/// An entry as it lies on disk, for somewhere else; None when it could not be sealed.
+pub(super) fn pack(kept: &Kept) -> Option<Vec<u8>> {
+    let mut bytes = Vec::new();
+    kept.write(&mut bytes, |_| 0).ok()?;
+    Some(bytes)
+}
+
+/// An entry from somewhere else, with its stamp; None when it is broken, another question's, or sealed otherwise.
+pub(super) fn unpack(bytes: &[u8], key: &Key, cipher: Option<&Arc<Cipher>>) -> Option<(u64, Arc<Entry>)> {
+    let kept = Kept::decode(&mut &*bytes).ok().filter(|kept| kept.key == *key)?;
+    Some((kept.stamp, kept.open(cipher)?))
+}
+
+impl Kept {
+    /// `padding` is how much is added to so many bytes.
+    fn write(&self, writer: &mut impl Write, padding: fn(usize) -> usize) -> foyer::Result<()> {
         match &self.content {
             // It came from the disk, and goes back as it was.
-            Content::Sealed(sealed) => write_pages(writer, &[&sealed.header, &sealed.nonce, &sealed.bytes]),
+            Content::Sealed(sealed) => {
+                write_pages(writer, &[&sealed.header, &sealed.nonce, &sealed.bytes], padding)
+            }
             Content::Open(entry, None) => {
                 let content = write_content(entry);
-                write_pages(writer, &[&write_header(self, entry, false, content.len()), &content])
+                let header = write_header(self, entry, false, content.len());
+                write_pages(writer, &[&header, &content], padding)
             }
             Content::Open(entry, Some(cipher)) => {
                 let mut content = write_content(entry);
@@ -98,9 +122,15 @@ impl Code for Kept {
                 let nonce = cipher
                     .seal(&header, &mut content)
                     .ok_or_else(|| Error::new(ErrorKind::External, "the entry could not be sealed"))?;
-                write_pages(writer, &[&header, &nonce, &content])
+                write_pages(writer, &[&header, &nonce, &content], padding)
             }
         }
+    }
+}
+
+impl Code for Kept {
+    fn encode(&self, writer: &mut impl Write) -> foyer::Result<()> {
+        self.write(writer, padding)
     }
 
     fn decode(reader: &mut impl Read) -> foyer::Result<Self> {
@@ -116,7 +146,7 @@ impl Code for Kept {
         reader.read_exact(&mut content).map_err(Error::io_error)?;
         let bytes = Bytes::from(content);
         let content = if is_sealed {
-            Content::Sealed(Box::new(Sealed { header, nonce, bytes }))
+            Content::Sealed(Box::new(Sealed { header, nonce, bytes, opened: OnceLock::new() }))
         } else {
             Content::Open(Arc::new(read_content(entry, &bytes).ok_or_else(broken)?), None)
         };
@@ -135,7 +165,7 @@ impl Code for Kept {
     }
 }
 
-fn write_pages(writer: &mut impl Write, pieces: &[&[u8]]) -> foyer::Result<()> {
+fn write_pages(writer: &mut impl Write, pieces: &[&[u8]], padding: fn(usize) -> usize) -> foyer::Result<()> {
     let length = pieces.iter().map(|piece| piece.len()).sum();
     let padding = ZEROS.get(..padding(length)).unwrap_or_default();
     for piece in pieces.iter().chain([&padding]) {

@@ -19,6 +19,8 @@ impl Flags {
     pub const WITH_USAGE: Self = Self(2);
     /// The answer calls tools.
     pub const CALLS_TOOLS: Self = Self(4);
+    /// It is no answer but the provider's refusal of the request.
+    pub const REFUSED: Self = Self(8);
 
     /// Are all of these set?
     pub fn contain(self, other: Self) -> bool {

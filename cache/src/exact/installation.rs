@@ -76,6 +76,12 @@ impl Installation {
         self.path.as_deref().map_or_else(String::new, |path| path.display().to_string())
     }
 
+    /// Takes on the secrets of others.
+    pub(super) fn adopt(&mut self, seeds: [u64; 2]) -> io::Result<()> {
+        self.seeds = seeds;
+        self.save(&self.purges)
+    }
+
     /// Writes these purges; they are on the disk when this returns.
     pub(super) fn save(&self, purges: &Purges) -> io::Result<()> {
         let Some(path) = &self.path else { return Ok(()) };

@@ -86,6 +86,11 @@ impl Keyer {
         Self { seeds }
     }
 
+    /// The secrets.
+    pub(super) fn seeds(&self) -> [u64; 2] {
+        self.seeds
+    }
+
     /// The key of a question.
     ///
     /// # Errors

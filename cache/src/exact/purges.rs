@@ -22,6 +22,40 @@ pub enum Purge<'a> {
     Namespace((&'a str, &'a str), &'a str),
 }
 
+/// Between the parts of a purge's name.
+const SEPARATOR: char = '\u{1f}';
+
+impl<'a> Purge<'a> {
+    /// How others are told of it.
+    pub fn name(&self) -> String {
+        let joined = |parts: &[&str]| parts.join("\u{1f}");
+        match self {
+            Self::All => "all".to_owned(),
+            Self::Scope(kind, id) => joined(&["scope", kind, id]),
+            Self::Model(model) => joined(&["model", model]),
+            Self::Namespace((kind, id), namespace) => joined(&["namespace", kind, id, namespace]),
+        }
+    }
+
+    /// The purge of a name.
+    pub fn named(name: &'a str) -> Option<Self> {
+        if name == "all" {
+            return Some(Self::All);
+        }
+        let (what, rest) = name.split_once(SEPARATOR)?;
+        match what {
+            "scope" => rest.split_once(SEPARATOR).map(|(kind, id)| Self::Scope(kind, id)),
+            "model" => Some(Self::Model(rest)),
+            "namespace" => {
+                let (kind, rest) = rest.split_once(SEPARATOR)?;
+                let (id, namespace) = rest.split_once(SEPARATOR)?;
+                Some(Self::Namespace((kind, id), namespace))
+            }
+            _ => None,
+        }
+    }
+}
+
 /// The purge is not on disk, and may be undone by a restart.
 #[derive(Debug, thiserror::Error)]
 #[error(
@@ -89,6 +123,20 @@ mod tests {
         }
         assert!(purges.with(None).concern(&KEY, 1));
         assert!(!purges.with(None).concern(&KEY, 2));
+    }
+
+    #[test]
+    fn a_purge_has_a_name_that_others_understand() {
+        let all = [
+            Purge::All,
+            Purge::Scope("global", ""),
+            Purge::Model("a/b"),
+            Purge::Namespace(("team", "red"), "n:\u{1f}x"),
+        ];
+        for purge in all {
+            assert_eq!(Purge::named(&purge.name()), Some(purge));
+        }
+        assert_eq!(Purge::named("entry"), None);
     }
 
     #[test]

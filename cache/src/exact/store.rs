@@ -12,7 +12,7 @@ use foyer::{
 use tokio::runtime::{Handle, Runtime};
 
 use super::cipher::Cipher;
-use super::code::{Content, Kept};
+use super::code::{self, Content, Kept};
 use super::entry::Entry;
 use super::installation::{BrokenInstallation, Installation};
 use super::key::{Key, Keyer};
@@ -82,7 +82,7 @@ pub struct Lookup {
 pub struct ExactCache {
     entries: HybridCache<u128, Kept>,
     runtime: Handle,
-    keyer: Keyer,
+    keyer: ArcSwap<Keyer>,
     cipher: Option<Arc<Cipher>>,
     installation: Mutex<Installation>,
     purges: ArcSwap<Purges>,
@@ -129,7 +129,7 @@ impl ExactCache {
         Ok(Self {
             entries,
             runtime: handle,
-            keyer: Keyer::new(installation.seeds),
+            keyer: ArcSwap::from_pointee(Keyer::new(installation.seeds)),
             cipher,
             purges: ArcSwap::from_pointee(installation.purges.clone()),
             installation: Mutex::new(installation),
@@ -140,8 +140,34 @@ impl ExactCache {
     }
 
     /// What makes this cache's keys.
-    pub fn keyer(&self) -> &Keyer {
-        &self.keyer
+    pub fn keyer(&self) -> Keyer {
+        **self.keyer.load()
+    }
+
+    /// The secrets of the keys.
+    pub fn seeds(&self) -> [u64; 2] {
+        self.keyer().seeds()
+    }
+
+    /// Takes on the secrets of others, who then find by the same keys. What was kept so far is not found any more. No call
+    /// for an async task.
+    ///
+    /// # Errors
+    /// When they cannot be written down: after a restart they have to be taken on again.
+    pub fn adopt(&self, seeds: [u64; 2]) -> std::io::Result<()> {
+        self.keyer.store(Arc::new(Keyer::new(seeds)));
+        self.installation().adopt(seeds)
+    }
+
+    /// The bytes of an entry for a place that others read too, with the number of the newest purge there; None when it
+    /// cannot be sealed.
+    pub fn pack(key: &Key, stamp: u64, entry: &Arc<Entry>, cipher: Option<&Arc<Cipher>>) -> Option<Vec<u8>> {
+        code::pack(&Kept { key: *key, stamp, content: Content::Open(entry.clone(), cipher.cloned()) })
+    }
+
+    /// The entry in such bytes and its number; None when it is broken, of another question, or sealed otherwise.
+    pub fn unpack(bytes: &[u8], key: &Key, cipher: Option<&Arc<Cipher>>) -> Option<(u64, Arc<Entry>)> {
+        code::unpack(bytes, key, cipher)
     }
 
     /// The most bytes of one answer; a larger one need not be collected.
@@ -177,6 +203,12 @@ impl ExactCache {
         Peek::Miss
     }
 
+    /// Looks in memory once more, for somebody who has missed already; counts as no lookup.
+    pub fn look_again(&self, lookup: &Lookup, now_ms: u64) -> Option<Arc<Entry>> {
+        let found = self.entries.memory().get(&lookup.key.hash)?;
+        self.judge(found.value(), &lookup.key, now_ms)
+    }
+
     /// Reads from the disk what [`peek`](Self::peek) thought to be there.
     pub async fn load(&self, lookup: &Lookup, now_ms: u64) -> Option<Arc<Entry>> {
         let found = self.entries.get(&lookup.key.hash).await.ok().flatten();
@@ -202,18 +234,32 @@ impl ExactCache {
     }
 
     /// Keeps an answer to the question of a lookup; false when it is too large, or void already.
-    pub fn keep(&self, lookup: &Lookup, entry: Entry) -> bool {
+    pub fn keep(&self, lookup: &Lookup, entry: impl Into<Arc<Entry>>) -> bool {
+        let entry = entry.into();
         if entry.weight() > self.largest_entry_bytes {
             count(&self.tally.refused);
             return false;
         }
-        if self.purges.load().concern(&lookup.key, lookup.stamp) {
+        let is_kept = self.insert(lookup, entry);
+        if is_kept {
+            count(&self.tally.stores);
+        }
+        is_kept
+    }
+
+    fn insert(&self, lookup: &Lookup, entry: Arc<Entry>) -> bool {
+        let is_void = self.purges.load().concern(&lookup.key, lookup.stamp);
+        if is_void || entry.weight() > self.largest_entry_bytes {
             return false;
         }
-        let content = Content::Open(Arc::new(entry), self.cipher.clone());
+        let content = Content::Open(entry, self.cipher.clone());
         self.entries.insert(lookup.key.hash, Kept { key: lookup.key, stamp: lookup.stamp, content });
-        count(&self.tally.stores);
         true
+    }
+
+    /// Keeps an answer that another gateway has kept.
+    pub fn take_over(&self, lookup: &Lookup, entry: Arc<Entry>) {
+        self.insert(lookup, entry);
     }
 
     /// The entry of a hash, for somebody who has only that; counts as no lookup.
@@ -236,7 +282,7 @@ impl ExactCache {
     /// # Errors
     /// When it cannot be written down. It holds until the process ends all the same.
     pub async fn purge(self: &Arc<Self>, what: Purge<'_>) -> Result<(), NotPurged> {
-        let hash = (what != Purge::All).then(|| self.keyer.purged(&what));
+        let hash = (what != Purge::All).then(|| self.keyer().purged(&what));
         let this = self.clone();
         let written = self.runtime.spawn_blocking(move || this.write_purge(hash)).await;
         if what == Purge::All {

@@ -9,12 +9,14 @@ use serde::{Deserialize, Serialize};
 use super::call::Call;
 use super::fault::Fault;
 use super::reply::{Deleted, Reply};
-use crate::answer_cache::{AnswerCache, SemanticStats, clock_ms};
+use crate::answer_cache::{AnswerCache, SemanticStats, clock_ms, scope_named};
 
 /// How the cache stands; what is counted begins with the process. Public API.
 #[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct CacheView {
     memory_hits: u64,
+    /// Answers of other gateways of the cluster.
+    shared_hits: u64,
     disk_hits: u64,
     misses: u64,
     stores: u64,
@@ -97,11 +99,13 @@ pub(super) struct Purged {
 
 pub(super) async fn stats(call: Call) -> Result<Reply, Fault> {
     let stats = cache(&call)?.exact.stats();
+    let shared_hits = cache(&call)?.shared.as_ref().map_or(0, |shared| shared.stats().1);
     let semantic = cache(&call)?.semantic.as_ref().map(|semantic| SemanticView::from(semantic.stats()));
     Ok(Reply::ok(&CacheView {
         memory_hits: stats.memory_hits,
+        shared_hits,
         disk_hits: stats.disk_hits,
-        misses: stats.misses,
+        misses: stats.misses.saturating_sub(shared_hits),
         stores: stats.stores,
         refused: stats.refused,
         evictions: stats.evictions,
@@ -129,7 +133,11 @@ pub(super) async fn delete(call: Call) -> Result<Reply, Fault> {
         return Err(missing(&call.id));
     }
     note(&call, "delete", "cache_entry", call.id.clone()).await?;
-    if cache(&call)?.exact.remove(hash).await { Ok(Deleted::reply(call.id)) } else { Err(missing(&call.id)) }
+    let was_there = cache(&call)?.exact.remove(hash).await;
+    if let Some(shared) = &cache(&call)?.shared {
+        shared.remove(hash).await.map_err(|_| not_shared("removed"))?;
+    }
+    if was_there { Ok(Deleted::reply(call.id)) } else { Err(missing(&call.id)) }
 }
 
 pub(super) async fn purge(call: Call) -> Result<Reply, Fault> {
@@ -138,11 +146,7 @@ pub(super) async fn purge(call: Call) -> Result<Reply, Fault> {
         let text = "Name one of `all`: true, `scope` (`team:ID`, `key:ID` or `global`), `model`, or `namespace` with its `scope`.";
         Fault::invalid(None, text)
     };
-    let scope = asked.scope.as_deref().map(|scope| match scope.split_once(':') {
-        Some((kind @ ("team" | "key"), id)) if !id.is_empty() => Ok((kind, id)),
-        None if scope == "global" => Ok(("global", "")),
-        _ => Err(wrong()),
-    });
+    let scope = asked.scope.as_deref().map(|scope| scope_named(scope).ok_or_else(wrong));
     let what = match (asked.all, scope.transpose()?, &asked.model, &asked.namespace) {
         (true, None, None, None) => Purge::All,
         (false, Some((kind, id)), None, None) => Purge::Scope(kind, id),
@@ -164,17 +168,27 @@ pub(super) async fn purge(call: Call) -> Result<Reply, Fault> {
     Ok(Reply::ok(&Purged { purged: true }))
 }
 
-/// Makes kept answers void.
+/// Makes kept answers void, here and at the gateways that share them.
 pub(super) async fn make_void(answers: &AnswerCache, what: Purge<'_>) -> Result<(), Fault> {
     answers.make_void(what).await.map_err(|error| {
         tracing::error!(%error, "purge");
         Fault::internal(
             "It is purged in this process, but could not be written to disk: see the log, and repeat it.",
         )
-    })
+    })?;
+    match &answers.shared {
+        Some(shared) => shared.purge(&what).await.map_err(|_| not_shared("purged")),
+        None => Ok(()),
+    }
 }
 
-fn cache(call: &Call) -> Result<&AnswerCache, Fault> {
+fn not_shared(done: &str) -> Fault {
+    Fault::unavailable(&format!(
+        "It is {done} in this process, but the cluster's Redis is away and the other gateways do not know: repeat it."
+    ))
+}
+
+pub(super) fn cache(call: &Call) -> Result<&AnswerCache, Fault> {
     call.app
         .answers
         .as_ref()
@@ -182,7 +196,12 @@ fn cache(call: &Call) -> Result<&AnswerCache, Fault> {
 }
 
 /// The audit log hears of it first. A gateway without a store has none.
-async fn note(call: &Call, action: &'static str, kind: &'static str, object: String) -> Result<(), Fault> {
+pub(super) async fn note(
+    call: &Call,
+    action: &'static str,
+    kind: &'static str,
+    object: String,
+) -> Result<(), Fault> {
     if call.app.storage.is_none() {
         return Ok(());
     }

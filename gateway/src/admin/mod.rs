@@ -5,6 +5,7 @@
 mod admins;
 mod audit;
 mod cache;
+mod cache_warm;
 mod call;
 mod caller;
 mod contents;
@@ -56,8 +57,9 @@ use login_gate::LoginGate;
 use reply::Reply;
 use route::{Access, Route};
 
-/// The longest body.
+/// The longest body, and the longest with answers in it.
 const BODY: usize = 64 << 10;
+const LONGEST_BODY: usize = 8 << 20;
 /// How long it may take.
 const BODY_TIME: Duration = Duration::from_secs(5);
 
@@ -89,7 +91,8 @@ impl Admin {
         let (site, is_secure) = (site::site(headers), site::is_secure(headers));
         caller.guard(&head.method, site, headers.get("x-csrf-token").map(HeaderValue::as_bytes))?;
         let query = head.uri.query().unwrap_or_default().to_owned();
-        let body = read(session).await?;
+        let longest = if path == cache_warm::PATH { LONGEST_BODY } else { BODY };
+        let body = read(session, longest).await?;
         let call = Call {
             app: self.app.clone(),
             snapshot,
@@ -167,13 +170,13 @@ fn no_token() -> Fault {
     )
 }
 
-async fn read(session: &mut ServerSession) -> Result<Bytes, Fault> {
+async fn read(session: &mut ServerSession, longest: usize) -> Result<Bytes, Fault> {
     let collect = async {
         let mut body = BytesMut::new();
         // A client that breaks off has nobody to tell.
         while let Ok(Some(piece)) = session.read_request_body().await {
-            if body.len() + piece.len() > BODY {
-                return Err(Fault::too_large(BODY));
+            if body.len() + piece.len() > longest {
+                return Err(Fault::too_large(longest));
             }
             body.extend_from_slice(&piece);
         }

@@ -13,7 +13,8 @@ pub(super) async fn metrics(call: Call) -> Result<Reply, Fault> {
     let app = &call.app;
     deployments::measure(&call.snapshot, app.metrics, Instant::now());
     if let Some(answers) = &app.answers {
-        app.metrics.cache.show(&answers.exact.stats());
+        let shared = answers.shared.as_ref().map(|shared| shared.stats());
+        app.metrics.cache.show(&answers.exact.stats(), shared);
         if let Some(semantic) = &answers.semantic {
             app.metrics.cache.show_semantic(&semantic.stats());
         }

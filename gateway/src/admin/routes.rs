@@ -9,6 +9,7 @@ use super::admins::{
 };
 use super::audit::{self, AuditRow};
 use super::cache::{self, CacheView, EntryView, PurgeRequest, Purged};
+use super::cache_warm::{self, WarmRequest, Warmed};
 use super::contents::{self, ContentsList};
 use super::credentials::{self, CredentialView, NewCredential};
 use super::deployments::{self, DeploymentList};
@@ -146,6 +147,8 @@ routes! {
         "How the answer cache of this gateway stands.";
     POST "/api/v1/cache/purge" Installation cache::purge [.takes::<PurgeRequest>().gives::<Purged>()]
         "Makes kept answers void: all, or those of a scope, a model or a namespace.";
+    POST "/api/v1/cache/warm" Installation cache_warm::warm [.takes::<WarmRequest>().gives::<Warmed>()]
+        "Keeps answers before anybody has asked, each with its request.";
     GET "/api/v1/cache/{id}" Installation cache::get [.gives::<EntryView>()]
         "What is kept under a key, without the answer.";
     DELETE "/api/v1/cache/{id}" Installation cache::delete [.gives::<Deleted>()]

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use cache::exact::Entry;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -48,6 +49,12 @@ impl Controls {
     /// No answer of another request.
     pub fn wants_own_answer(&self) -> bool {
         self.no_cache || self.no_store
+    }
+
+    /// Is a kept answer young enough?
+    pub fn takes(&self, entry: &Entry, now_ms: u64) -> bool {
+        let age = u128::from(now_ms.saturating_sub(entry.created_ms));
+        self.max_age.is_none_or(|most| age <= most.as_millis())
     }
 
     /// Reads the directives of a header. `is_ours`: of `x-signalbox-cache`, which knows more of them.

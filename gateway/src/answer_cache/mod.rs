@@ -1,12 +1,16 @@
 //! Answers that are kept for whoever asks the same again: what of a request is looked up, for whom an answer is kept and
 //! for how long, and what passes by. How it is kept is the cache crate's.
 
+mod allowance;
 mod audit;
 mod controls;
 mod keeper;
 mod open;
+mod refusal;
 mod saver;
 mod semantic;
+mod shared;
+mod warm;
 
 use std::sync::Arc;
 
@@ -14,6 +18,7 @@ use cache::exact::{Entry, ExactCache, Flags, Key, Lookup, NotPurged, Purge, Ques
 use providers::{Operation, has_both_modes};
 
 use crate::config::{CacheScope, ExactCacheConfig, Sampled};
+use crate::error::GatewayError;
 use crate::keys::Principal;
 use crate::ledger::now_ms;
 use crate::request::{Record, Request};
@@ -23,7 +28,13 @@ pub use audit::Nobody;
 pub use controls::Controls;
 pub use keeper::Keeper;
 pub use open::open;
+pub use refusal::read as refusal;
 pub use semantic::{Fresh, Meaning, SemanticAnswers, SemanticStats, learn};
+pub use shared::SharedAnswers;
+pub use warm::{WarmEntry, scope as scope_named};
+
+/// The process does not wait longer for the disk when it ends.
+const CLOSING_TIME: std::time::Duration = std::time::Duration::from_secs(5);
 
 /// The answers that are kept, and the rules for it.
 #[derive(Debug)]
@@ -32,6 +43,8 @@ pub struct AnswerCache {
     pub exact: Arc<ExactCache>,
     /// Which of them answer other wordings; None unless the configuration wants that.
     pub semantic: Option<Arc<SemanticAnswers>>,
+    /// What other gateways have; None without a cluster.
+    pub shared: Option<SharedAnswers>,
     /// Writes what that learns.
     saver: Option<saver::Saver>,
     rules: ExactCacheConfig,
@@ -49,6 +62,17 @@ pub enum Mark {
         /// How long it stays fresh, in seconds; negative for a stale one.
         ttl: i64,
     },
+    /// It was answered from the cache, past its time.
+    Stale {
+        /// The entry's key.
+        hash: u128,
+        /// How old the answer is, in seconds.
+        age: u64,
+        /// How long it has not been fresh, as a negative number of seconds.
+        ttl: i64,
+        /// No provider answered; else a new answer is fetched beside it.
+        failed: bool,
+    },
     /// It was answered from the cache, with the answer to another wording.
     Semantic {
         /// The entry's key.
@@ -64,6 +88,8 @@ pub enum Mark {
     Miss {
         /// The key it is kept under.
         hash: u128,
+        /// It has one, which is past its time.
+        expired: bool,
     },
     /// It was not looked up.
     Bypass,
@@ -104,22 +130,32 @@ impl Mark {
     /// The value of `x-signalbox-cache`.
     pub fn as_str(self) -> &'static str {
         match self {
-            Self::Hit { .. } => "hit",
+            Self::Hit { .. } | Self::Stale { .. } => "hit",
             Self::Semantic { .. } => "semantic",
             Self::Miss { .. } => "miss",
             Self::Bypass => "bypass",
         }
     }
 
-    /// The value of `Cache-Status` (RFC 9211).
-    pub fn status(self) -> String {
+    /// The value of `Cache-Status` (RFC 9211). `collapsed`: the request shares another one's answer.
+    pub fn status(self, collapsed: bool) -> String {
+        let collapsed = if collapsed { "; collapsed" } else { "" };
         match self {
             Self::Hit { hash, ttl, .. } => format!("signalbox; hit; ttl={ttl}; key=\"{hash:032x}\""),
+            Self::Stale { hash, ttl, failed: false, .. } => {
+                format!("signalbox; hit; ttl={ttl}; key=\"{hash:032x}\"; detail=\"stale-while-revalidate\"")
+            }
+            Self::Stale { hash, ttl, failed: true, .. } => {
+                format!("signalbox; fwd=stale; ttl={ttl}; key=\"{hash:032x}\"; detail=\"stale-if-error\"")
+            }
             Self::Semantic { hash, ttl, reason, .. } => {
                 format!("signalbox; hit; ttl={ttl}; key=\"{hash:032x}\"; detail=\"semantic {reason}\"")
             }
-            Self::Miss { hash } => format!("signalbox; fwd=miss; key=\"{hash:032x}\""),
-            Self::Bypass => "signalbox; fwd=bypass".to_owned(),
+            Self::Miss { hash, expired } => {
+                let why = if expired { "stale" } else { "miss" };
+                format!("signalbox; fwd={why}{collapsed}; key=\"{hash:032x}\"")
+            }
+            Self::Bypass => format!("signalbox; fwd=bypass{collapsed}"),
         }
     }
 }
@@ -169,6 +205,10 @@ impl AnswerCache {
 
     /// The key of a request with this body, or with a part of it.
     fn key(&self, principal: &Principal, model: &Model, request: &Request, body: &[u8]) -> Option<Key> {
+        self.key_in(self.scope(principal), model, request, body)
+    }
+
+    fn key_in(&self, scope: (&str, &str), model: &Model, request: &Request, body: &[u8]) -> Option<Key> {
         let mut rest: Vec<(&str, &[u8])> = vec![("asked", request.head.model.as_bytes())];
         rest.extend(request.query.as_deref().map(|query| ("query", query.as_bytes())));
         rest.extend(
@@ -180,7 +220,7 @@ impl AnswerCache {
             rest.push(("stream", b""));
         }
         let question = Question {
-            scope: self.scope(principal),
+            scope,
             namespace: &request.controls.namespace,
             operation: request.operation.as_str(),
             model: model.name.as_str(),
@@ -195,6 +235,15 @@ impl AnswerCache {
     pub fn finish(&self) {
         if let Some(saver) = &self.saver {
             saver.finish();
+        }
+        // It waits on its own threads, which none that drives async tasks may do.
+        let (exact, (closed, waits)) = (self.exact.clone(), std::sync::mpsc::channel());
+        let closing = std::thread::Builder::new().name("cache-close".to_owned()).spawn(move || {
+            exact.close();
+            let _ = closed.send(());
+        });
+        if closing.is_err() || waits.recv_timeout(CLOSING_TIME).is_err() {
+            tracing::warn!("the cache could not be closed in time: what was kept last may be lost");
         }
     }
 
@@ -220,16 +269,50 @@ impl AnswerCache {
             && (controls.opted_in || !(may_vary || caching.has_tools && !self.rules.tools))
     }
 
-    /// Keeps an answer that was given in full; false when it is too large, or void already.
-    pub fn keep(&self, lookup: &Lookup, request: &Request, record: &Record, pieces: &[bytes::Bytes]) -> bool {
+    /// The answer to a request that missed it a moment ago.
+    pub fn just_kept(&self, lookup: &Lookup, controls: &Controls) -> Option<Arc<Entry>> {
+        let now = clock_ms();
+        let entry = self.exact.look_again(lookup, now)?;
+        (entry.fresh_until_ms > now && controls.takes(&entry, now)).then_some(entry)
+    }
+
+    /// May this answer be served while a new one is fetched, or when no provider has one?
+    pub fn takes_stale(&self, entry: &Entry, now_ms: u64, failed: bool) -> bool {
+        let rules = &self.rules;
+        let allowed = if failed { rules.stale_if_error } else { rules.stale_while_revalidate };
+        u128::from(now_ms.saturating_sub(entry.fresh_until_ms)) < allowed.0.as_millis()
+    }
+
+    fn longest_stale(&self) -> std::time::Duration {
+        self.rules.stale_if_error.0.max(self.rules.stale_while_revalidate.0)
+    }
+
+    /// Keeps a provider's refusal of the request itself, unless there is an answer.
+    pub fn refused(&self, lookup: &Lookup, error: &GatewayError) {
+        let now = clock_ms();
+        let ttl_ms = u64::try_from(self.rules.negative_ttl.0.as_millis()).unwrap_or(u64::MAX);
+        if let Some(entry) = refusal::kept(error, now, ttl_ms)
+            && self.exact.look_again(lookup, now).is_none()
+        {
+            self.exact.keep(lookup, entry);
+        }
+    }
+
+    /// How long the call for an answer goes on that nobody waits for any more.
+    pub fn outlives(&self) -> std::time::Duration {
+        self.rules.outlives.0
+    }
+
+    /// An answer that was given in full, as it is kept.
+    pub fn entry(&self, request: &Request, record: &Record, pieces: &[bytes::Bytes]) -> Entry {
         let now = clock_ms();
         let millis = |time: std::time::Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
         let fresh_until_ms = now.saturating_add(millis(request.controls.ttl.unwrap_or(self.rules.ttl.0)));
         let flag = |is_set: bool, flag: Flags| if is_set { flag } else { Flags::default() };
-        let entry = Entry {
+        Entry {
             created_ms: now,
             fresh_until_ms,
-            stale_until_ms: fresh_until_ms.saturating_add(millis(self.rules.stale_if_error.0)),
+            stale_until_ms: fresh_until_ms.saturating_add(millis(self.longest_stale())),
             flags: flag(request.head.stream, Flags::STREAMED)
                 .with(flag(request.head.stream && request.head.include_usage, Flags::WITH_USAGE)),
             status: record.status,
@@ -237,7 +320,6 @@ impl AnswerCache {
             cost: record.cost().unwrap_or_default(),
             origin: record.deployment.as_ref().map_or_else(Box::default, |it| it.id.as_str().into()),
             pieces: Entry::gather(pieces),
-        };
-        self.exact.keep(lookup, entry)
+        }
     }
 }

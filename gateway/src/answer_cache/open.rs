@@ -1,37 +1,34 @@
 //! Opens the cache that the configuration asks for.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::Context;
 use cache::exact::{Cipher, ExactCache, Settings};
 use cache::semantic;
+use cluster::Shelf;
+use domain::Micros;
 use router_model::embed::StaticEmbedder;
 
 use super::saver::Saver;
-use super::{AnswerCache, SemanticAnswers};
-use crate::config::{CacheConfig, Embedder, SemanticCacheConfig, Size};
+use super::{AnswerCache, SemanticAnswers, shared};
+use crate::config::{CacheConfig, ClusterConfig, Embedder, SecretSource, SemanticCacheConfig, Size};
 use crate::seal::key_bytes;
 
 const MEMORY: Size = Size(256 << 20);
 /// In the folder of the disk tier.
 const STATE_FILE: &str = "semantic.state";
 
-/// The cache of a configuration.
+/// The cache of a configuration, with `cluster` shared.
 ///
 /// # Errors
 /// When its folder or its key cannot be used.
-pub fn open(config: &CacheConfig) -> anyhow::Result<AnswerCache> {
+pub fn open(config: &CacheConfig, cluster: Option<&ClusterConfig>) -> anyhow::Result<AnswerCache> {
     let bytes = |size: Size| usize::try_from(size.0).unwrap_or(usize::MAX);
     let rules = config.exact.unwrap_or_default();
-    let key = config.disk.as_ref().and_then(|disk| disk.key.as_ref());
-    let cipher = key
-        .map(|source| {
-            let key = key_bytes(source).map_err(|problem| anyhow::anyhow!("cache.disk.key: {problem}"))?;
-            Cipher::new(&key).context("cache.disk.key")
-        })
-        .transpose()?
-        .map(Arc::new);
+    let common = cipher("cache.key", config.key.as_ref())?;
+    let own = cipher("cache.disk.key", config.disk.as_ref().and_then(|disk| disk.key.as_ref()))?;
+    let cipher = own.or_else(|| common.clone());
     let settings = Settings {
         memory_bytes: bytes(config.memory.unwrap_or(MEMORY)),
         disk: config.disk.as_ref().map(|disk| (disk.path.clone().into(), bytes(disk.size))),
@@ -55,7 +52,25 @@ pub fn open(config: &CacheConfig) -> anyhow::Result<AnswerCache> {
         }
         None => None,
     };
-    Ok(AnswerCache { exact: Arc::new(exact), semantic, saver, rules })
+    let exact = Arc::new(exact);
+    let shared = match cluster.filter(|_| config.shared.enabled) {
+        Some(cluster) => {
+            let url = cluster.url.resolve().map_err(anyhow::Error::msg).context("cluster")?;
+            let (shelf, keeper) = Shelf::new(&url, config.shared.deadline.0).context("cluster")?;
+            let folder = config.disk.as_ref().map(|disk| PathBuf::from(&disk.path));
+            Some(shared::start(shelf, keeper, common, &exact, semantic.clone(), folder)?)
+        }
+        None => None,
+    };
+    Ok(AnswerCache { exact, semantic, shared, saver, rules })
+}
+
+fn cipher(path: &'static str, key: Option<&SecretSource>) -> anyhow::Result<Option<Arc<Cipher>>> {
+    let cipher = key.map(|source| {
+        let key = key_bytes(source).map_err(|problem| anyhow::anyhow!("{path}: {problem}"))?;
+        Cipher::new(&key).context(path)
+    });
+    Ok(cipher.transpose()?.map(Arc::new))
 }
 
 fn open_semantic(config: &SemanticCacheConfig) -> anyhow::Result<Arc<SemanticAnswers>> {
@@ -68,5 +83,6 @@ fn open_semantic(config: &SemanticCacheConfig) -> anyhow::Result<Arc<SemanticAns
         max_bytes: usize::try_from(config.memory.0).unwrap_or(usize::MAX),
         ..semantic::Settings::default()
     };
-    Ok(Arc::new(SemanticAnswers::new(settings, embedder)))
+    let audit_cost = Micros::from_usd(config.audit_usd);
+    Ok(Arc::new(SemanticAnswers::new(settings, audit_cost, embedder)))
 }

@@ -8,11 +8,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use bytes::Bytes;
 use cache::exact::{Entry, Flags, Question};
 use cache::semantic::{self, Candidate, Decision, SemanticCache, Signature, Threshold, Vector, compare};
-use domain::Usage;
+use domain::{Micros, Usage};
 use providers::{KeptAnswer, Operation, has_both_modes, last_question};
 use router_model::embed::StaticEmbedder;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use super::allowance::Allowance;
 use super::{AnswerCache, clock_ms};
 use crate::app::App;
 use crate::keys::Principal;
@@ -37,6 +38,7 @@ pub struct SemanticAnswers {
     served: Mutex<VecDeque<Served>>,
     comparisons: Arc<Semaphore>,
     audits: Arc<Semaphore>,
+    allowance: Allowance,
     counts: Counts,
 }
 
@@ -107,13 +109,19 @@ pub struct Fresh<'a> {
 }
 
 impl SemanticAnswers {
-    pub(super) fn new(settings: semantic::Settings, embedder: &'static StaticEmbedder) -> Self {
+    /// With this much for the audits of each key in a day.
+    pub(super) fn new(
+        settings: semantic::Settings,
+        audit_cost: Micros,
+        embedder: &'static StaticEmbedder,
+    ) -> Self {
         Self {
             cache: SemanticCache::new(settings),
             embedder,
             served: Mutex::default(),
             comparisons: Arc::new(Semaphore::new(COMPARISONS)),
             audits: Arc::new(Semaphore::new(AUDITS)),
+            allowance: Allowance::new(audit_cost),
             counts: Counts::default(),
         }
     }
@@ -149,7 +157,13 @@ impl SemanticAnswers {
         }
         all.push_back(served);
         drop(all);
-        meaning.is_audit().then(|| self.audits.clone().try_acquire_owned().ok())?
+        let is_asked = meaning.is_audit() && self.allowance.allows(&principal.id, clock_ms());
+        is_asked.then(|| self.audits.clone().try_acquire_owned().ok())?
+    }
+
+    /// An audit for this key has cost so much.
+    pub fn charge(&self, principal: &Principal, cost: Micros) {
+        self.allowance.spend(&principal.id, cost, clock_ms());
     }
 
     /// A client says whether an answer was right; false when it got none of that id from here. It can say so once.
@@ -210,7 +224,9 @@ impl AnswerCache {
                 break;
             }
             let id = candidate.id;
-            match self.exact.find(id, now_ms).await.filter(|entry| entry.fresh_until_ms > now_ms) {
+            let is_answer =
+                |entry: &Arc<Entry>| entry.fresh_until_ms > now_ms && !entry.flags.contain(Flags::REFUSED);
+            match self.exact.find(id, now_ms).await.filter(is_answer) {
                 Some(entry) => return Some(entry),
                 None => {
                     semantic.cache.remove(meaning.partition, id);

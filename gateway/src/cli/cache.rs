@@ -11,6 +11,8 @@ use clap::{Args, Subcommand, ValueEnum};
 use router_model::embed::StaticEmbedder;
 use serde::Deserialize;
 
+use super::warm::{self, Warm};
+
 /// A line longer than this is no question.
 const LONGEST_LINE: u64 = 1 << 20;
 /// What caches without a guard are set to.
@@ -22,6 +24,8 @@ const STEPS: usize = 10;
 pub(super) enum CacheCommand {
     /// What the semantic cache would serve of a stream of questions, how much of it wrongly, and what it promises.
     Simulate(Simulate),
+    /// Gives the cache of a running gateway answers from a file, before anybody has asked.
+    Warm(Warm),
 }
 
 #[derive(Args, Debug)]
@@ -69,7 +73,10 @@ struct Line {
 }
 
 pub(super) fn run(command: CacheCommand) -> anyhow::Result<ExitCode> {
-    let CacheCommand::Simulate(options) = command;
+    let options = match command {
+        CacheCommand::Simulate(options) => options,
+        CacheCommand::Warm(options) => return warm::run(&options),
+    };
     for (name, share) in [("--max-error", options.max_error), ("--audit-share", options.audit_share)] {
         ensure!(
             (0.0..=1.0).contains(&share),

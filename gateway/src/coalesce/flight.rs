@@ -3,13 +3,15 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use cache::exact::Entry;
 use domain::{FailureKind, Micros};
 use pingora::http::ResponseHeader;
 use tokio::sync::Notify;
 
-use super::{AnswerHead, Coalescer, is_same};
+use super::{AnswerHead, Coalescer, Form, Keepable, is_same};
 use crate::client::Client;
 use crate::error::GatewayError;
 use crate::request::{Record, Request};
@@ -21,13 +23,23 @@ const KEPT: usize = 1 << 20;
 /// The answer and its followers.
 #[derive(Debug)]
 pub struct Flight {
-    scope: Arc<str>,
-    request: Arc<Request>,
+    pub(super) likeness: Likeness,
+    /// How long it goes on without a follower.
+    outlives: Duration,
     log: Mutex<Log>,
     /// Something came.
     pub(super) came: Notify,
     /// A follower took something, or left.
     pub(super) moved: Notify,
+}
+
+/// What those have in common who follow it.
+#[derive(Debug)]
+pub(super) enum Likeness {
+    /// They sent the same bytes for the same virtual key.
+    Bytes { scope: Box<str>, request: Arc<Request> },
+    /// The same kept answer would serve them.
+    Kept(Keepable),
 }
 
 /// What has come so far.
@@ -39,11 +51,15 @@ pub(super) struct Log {
     pub gone: usize,
     bytes: usize,
     pub end: Option<Result<(), GatewayError>>,
+    /// The whole answer, once it is known whether there is one.
+    pub whole: Option<Option<Arc<Entry>>>,
     /// What the answer cost, as far as it is known.
     pub cost: Micros,
-    /// The next piece of every follower.
+    /// The next piece of every follower; none of those who wait for the whole.
     pub followers: BTreeMap<u64, usize>,
     next_follower: u64,
+    /// When the last follower left.
+    pub left: Option<Instant>,
     /// Nobody may join; the lead waits for the slowest follower.
     pub closed: bool,
 }
@@ -53,22 +69,31 @@ pub(super) struct Log {
 pub struct Lead {
     flight: Arc<Flight>,
     coalescer: Arc<Coalescer>,
-    key: u64,
+    slot: u64,
+}
+
+impl Likeness {
+    pub(super) fn is_bytes(&self, of: &str, by: &Request) -> bool {
+        matches!(self, Self::Bytes { scope, request } if **scope == *of && is_same(request, by))
+    }
+
+    /// The form that is answered in, when this answer would do.
+    pub(super) fn form(&self, asked: &Keepable) -> Option<Form> {
+        match self {
+            Self::Kept(kept) if kept.shares_with(asked) => Some(kept.form),
+            _ => None,
+        }
+    }
 }
 
 impl Flight {
-    pub(super) fn new(scope: &str, request: &Arc<Request>) -> Self {
-        Self {
-            scope: scope.into(),
-            request: request.clone(),
-            log: Mutex::default(),
-            came: Notify::new(),
-            moved: Notify::new(),
-        }
+    pub(super) fn new(likeness: Likeness, outlives: Duration) -> Self {
+        Self { likeness, outlives, log: Mutex::default(), came: Notify::new(), moved: Notify::new() }
     }
 
-    pub(super) fn serves(&self, scope: &str, request: &Request) -> bool {
-        *self.scope == *scope && is_same(&self.request, request)
+    /// The whole answer is there.
+    pub(super) fn settles(&self) -> bool {
+        matches!(self.log().end, Some(Ok(())))
     }
 
     pub(super) fn log(&self) -> MutexGuard<'_, Log> {
@@ -77,17 +102,27 @@ impl Flight {
 }
 
 impl Log {
-    /// Another follower; None when it would not get the whole answer.
-    pub(super) fn follow(&mut self) -> Option<u64> {
-        // When all have left the call is being ended.
-        let is_left = self.followers.is_empty() && self.next_follower > 0;
-        if self.closed || is_left || self.end.is_some() {
+    /// Another follower, or one who waits for the whole; None when it would not get the whole answer.
+    pub(super) fn follow(&mut self, awaits: bool) -> Option<u64> {
+        if self.closed || matches!(self.end, Some(Err(_))) {
             return None;
         }
         let follower = self.next_follower;
         self.next_follower += 1;
-        self.followers.insert(follower, 0);
+        self.followers.insert(follower, if awaits { usize::MAX } else { 0 });
+        self.left = None;
         Some(follower)
+    }
+
+    /// For how long the call still goes on without anybody who wants its answer; None while there is somebody. After that
+    /// nobody may come.
+    fn patience(&mut self, outlives: Duration) -> Option<Duration> {
+        if !self.followers.is_empty() {
+            return None;
+        }
+        let rest = self.left.map_or(Duration::ZERO, |left| outlives.saturating_sub(left.elapsed()));
+        self.closed |= rest.is_zero();
+        Some(rest)
     }
 
     /// Makes room; true when there is some.
@@ -96,7 +131,7 @@ impl Log {
             return true;
         }
         self.closed = true;
-        let taken = self.followers.values().copied().min().unwrap_or(self.gone);
+        let taken = self.followers.values().copied().min().unwrap_or(usize::MAX);
         while self.gone < taken
             && let Some(piece) = self.pieces.pop_front()
         {
@@ -115,18 +150,28 @@ impl Log {
 }
 
 impl Lead {
-    pub(super) fn new(flight: Arc<Flight>, coalescer: Arc<Coalescer>, key: u64) -> Self {
-        Self { flight, coalescer, key }
+    pub(super) fn new(flight: Arc<Flight>, coalescer: Arc<Coalescer>, slot: u64) -> Self {
+        Self { flight, coalescer, slot }
     }
 
-    /// There is no more of the answer, or there is none at all.
-    pub fn finish(self, result: Result<(), GatewayError>) {
-        self.end(result);
+    fn is_kept(&self) -> bool {
+        matches!(self.flight.likeness, Likeness::Kept(_))
     }
 
-    fn end(&self, result: Result<(), GatewayError>) {
-        self.coalescer.remove(self.key, &self.flight);
-        self.flight.log().end.get_or_insert(result);
+    /// There is no more of the answer, or there is none at all; the whole of it for those who want it in another form.
+    pub fn finish(self, result: Result<Option<Arc<Entry>>, GatewayError>) {
+        match result {
+            Ok(whole) => self.end(Ok(()), whole),
+            Err(error) => self.end(Err(error), None),
+        }
+    }
+
+    fn end(&self, result: Result<(), GatewayError>, whole: Option<Arc<Entry>>) {
+        self.coalescer.remove(self.slot, &self.flight);
+        let mut log = self.flight.log();
+        log.end.get_or_insert(result);
+        log.whole.get_or_insert(whole);
+        drop(log);
         self.flight.came.notify_waiters();
     }
 }
@@ -135,7 +180,7 @@ impl Drop for Lead {
     /// Also when the lead's task is cut off: its followers must not wait for ever.
     fn drop(&mut self) {
         let reason = "the request that asked for several was cut off".to_owned();
-        self.end(Err(GatewayError::UpstreamFailed { kind: FailureKind::Reset, reason }));
+        self.end(Err(GatewayError::UpstreamFailed { kind: FailureKind::Reset, reason }), None);
     }
 }
 
@@ -143,10 +188,12 @@ impl Client for Lead {
     async fn gone(&mut self) {
         loop {
             let moved = self.flight.moved.notified();
-            if self.flight.log().followers.is_empty() {
-                return;
+            let patience = self.flight.log().patience(self.flight.outlives);
+            match patience {
+                None => moved.await,
+                Some(rest) if rest.is_zero() => return,
+                Some(rest) => drop(tokio::time::timeout(rest, moved).await),
             }
-            moved.await;
         }
     }
 
@@ -169,7 +216,7 @@ impl Client for Lead {
             let moved = self.flight.moved.notified();
             let has_room = {
                 let mut log = self.flight.log();
-                if log.followers.is_empty() {
+                if log.patience(self.flight.outlives).is_some_and(|rest| rest.is_zero()) {
                     return Err(GatewayError::ClientGone);
                 }
                 log.has_room()
@@ -179,9 +226,15 @@ impl Client for Lead {
             }
             moved.await;
         }
-        self.flight.log().push(piece);
+        let mut log = self.flight.log();
+        log.push(piece);
         if end {
-            self.end(Ok(()));
+            log.end.get_or_insert(Ok(()));
+        }
+        drop(log);
+        // What is kept can be joined until it is.
+        if end && !self.is_kept() {
+            self.coalescer.remove(self.slot, &self.flight);
         }
         self.flight.came.notify_waiters();
         Ok(())

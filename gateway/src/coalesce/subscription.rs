@@ -1,8 +1,10 @@
 //! One follower of a flight.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use bytes::Bytes;
+use cache::exact::Entry;
 use domain::Micros;
 use pingora::http::ResponseHeader;
 
@@ -48,8 +50,9 @@ impl AnswerHead {
 }
 
 impl Subscription {
-    pub(super) fn new(flight: &Arc<Flight>) -> Option<Self> {
-        let follower = flight.log().follow()?;
+    /// With `awaits` for the whole answer only.
+    pub(super) fn new(flight: &Arc<Flight>, awaits: bool) -> Option<Self> {
+        let follower = flight.log().follow(awaits)?;
         Some(Self { flight: flight.clone(), follower, has_head: false })
     }
 
@@ -64,6 +67,25 @@ impl Subscription {
             let came = flight.came.notified();
             if let Some(news) = self.look() {
                 return news;
+            }
+            came.await;
+        }
+    }
+
+    /// The whole answer; None when there is none that could be given in another form.
+    ///
+    /// # Errors
+    /// Why the lead has no answer.
+    pub async fn whole(&self) -> Result<Option<Arc<Entry>>, GatewayError> {
+        loop {
+            let came = self.flight.came.notified();
+            {
+                let log = self.flight.log();
+                match (&log.end, &log.whole) {
+                    (Some(Err(error)), _) => return Err(error.clone()),
+                    (_, Some(whole)) => return Ok(whole.clone()),
+                    _ => {}
+                }
             }
             came.await;
         }
@@ -93,6 +115,9 @@ impl Drop for Subscription {
     fn drop(&mut self) {
         let mut log = self.flight.log();
         log.followers.remove(&self.follower);
+        if log.followers.is_empty() {
+            log.left = Some(Instant::now());
+        }
         if log.closed || log.followers.is_empty() {
             self.flight.moved.notify_one();
         }

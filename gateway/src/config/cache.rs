@@ -15,6 +15,13 @@ pub struct CacheConfig {
     /// The disk tier.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub disk: Option<CacheDiskConfig>,
+    /// Encrypts what a cluster shares, and the disk tier unless that has a key of its own: 32 bytes in hexadecimal or
+    /// base64, the same for all gateways.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<SecretSource>,
+    /// What a cluster shares.
+    #[serde(default)]
+    pub shared: SharedCacheConfig,
     /// The exact cache.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exact: Option<ExactCacheConfig>,
@@ -36,14 +43,38 @@ pub struct CacheDiskConfig {
     pub key: Option<SecretSource>,
 }
 
+/// Answers that the gateways of a cluster share, in its Redis.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct SharedCacheConfig {
+    /// They share them, if there is a `cluster`.
+    pub enabled: bool,
+    /// How long a request that found nothing here waits for Redis, 1ms to 1s. One that waited in vain is the last one
+    /// until Redis is well again.
+    pub deadline: Span,
+}
+
+impl Default for SharedCacheConfig {
+    fn default() -> Self {
+        Self { enabled: true, deadline: Span::from_millis(3) }
+    }
+}
+
 /// The exact cache: the same request gets the same answer.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ExactCacheConfig {
     /// How long an answer is served, unless its request says otherwise.
     pub ttl: Span,
-    /// How long after that it is still served when no provider answers.
+    /// How long after that it is still served at once, while a new one is fetched.
+    pub stale_while_revalidate: Span,
+    /// How long after its time it is still served when no provider answers.
     pub stale_if_error: Span,
+    /// How long a provider's refusal of the request itself is kept: 400, 404, 405, 413, 415 and 422. 0: not at all.
+    pub negative_ttl: Span,
+    /// How long the call for an answer goes on after its last client has left, so that it is kept and a client that asks
+    /// again finds it.
+    pub outlives: Span,
     /// Who shares answers.
     pub scope: CacheScope,
     /// What becomes of requests whose answers are meant to vary.
@@ -82,7 +113,10 @@ impl Default for ExactCacheConfig {
     fn default() -> Self {
         Self {
             ttl: Span::from_millis(3_600_000),
+            stale_while_revalidate: Span::from_millis(0),
             stale_if_error: Span::from_millis(0),
+            negative_ttl: Span::from_millis(10_000),
+            outlives: Span::from_millis(2_000),
             scope: CacheScope::default(),
             sampled: Sampled::default(),
             tools: false,
@@ -104,6 +138,9 @@ pub struct SemanticCacheConfig {
     /// The share of hits that are asked upstream as well, beside the request, to learn whether they were right.
     #[schemars(range(min = 0, max = 1))]
     pub audit_share: f64,
+    /// The most that this costs each key in a day, in USD. 0: no hit is asked upstream.
+    #[schemars(range(min = 0))]
+    pub audit_usd: f64,
     /// The index's cap in memory.
     pub memory: Size,
 }
@@ -119,6 +156,12 @@ pub enum Embedder {
 
 impl Default for SemanticCacheConfig {
     fn default() -> Self {
-        Self { max_error: 0.01, embedder: Embedder::default(), audit_share: 0.05, memory: Size(128 << 20) }
+        Self {
+            max_error: 0.01,
+            embedder: Embedder::default(),
+            audit_share: 0.05,
+            audit_usd: 1.0,
+            memory: Size(128 << 20),
+        }
     }
 }

@@ -21,6 +21,7 @@ mod validate;
 pub use alert::{AlertConfig, AlertKind, WebhookConfig, WebhookFormat};
 pub use cache::{
     CacheConfig, CacheDiskConfig, CacheScope, Embedder, ExactCacheConfig, Sampled, SemanticCacheConfig,
+    SharedCacheConfig,
 };
 pub use cluster::{ClusterConfig, WhenAway};
 pub use contents::ContentsConfig;

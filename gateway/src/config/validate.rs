@@ -352,14 +352,18 @@ fn cache(config: &Config, faults: &mut Faults, notices: &mut Faults) {
             faults.add(path, format!("is too small: give it at least {}MiB", least >> 20));
         }
     }
-    match cache.disk.as_ref().map(|disk| disk.key.as_ref().map(key_bytes)) {
-        Some(Some(Err(problem))) => faults.add("cache.disk.key", problem),
-        Some(None) => {
-            let text =
-                "is missing: kept answers are on disk as they are; make one with `openssl rand -hex 32`";
-            notices.add("cache.disk.key", text);
+    let key = cache.disk.as_ref().and_then(|disk| disk.key.as_ref());
+    for (path, key) in [("cache.disk.key", key), ("cache.key", cache.key.as_ref())] {
+        if let Some(Err(problem)) = key.map(key_bytes) {
+            faults.add(path, problem);
         }
-        _ => {}
+    }
+    if cache.disk.as_ref().is_some_and(|disk| disk.key.is_none()) {
+        let text = "is missing: kept answers are on disk as they are; make one with `openssl rand -hex 32`";
+        notices.add("cache.disk.key", text);
+    }
+    if cache.shared.deadline.0.is_zero() || cache.shared.deadline.0 > LONGEST_DEADLINE {
+        faults.add("cache.shared.deadline", "must lie between 1ms and 1s: write for example 3ms");
     }
     if cache.exact.is_some_and(|exact| exact.ttl.0.is_zero()) {
         faults.add("cache.exact.ttl", "must be longer than zero");
@@ -372,6 +376,9 @@ fn cache(config: &Config, faults: &mut Faults, notices: &mut Faults) {
             if !(0.0..=1.0).contains(&share) {
                 faults.add(path, "must be a share from 0 to 1: write for example 0.01");
             }
+        }
+        if semantic.audit_usd.is_nan() || semantic.audit_usd < 0.0 {
+            faults.add("cache.semantic.audit_usd", "must be an amount in USD: write for example 1.0");
         }
         if semantic.memory.0 < LEAST_CACHE_MEMORY {
             faults.add(

@@ -1,8 +1,10 @@
 //! The answer to an identical request, to a client that follows it.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
+use cache::exact::Entry;
 use domain::Usage;
 use store::Kind;
 
@@ -50,4 +52,23 @@ pub async fn run(
             }
         }
     }
+}
+
+/// Waits for the whole of what the lead is answered; None when there is none that could be given in another form.
+///
+/// # Errors
+/// Why there is no answer; [`GatewayError::ClientGone`].
+pub async fn whole(
+    subscription: Subscription,
+    client: &mut impl Client,
+    record: &mut Record,
+) -> Result<Option<Arc<Entry>>, GatewayError> {
+    let waiting = Instant::now();
+    let whole = tokio::select! {
+        biased;
+        whole = subscription.whole() => whole,
+        () = client.gone() => Err(GatewayError::ClientGone),
+    };
+    record.waited += waiting.elapsed();
+    whole
 }

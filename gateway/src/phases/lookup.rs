@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use cache::exact::{Entry, Lookup, Peek};
 
-use crate::answer_cache::{AnswerCache, Mark, Meaning, Reason, clock_ms};
+use crate::answer_cache::{AnswerCache, Mark, Meaning, Reason, clock_ms, refusal};
 use crate::app::App;
 use crate::error::GatewayError;
 use crate::keys::Principal;
@@ -16,6 +16,8 @@ use crate::request::{Record, Request};
 pub struct Found {
     /// Its answer.
     pub fresh: Option<Arc<Entry>>,
+    /// That answer is past its time, and a new one is to be fetched.
+    pub revalidates: bool,
     /// An answer that is better than none.
     pub stale: Option<Arc<Entry>>,
     /// Under this an answer is kept.
@@ -27,7 +29,7 @@ pub struct Found {
 /// Looks up what may be looked up.
 ///
 /// # Errors
-/// [`GatewayError::UpstreamTimeout`] for a client that wants a kept answer or none.
+/// [`GatewayError::UpstreamTimeout`] for a client that wants a kept answer or none; a refusal that is kept.
 pub async fn run(
     app: &App,
     principal: &Principal,
@@ -47,26 +49,34 @@ pub async fn run(
         return Ok(Found { fill, ..Found::default() });
     }
     let now = clock_ms();
-    let found = find(answers, &lookup, now, record).await;
-    let is_young = |entry: &Arc<Entry>| {
-        let age = u128::from(now.saturating_sub(entry.created_ms));
-        controls.max_age.is_none_or(|most| age <= most.as_millis())
-    };
+    let mut found = find(answers, &lookup, now, record).await;
+    if answers.is_shared() && found.as_ref().is_none_or(|entry| entry.fresh_until_ms <= now) {
+        found = find_shared(answers, principal, request, &lookup, record).await.or(found);
+    }
+    let is_young = |entry: &Arc<Entry>| controls.takes(entry, now);
     let found = found.filter(is_young);
     let hash = lookup.key().hash;
     match found {
         Some(entry) if entry.fresh_until_ms > now => {
             record.cache = Some(hit(hash, &entry, now));
-            Ok(Found { fresh: Some(entry), ..Found::default() })
+            match refusal(&entry) {
+                Some(refusal) => Err(refusal),
+                None => Ok(Found { fresh: Some(entry), ..Found::default() }),
+            }
         }
-        stale => {
+        Some(entry) if answers.takes_stale(&entry, now, false) => {
+            record.cache = Some(stale(hash, &entry, now, false));
+            Ok(Found { fresh: Some(entry), revalidates: fill.is_some(), fill, ..Found::default() })
+        }
+        old => {
             let (alike, meaning) = find_alike(answers, principal, request, record, now).await;
             if alike.as_ref().is_some_and(is_young) {
                 return Ok(Found { fresh: alike, fill, meaning, ..Found::default() });
             }
-            record.cache = Some(Mark::Miss { hash });
+            record.cache = Some(Mark::Miss { hash, expired: old.is_some() });
             only_if_cached(request)?;
-            Ok(Found { fresh: None, stale, fill, meaning })
+            let stale = old.filter(|entry| answers.takes_stale(entry, now, true));
+            Ok(Found { stale, fill, meaning, ..Found::default() })
         }
     }
 }
@@ -75,6 +85,12 @@ pub async fn run(
 pub fn hit(hash: u128, entry: &Entry, now_ms: u64) -> Mark {
     let (age, ttl) = age_and_ttl(entry, now_ms);
     Mark::Hit { hash, age, ttl }
+}
+
+/// How an answer past its time is told of.
+pub fn stale(hash: u128, entry: &Entry, now_ms: u64, failed: bool) -> Mark {
+    let (age, ttl) = age_and_ttl(entry, now_ms);
+    Mark::Stale { hash, age, ttl, failed }
 }
 
 fn age_and_ttl(entry: &Entry, now_ms: u64) -> (u64, i64) {
@@ -113,6 +129,18 @@ async fn find(answers: &AnswerCache, lookup: &Lookup, now: u64, record: &mut Rec
             entry
         }
     }
+}
+
+/// What another gateway of the cluster has.
+async fn find_shared(
+    answers: &AnswerCache,
+    principal: &Principal,
+    request: &Request,
+    lookup: &Lookup,
+    record: &mut Record,
+) -> Option<Arc<Entry>> {
+    let model = record.model.clone()?;
+    Box::pin(answers.fetch(principal, &model, request, lookup, record)).await
 }
 
 fn only_if_cached(request: &Request) -> Result<(), GatewayError> {

@@ -1,6 +1,7 @@
 //! The metrics of the answer cache, which counts by itself: they are shown as it stands when somebody looks.
 
 use cache::exact::Stats;
+use cluster::ShelfStats;
 use prometheus::{GaugeVec, IntCounterVec, IntGaugeVec};
 
 use super::register::Register;
@@ -18,6 +19,9 @@ pub struct CacheMetrics {
     entries: IntGaugeVec,
     bytes: IntGaugeVec,
     written: IntCounterVec,
+    shared_up: IntGaugeVec,
+    shared_failures: IntCounterVec,
+    shared_dropped: IntCounterVec,
     semantic_hits: IntCounterVec,
     semantic_audits: IntCounterVec,
     semantic_objections: IntCounterVec,
@@ -55,6 +59,21 @@ impl CacheMetrics {
                 "Bytes written to the disk tier.",
                 &[],
             ),
+            shared_up: metrics.gauge(
+                "signalbox_cache_shared_up",
+                "1 while answers are shared over the cluster's Redis.",
+                &[],
+            ),
+            shared_failures: metrics.counter(
+                "signalbox_cache_shared_failures_total",
+                "Calls of the shared cache without an answer in time.",
+                &[],
+            ),
+            shared_dropped: metrics.counter(
+                "signalbox_cache_shared_dropped_total",
+                "Answers that were not shared because too many waited for Redis.",
+                &[],
+            ),
             semantic_hits: metrics.counter(
                 "signalbox_cache_semantic_hits_total",
                 "Answers to other wordings that were served.",
@@ -90,11 +109,18 @@ impl CacheMetrics {
         }
     }
 
-    /// Shows how the cache stands.
-    pub fn show(&self, stats: &Stats) {
+    /// Shows how the cache stands, and what it shares if it does: with how many answers of others.
+    pub fn show(&self, stats: &Stats, shared: Option<(ShelfStats, u64)>) {
+        let shared_hits = shared.map_or(0, |(_, hits)| hits);
+        if let Some((shelf, hits)) = shared {
+            count(&self.hits, &["shared"], hits);
+            gauge(&self.shared_up, u64::from(shelf.is_up));
+            count(&self.shared_failures, &[], shelf.failures);
+            count(&self.shared_dropped, &[], shelf.dropped);
+        }
         count(&self.hits, &["memory"], stats.memory_hits);
         count(&self.hits, &["disk"], stats.disk_hits);
-        count(&self.misses, &[], stats.misses);
+        count(&self.misses, &[], stats.misses.saturating_sub(shared_hits));
         count(&self.stores, &[], stats.stores);
         count(&self.refused, &[], stats.refused);
         count(&self.evictions, &[], stats.evictions);

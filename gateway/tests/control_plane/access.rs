@@ -394,6 +394,7 @@ fn example(name: &str, target: &Target) -> Value {
         }
         "post_api_v1_erase" => json!({"key": target.key, "before": "2026-01-01"}),
         "post_api_v1_cache_purge" => json!({"model": "unknown"}),
+        "post_api_v1_cache_warm" => json!({"entries": []}),
         "patch_api_v1_credentials_id" => json!({"priority": 1}),
         "post_api_v1_session" => json!({"name": account(target), "password": PASSWORD}),
         "post_api_v1_session_password" => json!({"current": PASSWORD, "password": "another horse battery"}),

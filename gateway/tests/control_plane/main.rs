@@ -15,6 +15,7 @@ mod backup;
 mod cluster;
 mod cluster_away;
 mod cluster_budgets;
+mod cluster_cache;
 mod cluster_keys;
 mod coalesced;
 mod contents;

@@ -13,11 +13,16 @@ pub(super) async fn start(models: &str, extra: &str) -> Gateway {
 
 /// The gateway, once its admin API has a token.
 pub(super) async fn with_token(gateway: Gateway) -> Gateway {
+    authorize(&gateway).await;
+    gateway
+}
+
+/// The admin API has a token from now on.
+pub(super) async fn authorize(gateway: &Gateway) {
     let path = gateway.folder.join("signalbox.yaml");
     let text = std::fs::read_to_string(&path).unwrap();
     std::fs::write(&path, text.replacen("admin: {", &format!("admin: {{token: {TOKEN}, "), 1)).unwrap();
     gateway.reloaded(1).await;
-    gateway
 }
 
 /// Status and JSON of a call.

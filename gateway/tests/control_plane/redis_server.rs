@@ -37,6 +37,18 @@ impl Redis {
         self.process.wait().unwrap();
     }
 
+    /// Sends it a signal: STOP and CONT stop it and let it go on.
+    pub(super) fn signal(&self, name: &str) {
+        let pid = self.process.id().to_string();
+        assert!(Command::new("kill").args(["-s", name, &pid]).status().unwrap().success());
+    }
+
+    /// The names of the answers in it.
+    pub(super) async fn entries(&self) -> Vec<String> {
+        let answer = self.ask("KEYS signalbox:cache:*").await;
+        answer.lines().filter(|line| line.starts_with("signalbox:")).map(str::to_owned).collect()
+    }
+
     /// Starts it again with nothing in it.
     pub(super) async fn restart(&mut self) {
         self.process = run(&self.folder, self.address);

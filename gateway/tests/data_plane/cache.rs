@@ -244,9 +244,104 @@ async fn an_old_answer_is_better_than_none() {
     let answer = gateway.post(path, chat("kept").to_string()).await;
     assert_eq!(answer.status(), 200);
     let status = answer.headers()["cache-status"].to_str().unwrap().to_owned();
-    assert!(status.starts_with("signalbox; hit; ttl="), "{status}");
+    assert!(
+        status.starts_with("signalbox; fwd=stale; ttl=") && status.ends_with("\"stale-if-error\""),
+        "{status}"
+    );
     assert_eq!(answer.text().await.unwrap(), first);
     // Another question has no old answer.
     let other = gateway.post(path, with(chat("kept"), "top_p", 0.5).to_string()).await;
     assert_eq!(other.status(), 502);
+}
+
+#[tokio::test]
+async fn an_answer_past_its_time_is_served_while_one_request_fetches_a_new_one() {
+    let cache = "cache: {exact: {ttl: 1ms, stale_while_revalidate: 1h}}";
+    let gateway =
+        Gateway::start("  slow: {deployments: [{provider: mock, model: 'm;ttft=700ms'}]}", cache).await;
+    let path = "/v1/chat/completions";
+    let (mark, first) = asked(&gateway, path, &chat("slow")).await;
+    assert_eq!((mark.as_str(), gateway.mock.requests().len()), ("miss", 1));
+    let begun = std::time::Instant::now();
+    for _ in 0..5 {
+        let answer = gateway.post(path, chat("slow").to_string()).await;
+        let status = answer.headers()["cache-status"].to_str().unwrap().to_owned();
+        assert!(status.starts_with("signalbox; hit; ttl="), "{status}");
+        assert!(status.ends_with("; detail=\"stale-while-revalidate\""), "{status}");
+        assert_eq!(answer.text().await.unwrap(), first);
+    }
+    assert!(begun.elapsed() < std::time::Duration::from_millis(600), "a client waited for the new answer");
+    gateway.until_metric("signalbox_cache_stores_total 2").await;
+    assert_eq!(gateway.mock.requests().len(), 2, "five who got the old answer make one call");
+}
+
+#[tokio::test]
+async fn answers_of_a_file_are_there_before_anybody_has_asked() {
+    let gateway = Gateway::start(MODELS, "cache: {exact: {scope: global}}").await;
+    let answer = json!({
+        "id": "chatcmpl-1", "object": "chat.completion", "created": 1, "model": "kept",
+        "choices": [{"index": 0, "message": {"role": "assistant", "content": "Forty-two."}, "finish_reason": "stop"}],
+        "usage": {"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5},
+    });
+    let line = |model: &str| json!({"path": "/v1/chat/completions", "scope": "global", "request": chat(model), "answer": answer});
+    let file = gateway.folder.join("answers.jsonl");
+    std::fs::write(&file, format!("{}\n\n{}\n", line("kept"), line("nobody"))).unwrap();
+    let admin = format!("http://{}", gateway.admin);
+    let warm = |token: &str| {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_signalbox"));
+        command.args(["cache", "warm", "--admin", &admin, "--token", token, "--file"]).arg(&file);
+        command.output().unwrap()
+    };
+    // Nobody may without a token.
+    assert!(String::from_utf8(warm("wrong").stderr).unwrap().contains("401"));
+    let path = gateway.folder.join("signalbox.yaml");
+    let text = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(&path, text.replacen("admin: {", "admin: {token: admin-token-1, ", 1)).unwrap();
+    gateway.reloaded(1).await;
+    let told = warm("admin-token-1");
+    let (out, errors) = (String::from_utf8(told.stdout).unwrap(), String::from_utf8(told.stderr).unwrap());
+    assert_eq!((out.as_str(), told.status.success()), ("1 answers are kept, 1 are not\n", false), "{errors}");
+    assert!(errors.contains("line 3: there is no model `nobody`"), "{errors}");
+    for stream in [false, true] {
+        let (mark, text) =
+            asked(&gateway, "/v1/chat/completions", &with(chat("kept"), "stream", stream)).await;
+        assert!(mark == "hit" && text.contains("Forty-two."), "{text}");
+    }
+    assert_eq!(gateway.mock.requests().len(), 0);
+}
+
+#[tokio::test]
+async fn only_a_refusal_of_the_request_itself_is_kept_and_not_for_long() {
+    let models = "
+  wrong: {deployments: [{provider: mock, model: 'm;status=400'}], retries: {attempts: 1}}
+  busy: {deployments: [{provider: mock, model: 'm;status=429'}], retries: {attempts: 1}, cooldown: {failures: 100, open: 1ms}}
+  broken: {deployments: [{provider: mock, model: 'm;status=500'}], retries: {attempts: 1}, cooldown: {failures: 100, open: 1ms}}
+";
+    let gateway = Gateway::start(models, "cache: {exact: {negative_ttl: 2s}}").await;
+    let path = "/v1/chat/completions";
+    let first = gateway.post(path, chat("wrong").to_string()).await;
+    let (status, first) = (first.status(), first.json::<Value>().await.unwrap());
+    assert_eq!(status, 400);
+    let again = gateway.post(path, chat("wrong").to_string()).await;
+    let mark = again.headers()["cache-status"].to_str().unwrap().to_owned();
+    assert!(mark.starts_with("signalbox; hit; ttl="), "{mark}");
+    assert_eq!(
+        (again.status(), again.json::<Value>().await.unwrap()["error"]["message"].clone()),
+        (status, first["error"]["message"].clone())
+    );
+    assert_eq!(gateway.mock.requests().len(), 1);
+    let mut calls = 1;
+    for model in ["busy", "broken"] {
+        for _ in 0..2 {
+            calls += 1;
+            assert!(gateway.post(path, chat(model).to_string()).await.status().as_u16() >= 429);
+            assert_eq!(gateway.mock.requests().len(), calls, "{model}");
+        }
+    }
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(30);
+    while gateway.mock.requests().len() == calls {
+        assert!(std::time::Instant::now() < deadline, "the refusal is kept for ever");
+        assert_eq!(gateway.post(path, chat("wrong").to_string()).await.status(), 400);
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    }
 }

@@ -49,7 +49,7 @@ impl Gateway {
     }
 
     /// With a mock that remembers so many requests.
-    #[allow(dead_code, reason = "one of the two test programs that share this file has no use for it")]
+    #[allow(dead_code, reason = "only the control plane's tests look back so far")]
     pub(crate) async fn start_recorded(models: &str, extra: &str, record: usize) -> Self {
         Self::start_with(Setup { models, extra, record, ..Setup::default() }).await
     }
@@ -179,14 +179,12 @@ impl Gateway {
     }
 
     /// Ends the process without a chance to tidy up.
-    #[allow(dead_code, reason = "only the control plane's tests need it")]
     pub(crate) fn kill(&mut self) {
         self.process.kill().unwrap();
         self.process.wait().unwrap();
     }
 
     /// The same, if it still runs, and starts another one with the same files.
-    #[allow(dead_code, reason = "only the control plane's tests need it")]
     pub(crate) async fn restart_after_kill(&mut self) {
         self.kill();
         self.process = run(&self.folder, &[], self.messages);

@@ -22,6 +22,7 @@ mod gateway;
 mod hand_over;
 mod health;
 mod hedge;
+mod herd;
 mod overload;
 mod resume;
 mod routing;

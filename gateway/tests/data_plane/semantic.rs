@@ -151,9 +151,15 @@ async fn feedback_without_a_semantic_cache_says_what_is_missing() {
 
 #[tokio::test]
 async fn what_was_learnt_outlives_the_process() {
+    for key in ["", ", key: '0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef'"] {
+        learnt_outlives(key).await;
+    }
+}
+
+async fn learnt_outlives(key: &str) {
     let folder = tempfile::tempdir().unwrap();
-    let disk =
-        format!("cache: {{disk: {{path: {}, size: 64MiB}}, semantic:", folder.path().join("kept").display());
+    let path = folder.path().join("kept");
+    let disk = format!("cache: {{disk: {{path: {}, size: 64MiB{key}}}, semantic:", path.display());
     let mut gateway = Gateway::start(MODELS, &EASY.replace("cache: {semantic:", &disk)).await;
     let (at, _) = until_served(&gateway).await;
     let ended =

@@ -62,8 +62,8 @@ pub(super) fn header(
         }
         if let Some(mark) = record.cache {
             head.insert_header("x-signalbox-cache", mark.as_str())?;
-            head.insert_header("cache-status", mark.status())?;
-            if let Mark::Hit { age, .. } | Mark::Semantic { age, .. } = mark {
+            head.insert_header("cache-status", mark.status(record.coalesced))?;
+            if let Mark::Hit { age, .. } | Mark::Stale { age, .. } | Mark::Semantic { age, .. } = mark {
                 head.insert_header("age", age.to_string())?;
             }
         }
@@ -80,6 +80,9 @@ pub fn followed(shared: &ResponseHeader, record: &Record) -> Result<Box<Response
         add_own(&mut head, record)?;
         if record.coalesced {
             head.insert_header("x-signalbox-coalesced", "true")?;
+            if let Some(mark) = record.cache {
+                head.insert_header("cache-status", mark.status(true))?;
+            }
             // The one that asked first pays.
             if head.headers.contains_key("x-signalbox-cost-usd") {
                 head.insert_header("x-signalbox-cost-usd", Micros(0).to_string())?;

@@ -45,7 +45,7 @@ pub async fn run(
     record.usage = Some(Usage::default());
     record.status = entry.status;
     record.ttft = Some(record.started.elapsed());
-    let head = if head.stream {
+    let mut head = if head.stream {
         stream_header(record)?
     } else {
         let mut head = header(record, entry.status, "application/json")?;
@@ -53,9 +53,12 @@ pub async fn run(
         put(&mut head, "x-signalbox-cost-usd", Micros(0).to_string())?;
         head
     };
+    if record.coalesced {
+        put(&mut head, "x-signalbox-coalesced", "true")?;
+    }
     client.write_head(head, record).await?;
     // In the log before the client has the whole of it.
-    record.save(Kind::CacheHit, "ok", entry.cost);
+    record.save(if record.coalesced { Kind::Coalesced } else { Kind::CacheHit }, "ok", entry.cost);
     let mut waiting = Vec::new();
     let mut pieces = pieces.into_iter().peekable();
     while let Some(piece) = pieces.next() {
