@@ -13,7 +13,9 @@ from sklearn.linear_model import Ridge
 
 HERE = Path(__file__).resolve().parent
 BITS, HAND, SEED, FOLDS, STEPS = 17, 16, 7, 5, 1000
-ALPHA, HAND_ALPHA, SMOOTH, PRIOR, MOST_FLOOR = 3.0, 300.0, 0.6, 10, 0.5
+HAND_ALPHA, PRIOR, MOST_FLOOR = 300.0, 10, 0.5
+# Ridge and smoothing of what all models of a row have in common, and of what sets one apart.
+COMMON, APART = (2.0, 0.5), (0.7, 0.8)
 
 
 class Rows:
@@ -99,31 +101,39 @@ def within(values, groups):
     return (columns - means[which]).reshape(values.shape)
 
 
-def smoothed(labels, groups):
+def smoothed(labels, groups, share):
     """Labels drawn to the mean of their group, which is drawn to the mean of all: single answers are mostly noise."""
     unique, which = np.unique(groups, return_inverse=True)
     means = (np.bincount(which, labels) + PRIOR * labels.mean()) / (np.bincount(which) + PRIOR)
-    return (1 - SMOOTH) * labels + SMOOTH * means[which]
+    return (1 - share) * labels + share * means[which]
 
 
-def fit(rows, models=None, alpha=ALPHA):
+def words_of(words, labels, groups, how):
+    ridge, share = how
+    fitted = Ridge(ridge, solver="sparse_cg", tol=1e-4).fit(words, smoothed(labels, groups, share))
+    return fitted.coef_, fitted.intercept_
+
+
+def fit(rows, models=None):
     """The features made by hand get one weight for all heads, of what they tell within each group: what holds in every
-    group holds in a new one. The words explain the rest, head by head."""
+    group holds in a new one. The words explain the rest: what all models of a row have in common, and what sets each apart."""
     heads = Heads(models or rows.models)
     mean, deviation = rows.hand.mean(0), rows.hand.std(0) + 1e-6
     hand = (rows.hand - mean) / deviation
-    difficulty = within(np.nanmean(rows.scores, 1), rows.groups)
-    shared = Ridge(HAND_ALPHA, fit_intercept=False).fit(within(hand, rows.groups), difficulty).coef_
+    common = np.nanmean(rows.scores, 1)
+    shared = Ridge(HAND_ALPHA, fit_intercept=False).fit(within(hand, rows.groups), within(common, rows.groups)).coef_
+    rest = common - hand @ shared
     heads.telling = telling(rows.words)
     words = heads.inputs(rows.words)
     for at, model in enumerate(heads.models):
         labels = rows.column(model)
         there = ~np.isnan(labels)
-        rest = smoothed(labels[there] - hand[there] @ shared, rows.groups[there])
-        ridge = Ridge(alpha, solver="sparse_cg", tol=1e-4).fit(words[there], rest)
-        heads.table[:, at] = ridge.coef_
+        some, groups = words[there], rows.groups[there]
+        of_all, bias_of_all = words_of(some, rest[there], groups, COMMON)
+        of_one, bias_of_one = words_of(some, (labels - common)[there], groups, APART)
+        heads.table[:, at] = of_all + of_one
         heads.hand[:, at] = shared / deviation
-        heads.bias[at] = ridge.intercept_ - mean @ heads.hand[:, at]
+        heads.bias[at] = bias_of_all + bias_of_one - mean @ heads.hand[:, at]
     return heads
 
 
@@ -137,17 +147,17 @@ def calibrate(raw, labels):
     return slope, shift, MOST_FLOOR / (1 + np.exp(-floor))
 
 
-def out_of_fold(rows, folds, models=None, **how):
+def out_of_fold(rows, folds, models=None):
     raw = np.full((len(rows), len(models or rows.models)), np.nan)
     for fold in np.unique(folds):
-        raw[folds == fold] = fit(rows.pick(folds != fold), models, **how).raw(rows.pick(folds == fold))
+        raw[folds == fold] = fit(rows.pick(folds != fold), models).raw(rows.pick(folds == fold))
     return raw
 
 
-def fit_calibrated(rows, folds, models=None, **how):
+def fit_calibrated(rows, folds, models=None):
     """Heads fitted on all rows, and calibrated on scores that each row got from heads that did not see its fold."""
-    heads = fit(rows, models, **how)
-    raw = out_of_fold(rows, folds, models, **how)
+    heads = fit(rows, models)
+    raw = out_of_fold(rows, folds, models)
     for at, model in enumerate(heads.models):
         labels = rows.column(model)
         there = ~np.isnan(labels)
@@ -178,7 +188,7 @@ def main():
     measured = ~np.isnan(rows.column("strong")) if pair else np.full(len(rows), True)
     wins = win(quality[measured], heads.models)
     about = {
-        "name": options.name, "heads": heads.models, "seed": SEED, "alpha": ALPHA, "rows": len(rows),
+        "name": options.name, "heads": heads.models, "seed": SEED, "common": COMMON, "apart": APART, "rows": len(rows),
         "data": {name: str(np.load(options.work / f"{name}.npz")["sha256"]) for name in options.sets},
         "quantiles": [round(float(at), 5) for at in np.quantile(wins, np.linspace(0, 1, STEPS + 1))],
     }
