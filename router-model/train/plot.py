@@ -39,8 +39,12 @@ def frontier(points, models):
     path = " ".join(f"{across(price):.1f},{up(quality):.1f}" for quality, price in line)
     parts.append(f'<polyline points="{path}" fill="none" stroke="{ROUTER}" stroke-width="2.5"/>')
     parts.append(text(across(line[-1][1]), up(line[-1][0]) - 8, "router", ink=ROUTER))
-    for name, quality, price in models:
+    free = {"start": 0, "end": 0}
+    for name, quality, price in sorted(models, key=lambda model: -model[1]):
         parts.append(f'<circle cx="{across(price):.1f}" cy="{up(quality):.1f}" r="4" fill="{ALONE}"/>')
-        near_end = price > 0.75 * most
-        parts.append(text(across(price) + (-8 if near_end else 8), up(quality) + 4, str(name), "end" if near_end else "start", ALONE))
+        side, beside = ("end", -8) if price > 0.75 * most else ("start", 8)
+        # Labels of one side never overlap: the lower one moves down.
+        at = max(up(quality) + 4, free[side])
+        free[side] = at + 13
+        parts.append(text(across(price) + beside, at, str(name), side, ALONE))
     return "\n".join([*parts, "</svg>", ""])
