@@ -25,6 +25,7 @@ use crate::backups::Schedule;
 use crate::budgets::{Account, BudgetBook};
 use crate::coalesce::Coalescer;
 use crate::config::{Config, TlsConfig};
+use crate::contents::{self, ContentsLog, ErasureWatch};
 use crate::credentials::{CredentialSync, CredentialTable};
 use crate::edge::{Connections, Edge, FrontDoor, GuessLimiter};
 use crate::health::HealthChecks;
@@ -75,6 +76,8 @@ pub struct App {
     pub storage: Option<Storage>,
     /// What happened to each request.
     pub request_log: Arc<RequestLog>,
+    /// What was said in requests of keys that want it kept.
+    pub contents: Arc<ContentsLog>,
     /// The keys of the store.
     pub stored_keys: Arc<StoredKeys>,
     /// What share of the traffic may be repeated attempts.
@@ -119,7 +122,10 @@ impl App {
         let snapshot = Snapshot::new(config, &credentials, &registry, &limits, &ledger.budgets, metrics)
             .map_err(anyhow::Error::msg)?;
         let request_log = Arc::new(RequestLog::new(&config.log.requests, storage.is_some(), metrics));
+        let contents = Arc::new(ContentsLog::new(&config.log.contents, sealer.is_some(), metrics));
         if let Some(storage) = &storage {
+            let (log, store, sealer) = (contents.clone(), storage.store.clone(), sealer.clone());
+            storage.spawn(contents::Writer::new(log, store, sealer, &config.log).run());
             let keep = config.log.requests.keep.0;
             storage.spawn(Writer::new(request_log.clone(), storage.store.clone(), keep).run());
             start_ledger(&ledger, storage, metrics)?;
@@ -155,6 +161,7 @@ impl App {
             ledger,
             storage,
             request_log,
+            contents,
             stored_keys,
             retry_budget: RetryBudget::new(Instant::now()),
             sealer,
@@ -164,6 +171,10 @@ impl App {
             draining: AtomicBool::new(false),
             closing: AtomicBool::new(false),
         });
+        if let Some((storage, cache)) = app.storage.as_ref().zip(config.cache.as_ref()) {
+            let folder = cache.disk.as_ref().map(|disk| PathBuf::from(&disk.path));
+            storage.spawn(ErasureWatch::new(storage.store.clone(), folder).run(Arc::downgrade(&app)));
+        }
         if let Some((storage, sync)) = app.storage.as_ref().zip(sync) {
             storage.spawn(sync.run(Arc::downgrade(&app)));
         }

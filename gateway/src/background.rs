@@ -175,6 +175,7 @@ impl BackgroundService for Drain {
         }
         self.app.access_log.drain().await;
         self.app.request_log.drain().await;
+        self.app.contents.drain().await;
         if let Some(answers) = &self.app.answers {
             answers.finish();
         }

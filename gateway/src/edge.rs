@@ -21,6 +21,7 @@ use pingora::{Error, ErrorType, Result};
 use providers::{Operation, WireFormat};
 
 use crate::app::App;
+use crate::contents::Capture;
 use crate::error::GatewayError;
 use crate::phases::respond;
 use crate::pipeline;
@@ -53,6 +54,8 @@ pub struct Context {
     deployment: Option<Arc<Deployment>>,
     /// What that costs.
     metered: Option<Box<Metered>>,
+    /// Hears what passes, of a key that wants it kept.
+    capture: Option<Box<Capture>>,
 }
 
 impl Edge {
@@ -67,7 +70,7 @@ impl ProxyHttp for Edge {
     type CTX = Context;
 
     fn new_ctx(&self) -> Context {
-        Context { record: Record::new(self.app.clone()), deployment: None, metered: None }
+        Context { record: Record::new(self.app.clone()), deployment: None, metered: None, capture: None }
     }
 
     /// Framing, identity, time-outs: before anything is believed.
@@ -115,6 +118,9 @@ impl ProxyHttp for Edge {
         }
         match pass_through::enter(&self.app, &downstream, record).await {
             Ok((deployment, metered)) => {
+                if let Some(principal) = &record.principal {
+                    ctx.capture = downstream.begin_capture(principal, record);
+                }
                 ctx.deployment = Some(deployment);
                 ctx.metered = Some(Box::new(metered));
                 Ok(false)
@@ -150,6 +156,9 @@ impl ProxyHttp for Edge {
         if let Some(metered) = &mut ctx.metered {
             metered.asks(body.as_ref(), end_of_stream, &mut ctx.record);
         }
+        if let (Some(capture), Some(body)) = (&mut ctx.capture, body) {
+            capture.prompt(body);
+        }
         Ok(())
     }
 
@@ -178,6 +187,9 @@ impl ProxyHttp for Edge {
         if let Some(metered) = &mut ctx.metered {
             metered.answered(body.as_ref(), end_of_stream, &mut ctx.record);
         }
+        if let (Some(capture), Some(body)) = (&mut ctx.capture, body) {
+            capture.answer(body);
+        }
         Ok(None)
     }
 
@@ -198,6 +210,7 @@ impl ProxyHttp for Edge {
         let error = pass_through::failure(error);
         let write_time = self.app.snapshot.load().limits.write_time.0;
         let mut downstream = Downstream::new(session, &self.app, write_time);
+        downstream.capture(ctx.capture.take());
         respond::error(&mut downstream, &mut ctx.record, &error).await;
         FailToProxy { error_code: error.face().status, can_reuse_downstream: false }
     }

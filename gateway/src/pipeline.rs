@@ -39,6 +39,9 @@ async fn answer(app: &App, downstream: &mut Downstream<'_>, record: &mut Record)
     // May this key ask now: requests per minute, requests at once?
     admit::run(app, &snapshot, &principal, record).await?;
 
+    // Is what is said kept? For a key that wants it, from here on.
+    downstream.listen(&principal, record);
+
     // What is asked for? The body is read, bounded in size and time, and parsed once.
     let request = parse::run(&snapshot, downstream, record).await?;
 

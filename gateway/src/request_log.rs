@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use store::{Erase, LoggedRequest, Store, StoreError};
+use store::{LoggedRequest, Store, StoreError};
 
 use crate::config::RequestLogConfig;
 use crate::ledger::now_ms;
@@ -87,7 +87,7 @@ impl Writer {
         let mut swept: Option<Instant> = None;
         loop {
             if waiting.is_empty() {
-                waiting = self.log.take().into_iter().map(|record| (record, None)).collect();
+                waiting = self.log.take();
             }
             let done = async {
                 while !waiting.is_empty() {
@@ -115,7 +115,7 @@ impl Writer {
         if swept.is_none_or(|swept| swept.elapsed() >= SWEEP) {
             let keep_ms = u64::try_from(self.keep.as_millis()).unwrap_or(u64::MAX);
             let before_ms = now_ms().saturating_sub_unsigned(keep_ms);
-            self.store.request_log().erase(Erase::RequestsBefore(before_ms)).await?;
+            self.store.request_log().erase_before(before_ms).await?;
             *swept = Some(Instant::now());
         }
         Ok(())

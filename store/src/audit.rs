@@ -60,14 +60,15 @@ pub struct AuditFilter {
 pub struct Audit<'a>(pub(crate) &'a Store);
 
 impl Audit<'_> {
-    /// Writes down a change of what the store does not have. Before it is made: what was done is in the log, also when the
-    /// process ends in between.
+    /// Writes down a change of what the store does not have, or that something was looked at. Before it is done: what was
+    /// done is in the log, also when the process ends in between. `team` is the one that it concerns; empty: none.
     ///
     /// # Errors
     /// Those of any write.
-    pub async fn note(self, change: &Change, action: &str, object: (&str, &str)) -> Result<()> {
+    pub async fn note(self, change: &Change, action: &str, object: (&str, &str), team: &str) -> Result<()> {
         let mut transaction = self.0.database.write().await?;
-        append(&mut transaction, change, action, object, Difference::default()).await?;
+        let difference = Difference { team: team.to_owned(), ..Difference::default() };
+        append(&mut transaction, change, action, object, difference).await?;
         transaction.commit().await
     }
 

@@ -1,5 +1,5 @@
-//! What Signalbox remembers: virtual keys, credentials, the spend ledger, audit and request log, admins and their
-//! sessions. One schema and one set of queries on SQLite and PostgreSQL; docs/store.md describes both.
+//! What Signalbox remembers: virtual keys, credentials, the spend ledger, audit and request log, prompts and
+//! answers, admins and their sessions. One schema and one set of queries on SQLite and PostgreSQL; docs/store.md describes both.
 //!
 //! Knows no HTTP, computes no hash of a key and encrypts nothing: callers bring bytes. Times are UTC unix milliseconds,
 //! money is [`domain::Micros`]. Nothing here may be called on the path of a request.
@@ -8,8 +8,10 @@ mod admin_tokens;
 mod admins;
 mod audit;
 mod backup;
+mod contents;
 mod credentials;
 mod database;
+mod erasure;
 mod error;
 mod keys;
 mod ledger;
@@ -27,8 +29,10 @@ pub use admin_tokens::{AdminToken, AdminTokens};
 pub use admins::{Admin, Admins};
 pub use audit::{Audit, AuditEntry, AuditFilter, Change};
 pub use backup::{DumpSummary, FORMAT_VERSION};
+pub use contents::{Contents, ContentsOf, SealedContents};
 pub use credentials::{Credential, Credentials};
 pub use database::MAX_FIGURE;
+pub use erasure::{Erased, Erasure, Erasures, NotedErasure};
 pub use error::{Result, StoreError};
 pub use keys::{Keys, Rotation, VirtualKey};
 pub use ledger::{
@@ -38,7 +42,7 @@ pub use ledger::{
 pub use location::check_location;
 pub use records::Records;
 pub use reports::{Dimension, ReportQuery, ReportRow, Reports, Totals};
-pub use request_log::{Contents, Erase, LoggedRequest, RequestFilter, RequestLog};
+pub use request_log::{LoggedRequest, RequestFilter, RequestLog};
 pub use revision::{Revisions, Topic, Watch};
 pub use schema::SCHEMA_VERSION;
 pub use sessions::{AdminSession, Sessions};

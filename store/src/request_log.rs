@@ -1,11 +1,11 @@
-//! The request log: what happened to each request, and, only for keys that ask for it, the prompt and the answer,
-//! encrypted by the caller.
+//! The request log: what happened to each request. What was said in it is in `contents`.
 
 use domain::{Micros, Usage};
 use serde::{Deserialize, Serialize};
 
 use crate::Store;
 use crate::database::{Row, Value};
+use crate::erasure::{self, Owned};
 use crate::error::{Result, StoreError};
 use crate::records::places;
 
@@ -75,35 +75,7 @@ pub struct RequestFilter {
     pub before: Option<(i64, String)>,
 }
 
-/// Prompt and answer, encrypted.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Contents {
-    /// Which key they are encrypted with.
-    pub encryption_key_id: String,
-    /// The prompt's ciphertext with what its cipher needs.
-    pub prompt: Option<Vec<u8>>,
-    /// The same of the answer.
-    pub answer: Option<Vec<u8>>,
-}
-
-/// What to erase.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Erase<'a> {
-    /// Prompts and answers of a key; what happened stays.
-    ContentsOfKey(&'a str),
-    /// Prompts and answers of a user.
-    ContentsOfUser(&'a str),
-    /// Everything about a key's requests.
-    RequestsOfKey(&'a str),
-    /// Everything about a user's requests.
-    RequestsOfUser(&'a str),
-    /// Prompts and answers older than this time.
-    ContentsBefore(i64),
-    /// Everything older than this time.
-    RequestsBefore(i64),
-}
-
-const COLUMNS: [&str; 26] = [
+const COLUMNS: [&str; 23] = [
     "request_id",
     "at",
     "key_id",
@@ -127,9 +99,6 @@ const COLUMNS: [&str; 26] = [
     "reasoning_tokens",
     "cost_micros",
     "tags",
-    "encryption_key_id",
-    "prompt",
-    "answer",
 ];
 
 /// The longest list, and the rows that one erasing statement takes.
@@ -140,19 +109,25 @@ const PAGE: i64 = 1_000;
 pub struct RequestLog<'a>(pub(crate) &'a Store);
 
 impl RequestLog<'_> {
-    /// Appends requests, all or none. One that is there already is left as it is.
+    /// Appends requests, all or none, but for those that were erased meanwhile. One that is there already is left as it
+    /// is.
     ///
     /// # Errors
     /// Those of any write.
-    pub async fn append(self, requests: &[(LoggedRequest, Option<Contents>)]) -> Result<()> {
+    pub async fn append(self, requests: &[LoggedRequest]) -> Result<()> {
+        let Some(oldest_ms) = requests.iter().map(|request| request.at_ms).min() else { return Ok(()) };
         let sql = format!(
             "INSERT INTO request_log ({}) VALUES ({}) ON CONFLICT (request_id) DO NOTHING",
             COLUMNS.join(", "),
             places(1, COLUMNS.len())
         );
         let mut transaction = self.0.database.write().await?;
-        for (request, contents) in requests {
-            transaction.execute(&sql, values(request, contents.as_ref())?).await?;
+        let mut erased = erasure::reaching(&mut transaction, oldest_ms).await?;
+        erased.retain(|erasure| erasure.requests);
+        for request in requests {
+            if !erased.iter().any(|erasure| erasure.concerns(&owned(request))) {
+                transaction.execute(&sql, values(request)?).await?;
+            }
         }
         transaction.commit().await
     }
@@ -162,8 +137,6 @@ impl RequestLog<'_> {
     /// # Errors
     /// Those of any read.
     pub async fn list(self, filter: &RequestFilter, limit: u32) -> Result<Vec<LoggedRequest>> {
-        // Without the contents, which may be large.
-        let (columns, _) = COLUMNS.split_at(COLUMNS.len() - 3);
         let (before_ms, before_id) =
             filter.before.as_ref().map_or((i64::MAX, ""), |(at, id)| (*at, id.as_str()));
         let mut values: Vec<Value> = vec![
@@ -175,7 +148,7 @@ impl RequestLog<'_> {
         ];
         let mut sql = format!(
             "SELECT {} FROM request_log WHERE (at, request_id) < ($1, $2) AND at >= $4 AND at < $5",
-            columns.join(", ")
+            COLUMNS.join(", ")
         );
         let texts = [
             ("request_id", &filter.request_id),
@@ -195,55 +168,35 @@ impl RequestLog<'_> {
         self.0.database.rows(&sql, values).await?.iter().map(read).collect()
     }
 
-    /// The prompt and answer of a request, when they were kept.
-    ///
-    /// # Errors
-    /// Those of any read.
-    pub async fn contents(self, request_id: &str) -> Result<Option<Contents>> {
-        let sql = "SELECT encryption_key_id, prompt, answer FROM request_log WHERE request_id = $1";
-        let Some(row) = self.0.database.row(sql, vec![request_id.into()]).await? else { return Ok(None) };
-        let Some(encryption_key_id) = row.text_or_null("encryption_key_id")? else { return Ok(None) };
-        let (prompt, answer) = (row.bytes_or_null("prompt")?, row.bytes_or_null("answer")?);
-        Ok(Some(Contents { encryption_key_id, prompt, answer }))
-    }
-
-    /// Erases; answers how many requests it concerned. A thousand rows at a time, so that others can write in between:
-    /// an error leaves part of the work done, and the same call goes on.
+    /// Erases what is older than this time; answers how many requests that were. A thousand rows at a time, so that
+    /// others can write in between: an error leaves part of the work done, and the same call goes on.
     ///
     /// # Errors
     /// Those of any write.
-    pub async fn erase(self, what: Erase<'_>) -> Result<u64> {
-        let (contents, condition, value): (bool, &str, Value) = match what {
-            Erase::ContentsOfKey(id) => (true, "key_id = $1", id.into()),
-            Erase::ContentsOfUser(id) => (true, "user_id = $1", id.into()),
-            Erase::RequestsOfKey(id) => (false, "key_id = $1", id.into()),
-            Erase::RequestsOfUser(id) => (false, "user_id = $1", id.into()),
-            Erase::ContentsBefore(at_ms) => (true, "at < $1", at_ms.into()),
-            Erase::RequestsBefore(at_ms) => (false, "at < $1", at_ms.into()),
-        };
-        let (act, kept) = if contents {
-            let act = "UPDATE request_log SET encryption_key_id = NULL, prompt = NULL, answer = NULL";
-            (act, " AND encryption_key_id IS NOT NULL")
-        } else {
-            ("DELETE FROM request_log", "")
-        };
+    pub async fn erase_before(self, at_ms: i64) -> Result<u64> {
+        self.delete("at < $1", vec![at_ms.into()]).await
+    }
+
+    pub(crate) async fn delete(self, condition: &str, values: Vec<Value>) -> Result<u64> {
         let sql = format!(
-            "{act} WHERE request_id IN (SELECT request_id FROM request_log WHERE {condition}{kept} LIMIT {PAGE})"
+            "DELETE FROM request_log WHERE request_id IN
+             (SELECT request_id FROM request_log WHERE {condition} LIMIT {PAGE})"
         );
-        let mut erased = 0;
-        loop {
-            let mut transaction = self.0.database.write().await?;
-            let now = transaction.execute(&sql, vec![value.clone()]).await?;
-            transaction.commit().await?;
-            erased += now;
-            if now == 0 {
-                return Ok(erased);
-            }
-        }
+        erasure::repeat(self.0, &sql, values).await
     }
 }
 
-fn values(request: &LoggedRequest, contents: Option<&Contents>) -> Result<Vec<Value>> {
+fn owned(request: &LoggedRequest) -> Owned<'_> {
+    Owned {
+        at_ms: request.at_ms,
+        key_id: &request.key_id,
+        team_id: &request.team_id,
+        user_id: &request.user_id,
+        request_id: &request.request_id,
+    }
+}
+
+fn values(request: &LoggedRequest) -> Result<Vec<Value>> {
     let tags = serde_json::to_string(&request.tags)
         .map_err(|error| StoreError::invalid("request_log", "tags", error.to_string()))?;
     Ok(vec![
@@ -270,9 +223,6 @@ fn values(request: &LoggedRequest, contents: Option<&Contents>) -> Result<Vec<Va
         request.usage.reasoning.into(),
         request.cost.into(),
         tags.into(),
-        contents.map(|contents| contents.encryption_key_id.as_str()).into(),
-        contents.and_then(|contents| contents.prompt.as_deref()).into(),
-        contents.and_then(|contents| contents.answer.as_deref()).into(),
     ])
 }
 

@@ -22,12 +22,14 @@ pub enum Topic {
     Credentials,
     /// Admins.
     Admins,
+    /// Erasures.
+    Erasures,
 }
 
 const CHANNEL: &str = "signalbox_revision";
 
 impl Topic {
-    const ALL: [Self; 4] = [Self::Keys, Self::Teams, Self::Credentials, Self::Admins];
+    const ALL: [Self; 5] = [Self::Keys, Self::Teams, Self::Credentials, Self::Admins, Self::Erasures];
 
     pub(crate) fn as_str(self) -> &'static str {
         match self {
@@ -35,6 +37,7 @@ impl Topic {
             Self::Teams => "teams",
             Self::Credentials => "credentials",
             Self::Admins => "admins",
+            Self::Erasures => "erasures",
         }
     }
 }
@@ -44,7 +47,7 @@ impl Topic {
 pub struct Revisions<'a>(pub(crate) &'a Store);
 
 impl Revisions<'_> {
-    /// How often each topic has changed; topics that never did are missing. One read of a table of four rows.
+    /// How often each topic has changed; topics that never did are missing. One read of a table of five rows.
     ///
     /// # Errors
     /// Those of any read.

@@ -32,10 +32,15 @@ const MIGRATIONS: &[Migration] = &[
         sqlite: include_str!("../migrations/sqlite/0004_credential_shares.sql"),
         postgres: include_str!("../migrations/postgres/0004_credential_shares.sql"),
     },
+    Migration {
+        version: 5,
+        sqlite: include_str!("../migrations/sqlite/0005_contents.sql"),
+        postgres: include_str!("../migrations/postgres/0005_contents.sql"),
+    },
 ];
 
 /// The newest schema this program knows.
-pub const SCHEMA_VERSION: i64 = 4;
+pub const SCHEMA_VERSION: i64 = 5;
 
 /// Any number, the same in every version: whoever migrates a PostgreSQL database holds it.
 const MIGRATION_LOCK: &str = "SELECT pg_advisory_xact_lock(5711483905212)";

@@ -9,8 +9,8 @@ use crate::database::{self, Database};
 use crate::error::Result;
 use crate::location::Location;
 use crate::{
-    AdminTokens, Admins, Audit, Credentials, Keys, Ledger, Reports, RequestLog, Revisions, Sessions, Teams,
-    Users, schema,
+    AdminTokens, Admins, Audit, Contents, Credentials, Erasures, Keys, Ledger, Reports, RequestLog,
+    Revisions, Sessions, Teams, Users, schema,
 };
 
 /// Limits of a store's connections.
@@ -123,6 +123,16 @@ impl Store {
     /// The request log.
     pub fn request_log(&self) -> RequestLog<'_> {
         RequestLog(self)
+    }
+
+    /// Prompts and answers, encrypted.
+    pub fn contents(&self) -> Contents<'_> {
+        Contents(self)
+    }
+
+    /// Erasing them.
+    pub fn erasures(&self) -> Erasures<'_> {
+        Erasures(self)
     }
 
     /// Counters that move with every change of keys, teams, users, credentials and admins.

@@ -160,17 +160,18 @@ pub(super) async fn purge(call: Call) -> Result<Reply, Fault> {
     };
     cache(&call)?;
     note(&call, "purge", "cache", named).await?;
-    // What the index has of them it would find gone, but it need not know of them that long.
-    if let Some(semantic) = &cache(&call)?.semantic {
-        semantic.cache.clear();
-    }
-    cache(&call)?.exact.purge(what).await.map_err(|error| {
+    make_void(cache(&call)?, what).await?;
+    Ok(Reply::ok(&Purged { purged: true }))
+}
+
+/// Makes kept answers void.
+pub(super) async fn make_void(answers: &AnswerCache, what: Purge<'_>) -> Result<(), Fault> {
+    answers.make_void(what).await.map_err(|error| {
         tracing::error!(%error, "purge");
         Fault::internal(
             "It is purged in this process, but could not be written to disk: see the log, and repeat it.",
         )
-    })?;
-    Ok(Reply::ok(&Purged { purged: true }))
+    })
 }
 
 fn cache(call: &Call) -> Result<&AnswerCache, Fault> {
@@ -186,7 +187,8 @@ async fn note(call: &Call, action: &'static str, kind: &'static str, object: Str
         return Ok(());
     }
     let change = call.change();
-    call.store(move |store| async move { store.audit().note(&change, action, (kind, &object)).await }).await
+    call.store(move |store| async move { store.audit().note(&change, action, (kind, &object), "").await })
+        .await
 }
 
 fn hash(id: &str) -> Result<u128, Fault> {

@@ -111,6 +111,9 @@ impl Caller {
             return Err(Fault::forbidden(message));
         }
         let is_viewer = matches!(self, Self::Account(account) if account.role == Role::Viewer);
+        if is_viewer && route.access == Access::Contents {
+            return Err(Fault::forbidden("A viewer sees no prompts: ask somebody with the role `admin`."));
+        }
         if is_viewer && route.method != Method::GET && route.access != Access::Account {
             return Err(Fault::forbidden("A viewer changes nothing: ask somebody with the role `admin`."));
         }

@@ -10,6 +10,7 @@ use super::fault::Fault;
 use super::reply::{Deleted, Page, Reply};
 use super::scope::{has_key, keep_key};
 use crate::config::Span;
+use crate::contents::NO_ENCRYPTION_KEY;
 use crate::keys::settings::date;
 use crate::keys::{FreshKey, KeySettings, merge};
 use crate::ledger::now_ms;
@@ -77,9 +78,19 @@ pub(super) async fn create(call: Call) -> Result<Reply, Fault> {
     let mut key = VirtualKey { id: store::new_id(), ..VirtualKey::default() };
     settings.put_on(&mut key)?;
     keep_key(&call, &mut key).await?;
+    can_store_prompts(&call, &key)?;
     let fresh = fresh()?;
     let key = insert(&call, key, &fresh).await?;
     Ok(shown_once(StatusCode::CREATED, &key, &fresh))
+}
+
+/// What the key's requests say can be encrypted, if it is to be stored.
+fn can_store_prompts(call: &Call, key: &VirtualKey) -> Result<(), Fault> {
+    if key.store_prompts && call.app.sealer.is_none() {
+        let message = format!("`store_prompts` {NO_ENCRYPTION_KEY}.");
+        return Err(Fault::invalid(Some("store_prompts"), message));
+    }
+    Ok(())
 }
 
 /// A new secret.
@@ -132,6 +143,7 @@ pub(super) async fn update(call: Call) -> Result<Reply, Fault> {
     let mut key = find(&call, &call.id).await?;
     merge(&KeySettings::of(&key), call.object()?)?.put_on(&mut key)?;
     keep_key(&call, &mut key).await?;
+    can_store_prompts(&call, &key)?;
     Ok(Reply::ok(&KeyView::of(&replace(&call, key).await?)))
 }
 

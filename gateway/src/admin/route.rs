@@ -12,7 +12,7 @@ use super::fault::Fault;
 use super::reply::Reply;
 
 /// Who may call a path. `admin.token` and accounts with the role `admin` may call all of them, and a `viewer` those that
-/// change nothing.
+/// change nothing and show nothing of what was said.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Access {
     /// Everybody who reaches the listener.
@@ -28,6 +28,8 @@ pub(super) enum Access {
     Team,
     /// Virtual keys too. What answers must keep to [`Call::scope`].
     Owner,
+    /// As `Owner`, but for viewers: what was said in requests.
+    Contents,
     /// Accounts of every role, for it concerns themselves.
     Account,
 }
@@ -42,6 +44,7 @@ impl Access {
             Self::Installation => "installation",
             Self::Team => "team",
             Self::Owner => "owner",
+            Self::Contents => "contents",
             Self::Account => "account",
         }
     }

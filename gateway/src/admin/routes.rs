@@ -9,8 +9,10 @@ use super::admins::{
 };
 use super::audit::{self, AuditRow};
 use super::cache::{self, CacheView, EntryView, PurgeRequest, Purged};
+use super::contents::{self, ContentsList};
 use super::credentials::{self, CredentialView, NewCredential};
 use super::deployments::{self, DeploymentList};
+use super::erase::{self, EraseRequest, ErasedView};
 use super::keys::{self, KeyView, NewKey, RotateRequest};
 use super::ledger::{self, EntryPage};
 use super::litellm::spend_logs::{self, SpendLog};
@@ -106,6 +108,10 @@ routes! {
         "What happened to each request, newest first, when `log.requests` is on.";
     GET "/api/v1/requests/{id}" Owner requests::get [.gives::<RequestRow>()]
         "What happened to one request.";
+    GET "/api/v1/requests/{id}/contents" Contents contents::get [.gives::<ContentsList>()]
+        "What was said in one request, when its key has `store_prompts`; it is audited.";
+    POST "/api/v1/erase" Team erase::erase [.takes::<EraseRequest>().gives::<ErasedView>()]
+        "Erases prompts and answers, and with `requests` the request log, of a key, team, user, request or time.";
     GET "/api/v1/reconcile" Installation reconcile::compare [.query(reconcile::QUERY).gives::<Reconciliation>()]
         "Whether the sums of reports and budgets are those of the single attempts.";
     GET "/api/v1/audit" Team audit::list [.query(audit::QUERY).gives::<Page<AuditRow>>()]

@@ -71,31 +71,31 @@ pub(super) async fn list(call: Call) -> Result<Reply, Fault> {
 }
 
 pub(super) async fn get(call: Call) -> Result<Reply, Fault> {
-    Ok(Reply::ok(&UserView::of(&find(&call).await?)))
+    Ok(Reply::ok(&UserView::of(&find(&call, &call.id).await?)))
 }
 
-async fn find(call: &Call) -> Result<User, Fault> {
-    let id = call.id.clone();
-    let user = call.store(|store| async move { store.users().get(&id).await }).await?;
-    user.filter(|user| has_user(call, user)).ok_or_else(|| {
-        Fault::not_found(format!("There is no user {}: GET /api/v1/users lists them.", call.id))
-    })
+/// The caller's user with this id.
+pub(super) async fn find(call: &Call, id: &str) -> Result<User, Fault> {
+    let wanted = id.to_owned();
+    let user = call.store(|store| async move { store.users().get(&wanted).await }).await?;
+    user.filter(|user| has_user(call, user))
+        .ok_or_else(|| Fault::not_found(format!("There is no user {id}: GET /api/v1/users lists them.")))
 }
 
 pub(super) async fn update(call: Call) -> Result<Reply, Fault> {
-    let mut user = find(&call).await?;
+    let mut user = find(&call, &call.id).await?;
     merge(&OwnerSettings::of_user(&user), call.object()?)?.put_on_user(&mut user)?;
     keep_user(&call, &mut user)?;
     replace(&call, user).await
 }
 
 pub(super) async fn block(call: Call) -> Result<Reply, Fault> {
-    let user = find(&call).await?;
+    let user = find(&call, &call.id).await?;
     replace(&call, User { blocked: true, ..user }).await
 }
 
 pub(super) async fn unblock(call: Call) -> Result<Reply, Fault> {
-    let user = find(&call).await?;
+    let user = find(&call, &call.id).await?;
     replace(&call, User { blocked: false, ..user }).await
 }
 
@@ -107,7 +107,7 @@ async fn replace(call: &Call, user: User) -> Result<Reply, Fault> {
 
 /// Refused while keys belong to it.
 pub(super) async fn delete(call: Call) -> Result<Reply, Fault> {
-    find(&call).await?;
+    find(&call, &call.id).await?;
     let (id, change) = (call.id.clone(), call.change());
     call.store(|store| async move { store.users().delete(&id, &change).await }).await?;
     Ok(Deleted::reply(call.id))

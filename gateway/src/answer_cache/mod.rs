@@ -10,7 +10,7 @@ mod semantic;
 
 use std::sync::Arc;
 
-use cache::exact::{Entry, ExactCache, Flags, Key, Lookup, Question};
+use cache::exact::{Entry, ExactCache, Flags, Key, Lookup, NotPurged, Purge, Question};
 use providers::{Operation, has_both_modes};
 
 use crate::config::{CacheScope, ExactCacheConfig, Sampled};
@@ -144,6 +144,27 @@ impl AnswerCache {
             (CacheScope::Team, Some(team)) => ("team", &**team),
             (CacheScope::Team, None) | (CacheScope::Key, _) => ("key", &*principal.id),
         }
+    }
+
+    /// What holds at least the answers of this key or team; without them, everything.
+    pub fn holding<'a>(&self, key: Option<&'a str>, team: Option<&'a str>) -> Purge<'a> {
+        match (self.rules.scope, key, team) {
+            (CacheScope::Key, Some(key), _) => Purge::Scope("key", key),
+            (CacheScope::Team, None, Some(team)) => Purge::Scope("team", team),
+            _ => Purge::All,
+        }
+    }
+
+    /// Makes kept answers void.
+    ///
+    /// # Errors
+    /// When that cannot be written to disk; in this process it holds all the same.
+    pub async fn make_void(&self, what: Purge<'_>) -> Result<(), NotPurged> {
+        // What the index has of them it would find gone, but it need not know of them that long.
+        if let Some(semantic) = &self.semantic {
+            semantic.cache.clear();
+        }
+        self.exact.purge(what).await
     }
 
     /// The key of a request with this body, or with a part of it.

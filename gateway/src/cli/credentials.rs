@@ -13,6 +13,7 @@ use store::{Credential, Store};
 
 use super::place::{Place, change, print};
 use crate::config::{Config, SecretSource};
+use crate::contents;
 use crate::credentials::{self, CredentialSettings};
 use crate::keys::Edit;
 use crate::ledger::now_ms;
@@ -124,9 +125,12 @@ pub(super) fn run_encryption(command: &EncryptionCommand) -> anyhow::Result<Exit
     let EncryptionCommand::Rotate(place) = command;
     let (_, storage, sealer) = open(place)?;
     let (store, key_id) = (storage.store.clone(), sealer.key_id().to_owned());
-    let rotated =
-        storage.wait_for(async move { credentials::rotate(&store, &sealer, &change()).await })??;
-    print(&json!({"encryption_key_id": key_id, "credentials": rotated}))
+    let rotate = async move {
+        let credentials = credentials::rotate(&store, &sealer, &change()).await?;
+        anyhow::Ok((credentials, contents::rotate(&store, &sealer).await?))
+    };
+    let (credentials, contents) = storage.wait_for(rotate)??;
+    print(&json!({"encryption_key_id": key_id, "credentials": credentials, "contents": contents}))
 }
 
 fn add(place: &Place, settings: CredentialSettings, secret: &Secret) -> anyhow::Result<ExitCode> {

@@ -8,9 +8,11 @@ use serde_json::{Map, Value, json};
 use store::{Rotation, Store, VirtualKey};
 
 use super::place::{Place, change, print};
-use crate::config::Span;
+use crate::config::{Config, Span};
+use crate::contents::NO_ENCRYPTION_KEY;
 use crate::keys::{self, Edit, FreshKey, KeyHasher, KeySettings, merge};
 use crate::ledger::now_ms;
+use crate::seal;
 use crate::storage::Storage;
 
 /// Rows that are read at once.
@@ -55,6 +57,9 @@ pub(super) enum KeysCommand {
         /// Refused from then on, as in 2027-01-31T12:00:00Z.
         #[arg(long)]
         expires_at: Option<String>,
+        /// Store what it asks and is answered, encrypted.
+        #[arg(long)]
+        store_prompts: bool,
     },
     /// Print all keys, one JSON object a line, without their secrets.
     List(Place),
@@ -98,11 +103,13 @@ pub(super) fn run(command: KeysCommand) -> anyhow::Result<ExitCode> {
             usd,
             per,
             expires_at,
+            store_prompts,
         } => {
             let budgets: Vec<Value> = usd.iter().map(|usd| json!({"usd": usd, "per": per})).collect();
             let settings = json!({
                 "name": name, "models": models, "team_id": team, "user_id": user, "tags": tags, "rpm": rpm,
                 "tpm": tpm, "max_parallel": max_parallel, "budgets": budgets, "expires_at": expires_at,
+                "store_prompts": store_prompts,
             });
             create(&place, settings.as_object().cloned().unwrap_or_default())
         }
@@ -120,7 +127,8 @@ pub(super) fn run(command: KeysCommand) -> anyhow::Result<ExitCode> {
 
 fn create(place: &Place, settings: Map<String, Value>) -> anyhow::Result<ExitCode> {
     let settings = merge(&KeySettings::default(), settings).map_err(refused)?;
-    let (storage, hasher) = open(place)?;
+    let (config, storage) = place.open()?;
+    let hasher = hasher(&config)?;
     let fresh = FreshKey::random()?;
     let mut key = VirtualKey {
         id: store::new_id(),
@@ -130,6 +138,9 @@ fn create(place: &Place, settings: Map<String, Value>) -> anyhow::Result<ExitCod
         ..VirtualKey::default()
     };
     settings.put_on(&mut key).map_err(refused)?;
+    if key.store_prompts && seal::sealer(&config)?.is_none() {
+        anyhow::bail!("--store-prompts: {NO_ENCRYPTION_KEY}");
+    }
     let store = storage.store.clone();
     let key = storage.wait_for(async move { store.keys().insert(key, &change()).await })??;
     print(&json!({"id": key.id, "name": key.name, "key": fresh.secret.expose()}))
@@ -202,7 +213,11 @@ async fn find(store: &Store, wanted: &str) -> anyhow::Result<VirtualKey> {
 
 pub(super) fn open(place: &Place) -> anyhow::Result<(Storage, KeyHasher)> {
     let (config, storage) = place.open()?;
-    Ok((storage, keys::hasher(&config)?.context("nothing is kept: set `store` in the configuration")?))
+    Ok((storage, hasher(&config)?))
+}
+
+fn hasher(config: &Config) -> anyhow::Result<KeyHasher> {
+    keys::hasher(config)?.context("nothing is kept: set `store` in the configuration")
 }
 
 pub(super) fn refused(edit: Edit) -> anyhow::Error {

@@ -33,6 +33,10 @@ pub struct KeyConfig {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1))]
     pub max_parallel: Option<u32>,
+    /// What it asks and is answered is stored, encrypted: see `log.contents`. Needs a `store`, and with PostgreSQL
+    /// `encryption.key`.
+    #[serde(default)]
+    pub store_prompts: bool,
     /// Who goes first when there is more to do than can be done.
     #[serde(default)]
     pub priority: Priority,

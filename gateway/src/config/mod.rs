@@ -4,6 +4,7 @@
 mod alert;
 mod cache;
 mod cluster;
+mod contents;
 mod encryption;
 mod fault;
 mod health;
@@ -22,6 +23,7 @@ pub use cache::{
     CacheConfig, CacheDiskConfig, CacheScope, Embedder, ExactCacheConfig, Sampled, SemanticCacheConfig,
 };
 pub use cluster::{ClusterConfig, WhenAway};
+pub use contents::ContentsConfig;
 pub use encryption::EncryptionConfig;
 pub use fault::{Fault, Faults};
 pub use health::{HealthCheckKind, HealthConfig};

@@ -6,8 +6,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    AlertConfig, CacheConfig, ClusterConfig, EncryptionConfig, KeyConfig, ModelConfig, ProviderConfig,
-    SecretSource, Size, Span,
+    AlertConfig, CacheConfig, ClusterConfig, ContentsConfig, EncryptionConfig, KeyConfig, ModelConfig,
+    ProviderConfig, SecretSource, Size, Span,
 };
 
 /// The setting `store` of a gateway that keeps nothing.
@@ -161,6 +161,8 @@ pub struct LogConfig {
     pub level: String,
     /// The request log in the store.
     pub requests: RequestLogConfig,
+    /// Prompts and answers in the store.
+    pub contents: ContentsConfig,
 }
 
 /// What the store keeps of each request: who asked for what, when, and how it ended; no prompt and no answer.
@@ -252,7 +254,12 @@ impl Default for LimitConfig {
 
 impl Default for LogConfig {
     fn default() -> Self {
-        Self { access: "stdout".to_owned(), level: "info".to_owned(), requests: RequestLogConfig::default() }
+        Self {
+            access: "stdout".to_owned(),
+            level: "info".to_owned(),
+            requests: RequestLogConfig::default(),
+            contents: ContentsConfig::default(),
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! What only the whole configuration can tell: names that lead nowhere, secrets that are not there,
 //! and what its operator should know besides.
 
+mod contents;
 mod credentials;
 
 use std::collections::BTreeSet;
@@ -35,6 +36,7 @@ pub(super) fn run(config: &Config, faults: &mut Faults) -> Vec<Fault> {
         check_model(&format!("models.{name}"), name, model, config, faults, &mut notices);
     }
     keys(config, faults, &mut notices);
+    contents::run(config, faults);
     key_hash(config, faults, &mut notices);
     store(config, faults);
     backup(config, faults);
@@ -350,9 +352,14 @@ fn cache(config: &Config, faults: &mut Faults, notices: &mut Faults) {
             faults.add(path, format!("is too small: give it at least {}MiB", least >> 20));
         }
     }
-    let key = cache.disk.as_ref().and_then(|disk| disk.key.as_ref());
-    if let Some(Err(problem)) = key.map(key_bytes) {
-        faults.add("cache.disk.key", problem);
+    match cache.disk.as_ref().map(|disk| disk.key.as_ref().map(key_bytes)) {
+        Some(Some(Err(problem))) => faults.add("cache.disk.key", problem),
+        Some(None) => {
+            let text =
+                "is missing: kept answers are on disk as they are; make one with `openssl rand -hex 32`";
+            notices.add("cache.disk.key", text);
+        }
+        _ => {}
     }
     if cache.exact.is_some_and(|exact| exact.ttl.0.is_zero()) {
         faults.add("cache.exact.ttl", "must be longer than zero");

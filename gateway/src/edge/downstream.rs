@@ -2,6 +2,7 @@
 //! still there.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -12,23 +13,55 @@ use pingora::proxy::Session;
 use crate::app::App;
 use crate::body_buffer::{BodyBuffer, TooLong};
 use crate::client::Client;
+use crate::contents::Capture;
 use crate::error::GatewayError;
+use crate::keys::Principal;
 use crate::request::Record;
 
 /// A larger rest, in bytes, is not worth reading.
 const DRAIN_LIMIT: usize = 1 << 20;
+
+/// How a client says that a request is not to be kept: ours, and Portkey's.
+const NOT_TO_BE_KEPT: [(&str, &str); 2] =
+    [("x-signalbox-store-prompts", "off"), ("x-portkey-debug", "false")];
 
 /// One client request.
 pub struct Downstream<'a> {
     session: &'a mut Session,
     app: &'a App,
     write_time: Duration,
+    /// Hears what is said, of a key that wants it kept.
+    capture: Option<Box<Capture>>,
 }
 
 impl<'a> Downstream<'a> {
     /// Wraps Pingora's session. A write may take no longer than `write_time`.
     pub(super) fn new(session: &'a mut Session, app: &'a App, write_time: Duration) -> Self {
-        Self { session, app, write_time }
+        Self { session, app, write_time, capture: None }
+    }
+
+    /// What is said from here on is heard, if the key wants that kept.
+    pub fn listen(&mut self, principal: &Arc<Principal>, record: &Record) {
+        self.capture = self.begin_capture(principal, record);
+    }
+
+    /// Begins to hear what is said, if the key wants that kept, and its client does not say otherwise of this request.
+    pub(super) fn begin_capture(&self, principal: &Arc<Principal>, record: &Record) -> Option<Box<Capture>> {
+        if !principal.stores_prompts {
+            return None;
+        }
+        let says = |(name, word): (&str, &str)| {
+            self.header(name).is_some_and(|value| value.trim_ascii().eq_ignore_ascii_case(word.as_bytes()))
+        };
+        if NOT_TO_BE_KEPT.into_iter().any(says) {
+            return None;
+        }
+        self.app.contents.begin(principal, &record.request_id, record.started)
+    }
+
+    /// Whoever heard what was said so far goes on.
+    pub(super) fn capture(&mut self, capture: Option<Box<Capture>>) {
+        self.capture = capture;
     }
 
     /// The method.
@@ -117,7 +150,11 @@ impl<'a> Downstream<'a> {
             let Some(chunk) = chunk.map_err(|_| GatewayError::ClientGone)? else { break };
             body.push(chunk).map_err(|TooLong| GatewayError::BodyTooLarge { limit })?;
         }
-        Ok(body.finish())
+        let body = body.finish();
+        if let Some(capture) = &mut self.capture {
+            capture.prompt(&body);
+        }
+        Ok(body)
     }
 
     /// Closes the connection behind this answer.
@@ -171,6 +208,9 @@ impl Client for Downstream<'_> {
     }
 
     async fn write(&mut self, piece: Bytes, end: bool) -> Result<(), GatewayError> {
+        if let Some(capture) = &mut self.capture {
+            capture.answer(&piece);
+        }
         // Pingora's own limit leaves the end of a body out.
         let written = self.session.downstream_session.write_response_body(piece, end);
         match pingora_timeout::timeout(self.write_time, written).await {

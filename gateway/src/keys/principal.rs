@@ -25,6 +25,8 @@ pub struct Principal {
     pub credentials: Option<Arc<[String]>>,
     /// The model that `default` stands for.
     pub default_model: Option<Arc<str>>,
+    /// What it asks and is answered is stored, encrypted.
+    pub stores_prompts: bool,
     /// Who goes first in overload.
     pub priority: Priority,
     /// The key's counters; None without limits.

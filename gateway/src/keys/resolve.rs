@@ -56,6 +56,7 @@ impl Books<'_> {
             },
             credentials: (!key.credentials.is_empty()).then(|| key.credentials.as_slice().into()),
             default_model: key.default_model.as_deref().map(Into::into),
+            stores_prompts: key.store_prompts,
             priority: priority(key.priority.as_deref()).unwrap_or_default(),
             accounts: own.into_iter().chain(of_team).chain(of_user).collect(),
         };

@@ -52,6 +52,8 @@ pub struct KeySettings {
     pub max_parallel: Option<u32>,
     /// Who goes first in overload.
     pub priority: Priority,
+    /// What it asks and is answered is stored, encrypted.
+    pub store_prompts: bool,
     /// Money caps.
     pub budgets: Vec<BudgetConfig>,
     /// It is refused.
@@ -93,6 +95,7 @@ impl KeySettings {
             tpm: key.tpm,
             max_parallel: key.max_parallel.and_then(|max| max.try_into().ok()),
             priority: super::resolve::priority(key.priority.as_deref()).unwrap_or_default(),
+            store_prompts: key.store_prompts,
             budgets: key.budgets.iter().map(budget_config).collect(),
             blocked: key.blocked,
             expires_at: key.expires_at_ms.map(date),
@@ -132,6 +135,7 @@ impl KeySettings {
             Priority::Low => "low",
         };
         key.priority = Some(priority.to_owned());
+        key.store_prompts = self.store_prompts;
         key.blocked = self.blocked;
         Ok(())
     }

@@ -252,8 +252,12 @@ async fn a_viewer_reads_everything_and_changes_nothing() {
         let needs_key = matches!(operation.path.as_str(), "/api/v1/spend" | "/key/info");
         let path = if needs_key { format!("{path}?key={}", target.key) } else { path };
         let (status, text) = send(&gateway, Some(token), "GET", &path, &Value::Null).await;
-        // No request has this id, as the log is off.
-        let expected = if operation.path == "/api/v1/requests/{id}" { 404 } else { 200 };
+        let expected = match operation.path.as_str() {
+            // No request has this id, as the log is off.
+            "/api/v1/requests/{id}" => 404,
+            _ if operation.access == "contents" => 403,
+            _ => 200,
+        };
         assert_eq!(status, expected, "{}: {text}", operation.name);
     }
 }
@@ -364,6 +368,15 @@ async fn until_known(gateway: &Gateway, key: &str) {
     }
 }
 
+/// What was said is stored a moment after it was.
+async fn until_kept(gateway: &Gateway, path: &str) {
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while send(gateway, Some(TOKEN), "GET", path, &Value::Null).await.0 != 200 {
+        assert!(Instant::now() < deadline, "nothing is kept under {path}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
 /// A body that the route takes.
 fn example(name: &str, target: &Target) -> Value {
     let free = format!("{}-free", target.team);
@@ -379,6 +392,7 @@ fn example(name: &str, target: &Target) -> Value {
         "post_api_v1_credentials" => {
             json!({"provider": "mock", "name": free, "secret": "sk-example", "weight": 0})
         }
+        "post_api_v1_erase" => json!({"key": target.key, "before": "2026-01-01"}),
         "post_api_v1_cache_purge" => json!({"model": "unknown"}),
         "patch_api_v1_credentials_id" => json!({"priority": 1}),
         "post_api_v1_session" => json!({"name": account(target), "password": PASSWORD}),
@@ -410,6 +424,10 @@ async fn browser(gateway: &Gateway, name: &str) -> (String, String) {
 async fn every_answer_is_as_documented_and_every_change_is_in_the_audit_log_with_who_and_from_where() {
     let log = format!("{STORE}\nlog: {{access: 'off', level: error, requests: {{enabled: true}}}}");
     let gateway = start("", &log).await;
+    let path = gateway.folder.join("signalbox.yaml");
+    let text = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(&path, text.replacen("models: ['*']}", "models: ['*'], store_prompts: true}", 1)).unwrap();
+    gateway.reloaded(2).await;
     assert_eq!(gateway.chat("unknown").await.status(), 404);
     let newest_request = async || done(&gateway, "GET", "/api/v1/requests?limit=1", Value::Null).await;
     let deadline = Instant::now() + Duration::from_secs(30);
@@ -444,6 +462,9 @@ async fn every_answer_is_as_documented_and_every_change_is_in_the_audit_log_with
         if operation.takes_body {
             request = request.json(&example(&operation.name, &target));
         }
+        if operation.access == "contents" {
+            until_kept(&gateway, &operation.path_of(&target)).await;
+        }
         let before = newest().await;
         let answer = request.send().await.unwrap();
         let (status, text) = (answer.status().as_u16(), answer.text().await.unwrap());
@@ -455,7 +476,7 @@ async fn every_answer_is_as_documented_and_every_change_is_in_the_audit_log_with
             assert!(faults.is_empty(), "{}: {faults:?} in {text}", operation.name);
         }
         let after = newest().await;
-        if operation.is_write() {
+        if operation.is_write() || operation.access == "contents" {
             assert_ne!(before["id"], after["id"], "{} is not in the audit log", operation.name);
             assert_eq!(
                 (&after["actor"], &after["address"]),

@@ -17,7 +17,10 @@ mod cluster_away;
 mod cluster_budgets;
 mod cluster_keys;
 mod coalesced;
+mod contents;
 mod credentials;
+mod echo;
+mod erasures;
 mod exports;
 #[path = "../data_plane/gateway.rs"]
 #[allow(dead_code, reason = "the data plane's tests use the rest")]
@@ -25,6 +28,7 @@ mod gateway;
 mod keys;
 mod kill;
 mod ledger;
+mod markers;
 mod operator;
 mod outage;
 mod pass_through;

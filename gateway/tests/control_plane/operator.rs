@@ -8,7 +8,11 @@ pub(super) const TOKEN: &str = "admin-token-1";
 
 /// A gateway with these models and settings whose admin API has a token.
 pub(super) async fn start(models: &str, extra: &str) -> Gateway {
-    let gateway = Gateway::start(models, extra).await;
+    with_token(Gateway::start(models, extra).await).await
+}
+
+/// The gateway, once its admin API has a token.
+pub(super) async fn with_token(gateway: Gateway) -> Gateway {
     let path = gateway.folder.join("signalbox.yaml");
     let text = std::fs::read_to_string(&path).unwrap();
     std::fs::write(&path, text.replacen("admin: {", &format!("admin: {{token: {TOKEN}, "), 1)).unwrap();

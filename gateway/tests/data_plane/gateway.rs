@@ -20,11 +20,13 @@ struct Setup<'a> {
     environment: &'a [(&'a str, PathBuf)],
     /// Requests that the mock remembers.
     record: usize,
+    /// The program's messages go to `messages.log` in its folder.
+    messages: bool,
 }
 
 impl Default for Setup<'_> {
     fn default() -> Self {
-        Self { providers: "", models: "", extra: "", environment: &[], record: 256 }
+        Self { providers: "", models: "", extra: "", environment: &[], record: 256, messages: false }
     }
 }
 
@@ -37,6 +39,7 @@ pub(crate) struct Gateway {
     pub(crate) mock: Mock,
     pub(crate) client: reqwest::Client,
     providers: String,
+    messages: bool,
 }
 
 impl Gateway {
@@ -54,6 +57,12 @@ impl Gateway {
     /// With more providers, also in YAML.
     pub(crate) async fn start_with_providers(providers: &str, models: &str, extra: &str) -> Self {
         Self::start_with(Setup { providers, models, extra, ..Setup::default() }).await
+    }
+
+    /// With more providers, and with its messages in a file.
+    #[allow(dead_code, reason = "only the control plane's tests need it")]
+    pub(crate) async fn start_logged(providers: &str, models: &str, extra: &str) -> Self {
+        Self::start_with(Setup { providers, models, extra, messages: true, ..Setup::default() }).await
     }
 
     /// With these variables in its environment.
@@ -89,7 +98,7 @@ impl Gateway {
     }
 
     fn spawn(mock: Mock, setup: Setup<'_>) -> Self {
-        let Setup { providers, models, extra, environment, .. } = setup;
+        let Setup { providers, models, extra, environment, messages, .. } = setup;
         let (address, admin) = (free_address(), free_address());
         let folder =
             std::env::temp_dir().join(format!("signalbox-{}-{}", std::process::id(), address.port()));
@@ -97,7 +106,7 @@ impl Gateway {
         let config = folder.join("signalbox.yaml");
         std::fs::write(&config, configuration(address, admin, mock.address(), [providers, models, extra]))
             .unwrap();
-        let process = run(&folder, environment);
+        let process = run(&folder, environment, messages);
         Self {
             process,
             folder,
@@ -106,6 +115,7 @@ impl Gateway {
             mock,
             client: reqwest::Client::new(),
             providers: providers.to_owned(),
+            messages,
         }
     }
 
@@ -179,7 +189,7 @@ impl Gateway {
     #[allow(dead_code, reason = "only the control plane's tests need it")]
     pub(crate) async fn restart_after_kill(&mut self) {
         self.kill();
-        self.process = run(&self.folder, &[]);
+        self.process = run(&self.folder, &[], self.messages);
         let url = self.url("/healthz");
         assert!(self.becomes_ready(&reqwest::Client::new(), &url).await, "the gateway did not start again");
     }
@@ -219,13 +229,21 @@ impl Drop for Gateway {
     }
 }
 
-fn run(folder: &Path, environment: &[(&str, PathBuf)]) -> Child {
+fn run(folder: &Path, environment: &[(&str, PathBuf)], messages: bool) -> Child {
+    let stderr = match messages {
+        true => {
+            let path = folder.join("messages.log");
+            std::fs::OpenOptions::new().create(true).append(true).open(path).unwrap().into()
+        }
+        false => Stdio::inherit(),
+    };
     Command::new(env!("CARGO_BIN_EXE_signalbox"))
         .args(["serve", "--config"])
         .arg(folder.join("signalbox.yaml"))
         .current_dir(folder)
         .envs(environment.iter().cloned())
         .stdout(Stdio::null())
+        .stderr(stderr)
         .spawn()
         .unwrap()
 }

@@ -11,7 +11,7 @@ use serde_json::Value as Json;
 use sha2::{Digest, Sha256};
 
 use super::dump::hexadecimal;
-use super::tables::{Kind, TABLES, Table};
+use super::tables::{Kind, RETIRED, TABLES, Table};
 use super::{DumpSummary, FORMAT, FORMAT_VERSION, Head, Line, Tail, file_fault};
 use crate::SCHEMA_VERSION;
 use crate::database::{Database, Transaction, Value};
@@ -125,7 +125,10 @@ async fn insert(transaction: &mut Transaction, line: &Line, lines: &Lines<'_>) -
     let Some(table) = TABLES.iter().find(|table| table.name == line.table) else {
         return Err(lines.fault(format!("there is no table {:?}", line.table)));
     };
-    if let Some(stranger) = line.row.keys().find(|key| table.columns.iter().all(|(name, _)| name != key)) {
+    let is_known = |key: &str| {
+        table.columns.iter().any(|(name, _)| *name == key) || RETIRED.contains(&(table.name, key))
+    };
+    if let Some(stranger) = line.row.keys().find(|key| !is_known(key)) {
         return Err(lines.fault(format!("{} has no column {stranger:?}", table.name)));
     }
     // A column that an older schema did not have is left to its default.

@@ -277,9 +277,39 @@ pub(crate) const TABLES: &[Table] = &[
             ("reasoning_tokens", Int),
             ("cost_micros", Int),
             ("tags", Text),
+        ],
+    },
+    Table {
+        name: "request_contents",
+        key: &["id"],
+        columns: &[
+            ("id", Text),
+            ("request_id", Text),
+            ("at", Int),
+            ("key_id", Text),
+            ("team_id", Text),
+            ("user_id", Text),
             ("encryption_key_id", Text),
-            ("prompt", Bytes),
-            ("answer", Bytes),
+            ("nonce", Bytes),
+            ("ciphertext", Bytes),
+        ],
+    },
+    Table {
+        name: "erasures",
+        key: &["id"],
+        columns: &[
+            ("id", Text),
+            ("number", Int),
+            ("until", Int),
+            ("key_id", Text),
+            ("team_id", Text),
+            ("user_id", Text),
+            ("request_id", Text),
+            ("requests", Bool),
         ],
     },
 ];
+
+/// Columns of older schemas that a dump may still have, and that never held anything.
+pub(crate) const RETIRED: &[(&str, &str)] =
+    &[("request_log", "encryption_key_id"), ("request_log", "prompt"), ("request_log", "answer")];

@@ -123,6 +123,18 @@ impl Database {
         Ok(self.rows(sql, values).await?.into_iter().next())
     }
 
+    /// Moves SQLite's write-ahead log into its file and empties it: what was deleted or overwritten is then nowhere any
+    /// more. Waits for readers as long as for a lock.
+    pub(crate) async fn fold_log(&self) -> Result<()> {
+        let Pools::Sqlite { writer, .. } = &self.pools else { return Ok(()) };
+        let fold = statement::sqlite_rows(writer, "PRAGMA wal_checkpoint(TRUNCATE)", vec![]);
+        let rows = bounded(self.statement_timeout * 2, &self.location, fold).await?;
+        match rows.first().map(|row| row.int("busy")).transpose()? {
+            Some(0) => Ok(()),
+            _ => Err(StoreError::busy("a reader holds on to the log of what was erased")),
+        }
+    }
+
     /// Closes every connection after what runs on it has ended.
     pub(crate) async fn close(&self) {
         match &self.pools {

@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use store::{
-    Admin, AdminSession, Contents, Credential, LedgerFilter, LoggedRequest, Owner, SCHEMA_VERSION, Store,
-    StoreError,
+    Admin, AdminSession, Credential, Erasure, LedgerFilter, LoggedRequest, Owner, RequestFilter,
+    SCHEMA_VERSION, Store, StoreError,
 };
 
 use crate::databases::Place;
@@ -14,6 +14,7 @@ on_both! {
     a_dump_restores_into_both_databases_and_dumps_the_same_again
     a_dump_is_never_restored_into_a_store_with_rows
     a_dump_that_was_changed_or_cut_restores_nothing
+    a_dump_of_the_schema_before_contents_had_a_table_is_restored
     a_dump_names_every_column_of_the_schema
 }
 
@@ -46,8 +47,10 @@ async fn fill(store: &Store) {
     store.ledger().apply(&batch(&entries)).await.unwrap();
     let request =
         LoggedRequest { request_id: "r1".to_owned(), at_ms: NOON, status: 200, ..LoggedRequest::default() };
-    let contents = Contents { encryption_key_id: "1".to_owned(), prompt: Some(vec![9, 0]), answer: None };
-    store.request_log().append(&[(request, Some(contents))]).await.unwrap();
+    store.request_log().append(&[request]).await.unwrap();
+    store.contents().append(&[super::contents::sealed("r1", "k1", "t1", "u1", NOON)]).await.unwrap();
+    let nobody = Erasure { key_id: Some("nobody".to_owned()), ..Erasure::default() };
+    store.erasures().erase(&nobody, &change).await.unwrap();
 }
 
 fn text(path: &Path) -> String {
@@ -145,6 +148,32 @@ async fn a_dump_that_was_changed_or_cut_restores_nothing(place: &Place) {
     }
     // Nothing of the attempts is left in the way of the real one.
     empty.restore(&dump).await.unwrap();
+}
+
+async fn a_dump_of_the_schema_before_contents_had_a_table_is_restored(place: &Place) {
+    let store = place.open().await;
+    let request = super::request_log::request("r1", "k1", "u1", NOON);
+    store.request_log().append(std::slice::from_ref(&request)).await.unwrap();
+    let dump = place.file("dump.jsonl");
+    store.dump(&dump, NOON).await.unwrap();
+    let retired = r#""table":"request_log","row":{"encryption_key_id":null,"prompt":null,"answer":null,"#;
+    let old = text(&dump).replace(r#""table":"request_log","row":{"#, retired);
+    assert!(old.contains(retired));
+    let mut lines: Vec<&str> = old.lines().collect();
+    let tail = lines.pop().unwrap();
+    let body: String = lines.iter().map(|line| format!("{line}\n")).collect();
+    let mut tail: serde_json::Value = serde_json::from_str(tail).unwrap();
+    tail["sha256"] = sha256(&body).into();
+    std::fs::write(place.file("old.jsonl"), format!("{body}{tail}\n")).unwrap();
+    let target = if place.is_sqlite() { Place::sqlite() } else { Place::postgres() };
+    let restored = target.open().await;
+    restored.restore(&place.file("old.jsonl")).await.unwrap();
+    assert_eq!(restored.request_log().list(&RequestFilter::default(), 9).await.unwrap(), [request]);
+}
+
+fn sha256(text: &str) -> String {
+    use sha2::Digest as _;
+    sha2::Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 async fn a_dump_names_every_column_of_the_schema(place: &Place) {

@@ -20,6 +20,7 @@ macro_rules! on_both {
 
 mod backup;
 mod concurrency;
+mod contents;
 mod ledger;
 mod open;
 mod property;
