@@ -156,11 +156,7 @@ impl RouteModel {
     /// # Errors
     /// When the model yields something else than probabilities.
     pub fn score_features(&self, features: &Features) -> Result<Scores, ScoreError> {
-        let mut quality = linear::logits(&self.weights, features);
-        for logit in &mut quality {
-            *logit = sigmoid(*logit);
-        }
-        self.scores(quality)
+        self.scores(linear::quality(&self.weights, features))
     }
 
     /// What raw probabilities, one a head, say.

@@ -1,6 +1,6 @@
 """Reads labelled prompts, has the gateway's own featuriser read each, and keeps both as one .npz a file.
 
-    python prepare.py --data ../../../shared/router-data --work work
+    python prepare.py --data ../../../shared/router-data easy.jsonl --work work
 
 Each line of a data file is {"prompt": ..., "scores": {model: 0..1}} (a user's own labels), or has `weak` and `strong`
 (RouteLLM's pair), or `s:<model>` (many models); `group` or `task_name` says where the row comes from.
@@ -96,14 +96,17 @@ def prepare(path, work):
 
 def main():
     arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    arguments.add_argument("--data", type=Path, default=HERE.parents[2] / "shared/router-data",
-                           help="a folder of .jsonl or .jsonl.gz, or one such file")
+    arguments.add_argument("--data", type=Path, nargs="+", default=[HERE.parents[2] / "shared/router-data", HERE / "easy.jsonl"],
+                           help="folders of .jsonl or .jsonl.gz, or such files")
     arguments.add_argument("--work", type=Path, default=HERE / "work")
     options = arguments.parse_args()
     options.work.mkdir(parents=True, exist_ok=True)
-    files = sorted(options.data.glob("*.jsonl*")) if options.data.is_dir() else [options.data]
-    if not files:
-        raise SystemExit(f"{options.data} has no .jsonl or .jsonl.gz")
+    files = []
+    for place in options.data:
+        found = sorted(place.glob("*.jsonl*")) if place.is_dir() else [place]
+        if not found:
+            raise SystemExit(f"{place} has no .jsonl or .jsonl.gz")
+        files += found
     for path in files:
         prepare(path, options.work)
 

@@ -1,6 +1,6 @@
 """Fits one linear head a model on prepared rows, calibrates it on scores of rows that it was not fitted on, writes model.npz.
 
-    python train.py --work work --sets mmlu gsm8k mtbench multimodel --name lexical-v1
+    python train.py --work work --sets mmlu gsm8k mtbench multimodel easy --name lexical-v1
 """
 import argparse
 import json
@@ -13,7 +13,9 @@ from sklearn.linear_model import Ridge
 
 HERE = Path(__file__).resolve().parent
 BITS, HAND, SEED, FOLDS, STEPS = 17, 16, 7, 5, 1000
-ALPHA, HAND_WEIGHT = 8.0, 0.03
+HAND_ALPHA, PRIOR, MOST_FLOOR = 300.0, 10, 0.5
+# Ridge and smoothing of what all models of a row have in common, and of what sets one apart.
+COMMON, APART = (2.0, 0.5), (0.7, 0.8)
 
 
 class Rows:
@@ -55,60 +57,112 @@ def without(rows, others):
 
 
 class Heads:
-    """Linear scores: words @ table + hand @ matrix + bias, then a sigmoid of a line."""
+    """Linear scores: words @ table + hand @ matrix + bias, then a sigmoid of a line, lifted by the floor.
+
+    A prompt's words are first multiplied by how telling each is, and brought to length 1."""
 
     def __init__(self, models):
         self.models = list(models)
+        self.telling = np.ones(1 << BITS)
         self.table = np.zeros((1 << BITS, len(self.models)))
         self.hand = np.zeros((HAND, len(self.models)))
         self.bias = np.zeros(len(self.models))
         self.slope, self.shift = np.full(len(self.models), 4.0), np.full(len(self.models), -2.0)
+        self.floor = np.zeros(len(self.models))
+
+    def inputs(self, words):
+        words = (words @ sparse.diags(self.telling)).tocsr()
+        lengths = np.sqrt(np.asarray(words.multiply(words).sum(1)).ravel())
+        return (sparse.diags(1 / np.maximum(lengths, 1)) @ words).tocsr()
 
     def raw(self, rows):
-        return rows.words @ self.table + rows.hand @ self.hand + self.bias
+        return self.inputs(rows.words) @ self.table + rows.hand @ self.hand + self.bias
 
     def quality(self, rows):
-        return 1 / (1 + np.exp(-(self.raw(rows) * self.slope + self.shift)))
+        return self.lifted(self.raw(rows))
+
+    def lifted(self, raw):
+        return self.floor + (1 - self.floor) / (1 + np.exp(-(raw * self.slope + self.shift)))
 
 
-def fit(rows, models=None, alpha=ALPHA, hand_weight=HAND_WEIGHT):
+def telling(words):
+    """How telling each bucket is, in whole steps from 1 to 127: the root of the inverse frequency, for the full one drowns what
+    whole subjects have in common."""
+    frequency = np.bincount(words.indices, minlength=words.shape[1])
+    found = np.sqrt(1 + np.log((1 + words.shape[0]) / (1 + frequency)))
+    return np.maximum(1, np.rint(127 * found / found.max()))
+
+
+def within(values, groups):
+    """What is left of a column or columns when each group's mean is taken off."""
+    unique, which = np.unique(groups, return_inverse=True)
+    columns = values.reshape(len(values), -1)
+    means = np.column_stack([np.bincount(which, column) for column in columns.T]) / np.bincount(which)[:, None]
+    return (columns - means[which]).reshape(values.shape)
+
+
+def smoothed(labels, groups, share):
+    """Labels drawn to the mean of their group, which is drawn to the mean of all: single answers are mostly noise."""
+    unique, which = np.unique(groups, return_inverse=True)
+    means = (np.bincount(which, labels) + PRIOR * labels.mean()) / (np.bincount(which) + PRIOR)
+    return (1 - share) * labels + share * means[which]
+
+
+def words_of(words, labels, groups, how):
+    ridge, share = how
+    fitted = Ridge(ridge, solver="sparse_cg", tol=1e-4).fit(words, smoothed(labels, groups, share))
+    return fitted.coef_, fitted.intercept_
+
+
+def fit(rows, models=None):
+    """The features made by hand get one weight for all heads, of what they tell within each group: what holds in every
+    group holds in a new one. The words explain the rest: what all models of a row have in common, and what sets each apart."""
     heads = Heads(models or rows.models)
     mean, deviation = rows.hand.mean(0), rows.hand.std(0) + 1e-6
-    inputs = sparse.hstack([rows.words, sparse.csr_matrix((rows.hand - mean) / deviation * hand_weight)]).tocsr()
+    hand = (rows.hand - mean) / deviation
+    common = np.nanmean(rows.scores, 1)
+    shared = Ridge(HAND_ALPHA, fit_intercept=False).fit(within(hand, rows.groups), within(common, rows.groups)).coef_
+    rest = common - hand @ shared
+    heads.telling = telling(rows.words)
+    words = heads.inputs(rows.words)
     for at, model in enumerate(heads.models):
         labels = rows.column(model)
         there = ~np.isnan(labels)
-        ridge = Ridge(alpha, solver="sparse_cg", tol=1e-4).fit(inputs[there], labels[there])
-        heads.table[:, at] = ridge.coef_[: 1 << BITS]
-        heads.hand[:, at] = ridge.coef_[1 << BITS :] * hand_weight / deviation
-        heads.bias[at] = ridge.intercept_ - mean @ heads.hand[:, at]
+        some, groups = words[there], rows.groups[there]
+        of_all, bias_of_all = words_of(some, rest[there], groups, COMMON)
+        of_one, bias_of_one = words_of(some, (labels - common)[there], groups, APART)
+        heads.table[:, at] = of_all + of_one
+        heads.hand[:, at] = shared / deviation
+        heads.bias[at] = bias_of_all + bias_of_one - mean @ heads.hand[:, at]
     return heads
 
 
 def calibrate(raw, labels):
-    """Platt's line for labels between 0 and 1: the slope and shift of least log loss."""
+    """Slope, shift and floor of least log loss for labels between 0 and 1. The floor is what guessing gets."""
     def loss(line):
-        logit = line[0] * raw + line[1]
-        return np.mean(np.logaddexp(0, logit) - labels * logit)
-    return minimize(loss, [4.0, -2.0], method="BFGS").x
+        floor = MOST_FLOOR / (1 + np.exp(-line[2]))
+        quality = floor + (1 - floor) / (1 + np.exp(-(line[0] * raw + line[1])))
+        return -np.mean(labels * np.log(quality + 1e-9) + (1 - labels) * np.log(1 - quality + 1e-9))
+    slope, shift, floor = minimize(loss, [6.0, -3.0, -2.0], method="BFGS").x
+    return slope, shift, MOST_FLOOR / (1 + np.exp(-floor))
 
 
-def out_of_fold(rows, folds, models=None, **how):
+def out_of_fold(rows, folds, models=None):
     raw = np.full((len(rows), len(models or rows.models)), np.nan)
     for fold in np.unique(folds):
-        raw[folds == fold] = fit(rows.pick(folds != fold), models, **how).raw(rows.pick(folds == fold))
+        raw[folds == fold] = fit(rows.pick(folds != fold), models).raw(rows.pick(folds == fold))
     return raw
 
 
-def fit_calibrated(rows, folds, models=None, **how):
+def fit_calibrated(rows, folds, models=None):
     """Heads fitted on all rows, and calibrated on scores that each row got from heads that did not see its fold."""
-    heads = fit(rows, models, **how)
-    raw = out_of_fold(rows, folds, models, **how)
+    heads = fit(rows, models)
+    raw = out_of_fold(rows, folds, models)
     for at, model in enumerate(heads.models):
         labels = rows.column(model)
         there = ~np.isnan(labels)
-        heads.slope[at], heads.shift[at] = calibrate(raw[there, at], labels[there])
-    return heads, 1 / (1 + np.exp(-(raw * heads.slope + heads.shift)))
+        heads.slope[at], heads.shift[at], heads.floor[at] = calibrate(raw[there, at], labels[there])
+    return heads, heads.lifted(raw)
 
 
 def random_folds(rows, seed=SEED):
@@ -125,7 +179,7 @@ def win(quality, models):
 def main():
     arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     arguments.add_argument("--work", type=Path, default=HERE / "work")
-    arguments.add_argument("--sets", nargs="+", default=["mmlu", "gsm8k", "mtbench", "multimodel"])
+    arguments.add_argument("--sets", nargs="+", default=["mmlu", "gsm8k", "mtbench", "multimodel", "easy"])
     arguments.add_argument("--name", default="lexical-v1")
     options = arguments.parse_args()
     rows = join([load(options.work, name) for name in options.sets])
@@ -134,12 +188,12 @@ def main():
     measured = ~np.isnan(rows.column("strong")) if pair else np.full(len(rows), True)
     wins = win(quality[measured], heads.models)
     about = {
-        "name": options.name, "heads": heads.models, "seed": SEED, "alpha": ALPHA, "rows": len(rows),
+        "name": options.name, "heads": heads.models, "seed": SEED, "common": COMMON, "apart": APART, "rows": len(rows),
         "data": {name: str(np.load(options.work / f"{name}.npz")["sha256"]) for name in options.sets},
         "quantiles": [round(float(at), 5) for at in np.quantile(wins, np.linspace(0, 1, STEPS + 1))],
     }
-    np.savez(options.work / "model.npz", table=heads.table.astype(np.float32), hand=heads.hand, bias=heads.bias,
-             slope=heads.slope, shift=heads.shift, about=json.dumps(about))
+    np.savez(options.work / "model.npz", table=heads.table.astype(np.float32), telling=heads.telling, hand=heads.hand,
+             bias=heads.bias, slope=heads.slope, shift=heads.shift, floor=heads.floor, about=json.dumps(about))
     print(f"{options.name}: {len(rows)} rows, {len(heads.models)} heads: {', '.join(heads.models)}")
 
 

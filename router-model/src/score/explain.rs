@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::features::{Features, each_gram};
 use super::hand::HAND_NAMES;
-use super::sigmoid;
+use super::linear::{length, lifted};
 use super::weights::Weights;
 
 /// How many reasons on each side.
@@ -51,12 +51,13 @@ fn explain_head(
     head: usize,
 ) -> Explanation {
     let heads = weights.head.heads.len();
+    let length = length(weights, features);
     let column: Vec<f32> = weights.matrix.iter().skip(head).step_by(heads).copied().collect();
     let (of_table, of_hand) = column.split_at_checked(heads).unwrap_or_default();
     let words = features.buckets.iter().zip(&features.weights).map(|(bucket, weight)| {
         let sum: f32 =
             weights.row(*bucket).iter().zip(of_table).map(|(cell, factor)| f32::from(*cell) * factor).sum();
-        Reason { what: grams.get(bucket).cloned().unwrap_or_default(), logit: weight * sum }
+        Reason { what: grams.get(bucket).cloned().unwrap_or_default(), logit: weight * sum / length }
     });
     let hand = features.hand.iter().zip(of_hand).zip(HAND_NAMES);
     let hand =
@@ -67,7 +68,7 @@ fn explain_head(
     reasons.sort_by(|one, other| other.logit.total_cmp(&one.logit));
     Explanation {
         head: weights.head.heads.get(head).cloned().unwrap_or_default(),
-        quality: sigmoid(logit),
+        quality: lifted(logit, weights.floor.get(head).copied().unwrap_or_default()),
         bias,
         raised: reasons.iter().take_while(|reason| reason.logit > 0.0).take(REASONS).cloned().collect(),
         lowered: reasons

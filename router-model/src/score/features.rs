@@ -1,22 +1,23 @@
-//! A prompt as numbers: hashed words and pairs of words with their weights, and sixteen features made by hand. Training
-//! and the gateway both use this file, so a change here needs a new model and a new [`FEATURES_VERSION`].
+//! A prompt as numbers: hashed words and pairs of words (neighbours, and with one word between) with how often each occurs,
+//! and sixteen features made by hand. Training and the gateway both use this file, so a change here needs a new model and a
+//! new [`FEATURES_VERSION`].
 
 use super::hand::{HAND, HandCounts};
 use super::words::{self, Word};
 
 /// Which featuriser a model was trained with; a model of another one is refused.
-pub const FEATURES_VERSION: u32 = 1;
+pub const FEATURES_VERSION: u32 = 2;
 /// Buckets are `2^BUCKET_BITS`.
 pub const BUCKET_BITS: u32 = 17;
 /// Longer prompts count with their first and their last half of this.
-pub const TEXT_CAP_BYTES: usize = 16 * 1024;
+pub const TEXT_CAP_BYTES: usize = 8 * 1024;
 
 /// The features of one prompt. Reused from prompt to prompt, it allocates nothing once it has grown.
 #[derive(Clone, Debug, Default)]
 pub struct Features {
     /// Which rows of the table, each once.
     pub buckets: Vec<u32>,
-    /// How much each row counts: sublinear in how often it occurs, of length 1 all together.
+    /// How much each row counts: sublinear in how often it occurs. The model adds how telling a row is.
     pub weights: Vec<f32>,
     /// The features made by hand.
     pub hand: [f32; HAND],
@@ -31,16 +32,20 @@ impl Features {
         self.buckets.clear();
         self.weights.clear();
         self.slots.clear();
-        // A byte makes a word and a pair at most, so one slot stays free.
-        self.slots.resize((2 * (head.len() + tail.len()) + 2).next_power_of_two(), 0);
+        // A byte makes a word and two pairs at most, so one slot stays free.
+        self.slots.resize((3 * (head.len() + tail.len()) + 2).next_power_of_two(), 0);
         let mut counts = HandCounts::default();
         for piece in [head, tail] {
-            let mut before = None;
+            let (mut before, mut earlier) = (None, None);
             words::walk(piece.as_bytes(), &mut counts, |word, counts| {
                 counts.word(&word);
                 self.count(bucket(word.hash));
-                if let Some(before) = before.replace(word.hash) {
-                    self.count(bucket(pair(before, word.hash)));
+                let last = before.replace(word.hash);
+                if let Some(last) = last {
+                    self.count(bucket(pair(last, word.hash)));
+                }
+                if let Some(earlier) = std::mem::replace(&mut earlier, last) {
+                    self.count(bucket(apart(earlier, word.hash)));
                 }
             });
         }
@@ -70,16 +75,10 @@ impl Features {
     }
 
     fn weigh(&mut self) {
-        let mut squares = 0.0_f32;
         for weight in &mut self.weights {
             if *weight > 1.0 {
                 *weight = 1.0 + weight.ln();
             }
-            squares += *weight * *weight;
-        }
-        let norm = squares.sqrt().max(1.0);
-        for weight in &mut self.weights {
-            *weight /= norm;
         }
     }
 }
@@ -97,6 +96,12 @@ pub(super) fn pair(before: u64, word: u64) -> u64 {
     (before.rotate_left(23) ^ word).wrapping_mul(0xD6E8_FEB8_6659_FD93)
 }
 
+/// The hash of two words with one between them.
+#[must_use]
+pub(super) fn apart(earlier: u64, word: u64) -> u64 {
+    (earlier.rotate_left(41) ^ word).wrapping_mul(0xA076_1D64_78BD_642F)
+}
+
 /// The part of a prompt that counts, in two pieces.
 #[must_use]
 pub(super) fn cut(prompt: &str) -> (&str, &str) {
@@ -112,14 +117,18 @@ pub(super) fn cut(prompt: &str) -> (&str, &str) {
 pub(super) fn each_gram(prompt: &str, mut see: impl FnMut(u32, &str)) {
     let (head, tail) = cut(prompt);
     for piece in [head, tail] {
-        let mut before: Option<Word> = None;
+        let (mut before, mut earlier): (Option<Word>, Option<Word>) = (None, None);
         words::walk(piece.as_bytes(), &mut HandCounts::default(), |word, _| {
             see(bucket(word.hash), piece.get(word.start..word.end).unwrap_or_default());
-            if let Some(before) = before.replace(word) {
-                see(
-                    bucket(pair(before.hash, word.hash)),
-                    piece.get(before.start..word.end).unwrap_or_default(),
-                );
+            let last = before.replace(word);
+            let mut see_from = |from: Word, hash: u64| {
+                see(bucket(hash), piece.get(from.start..word.end).unwrap_or_default());
+            };
+            if let Some(last) = last {
+                see_from(last, pair(last.hash, word.hash));
+            }
+            if let Some(earlier) = std::mem::replace(&mut earlier, last) {
+                see_from(earlier, apart(earlier.hash, word.hash));
             }
         });
     }

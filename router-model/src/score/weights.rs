@@ -1,4 +1,4 @@
-//! A model's file: magic, length of the head, the head as JSON, table, matrix, bias, SHA-256 of all that. Every length is
+//! A model's file: magic, length of the head, the head as JSON, table, matrix, bias, floor, SHA-256 of all that. Every length is
 //! checked before it is believed.
 
 use serde::Deserialize;
@@ -8,7 +8,7 @@ use super::features::{BUCKET_BITS, FEATURES_VERSION};
 use super::hand::HAND;
 use super::{ModelError, STRONG, WEAK};
 
-const MAGIC: &[u8] = b"SBROUTE1";
+const MAGIC: &[u8] = b"SBROUTE2";
 const HASH_BYTES: usize = 32;
 /// A model has no more heads than this.
 const HEADS_MAX: usize = 256;
@@ -30,11 +30,13 @@ pub(super) struct Weights {
     pub(super) version: String,
     pub(super) weak: usize,
     pub(super) strong: usize,
-    /// `2^BUCKET_BITS` rows of one cell a head.
+    /// `2^BUCKET_BITS` rows of one cell a head, and one for how telling the row is.
     table: Box<[i8]>,
     /// A row for each of the table's sums and each feature made by hand, a column for each head.
     pub(super) matrix: Vec<f32>,
     pub(super) bias: Vec<f32>,
+    /// What each head's probability never falls below.
+    pub(super) floor: Vec<f32>,
 }
 
 impl Weights {
@@ -69,28 +71,29 @@ impl Weights {
         let find = |name: &str| head.heads.iter().position(|head| head == name);
         // A private model without the pair compares its last head with its first.
         let (weak, strong) = (find(WEAK).unwrap_or(0), find(STRONG).unwrap_or(heads - 1));
-        let cells = heads << BUCKET_BITS;
-        let floats = (heads + HAND) * heads + heads;
+        let cells = (heads + 1) << BUCKET_BITS;
+        let floats = (heads + HAND) * heads + 2 * heads;
         let (table, rest) =
             tensors.split_at_checked(cells).filter(|(_, rest)| rest.len() == floats * 4).ok_or_else(
                 || damaged(format!("it has {} bytes of weights, not {}", tensors.len(), cells + floats * 4)),
             )?;
         let mut matrix: Vec<f32> =
             rest.as_chunks::<4>().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect();
-        let bias = matrix.split_off((heads + HAND) * heads);
+        let mut bias = matrix.split_off((heads + HAND) * heads);
+        let floor = bias.split_off(heads);
         let table = table.iter().map(|cell| cell.cast_signed()).collect();
         let rising = head.quantiles.is_sorted() && head.quantiles.iter().all(|at| at.is_finite());
         if head.quantiles.len() < 2 || !rising {
             return Err(damaged("its quantiles do not rise".to_owned()));
         }
-        Ok(Self { head, version, weak, strong, table, matrix, bias })
+        Ok(Self { head, version, weak, strong, table, matrix, bias, floor })
     }
 
-    /// A bucket's cells, one a head.
+    /// A bucket's cells, one a head and then how telling it is.
     pub(super) fn row(&self, bucket: u32) -> &[i8] {
-        let heads = self.head.heads.len();
-        let begin = bucket as usize * heads;
-        self.table.get(begin..begin + heads).unwrap_or_default()
+        let cells = self.head.heads.len() + 1;
+        let begin = bucket as usize * cells;
+        self.table.get(begin..begin + cells).unwrap_or_default()
     }
 
     /// The share of calibration prompts below `win`.
