@@ -33,6 +33,7 @@ use crate::ledger::{Applier, Ledger, now_ms};
 use crate::limits::{Gate, LimitBook, RetryBudget};
 use crate::notify::Readiness;
 use crate::request_log::{RequestLog, Writer};
+use crate::routing::{Calibrations, Conversations, ExternalClient};
 use crate::seal::{self, Sealer};
 use crate::sharing::{self, Sharing};
 use crate::snapshot::Snapshot;
@@ -67,6 +68,12 @@ pub struct App {
     pub gate: Arc<Gate>,
     /// Answers that several requests share.
     pub coalescer: Arc<Coalescer>,
+    /// Which models conversations went to.
+    pub conversations: Conversations,
+    /// Connections to routers of others.
+    pub external: ExternalClient,
+    /// What feedback says of predicted qualities.
+    pub calibrations: Calibrations,
     /// Answers that are kept; None without a `cache` section.
     pub answers: Option<AnswerCache>,
     /// What requests cost.
@@ -151,6 +158,9 @@ impl App {
             connections: Arc::default(),
             gate,
             coalescer: Arc::default(),
+            conversations: Conversations::default(),
+            external: ExternalClient::default(),
+            calibrations: Calibrations::default(),
             answers: config.cache.as_ref().map(answer_cache::open).transpose()?,
             ledger,
             storage,

@@ -16,6 +16,7 @@ pub mod cli;
 pub mod client;
 pub mod coalesce;
 pub mod config;
+pub mod conversation;
 pub mod credentials;
 pub mod delivery;
 pub mod demo;

@@ -9,6 +9,7 @@ mod call;
 mod caller;
 mod credentials;
 mod deployments;
+mod explain;
 mod fault;
 mod identify;
 mod keys;

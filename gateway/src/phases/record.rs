@@ -39,6 +39,9 @@ pub fn run(record: &mut Record) {
     }
     if let (Some(deployment), Some(usage)) = (&record.deployment, &record.usage) {
         deployment.series.used(usage, cost(deployment, usage));
+        if record.outcome == "ok" && usage.completion > 0 {
+            deployment.state.answered(usage.completion);
+        }
     }
     for (deployment, usage) in &record.earlier {
         deployment.series.used(usage, cost(deployment, usage));
@@ -103,6 +106,7 @@ fn log(record: &Record) {
         model: record.model.as_ref().map(|model| model.name.as_str()),
         deployment: record.deployment.as_ref().map(|deployment| deployment.id.as_str()),
         route: record.routed.as_deref(),
+        decision: record.routed.as_deref(),
         status: record.status,
         outcome: record.outcome,
         stream: record.stream,

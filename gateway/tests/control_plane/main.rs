@@ -18,6 +18,7 @@ mod cluster_budgets;
 mod cluster_keys;
 mod coalesced;
 mod credentials;
+mod explain;
 mod exports;
 #[path = "../data_plane/gateway.rs"]
 #[allow(dead_code, reason = "the data plane's tests use the rest")]
