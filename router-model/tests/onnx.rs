@@ -16,7 +16,8 @@ use router_model::score::onnx::{Busy, OnnxError, OnnxScorer, Runtime, shipped};
 use router_model::score::{RouteModel, ScoreError, Scores};
 
 fn runtime() -> &'static Runtime {
-    let library = std::env::var_os("ORT_DYLIB_PATH").expect("ORT_DYLIB_PATH names the library");
+    let library =
+        std::env::var_os("ORT_DYLIB_PATH").unwrap_or_else(|| panic!("set ORT_DYLIB_PATH to the library"));
     Runtime::load(&[PathBuf::from(library)]).unwrap()
 }
 

@@ -20,7 +20,7 @@ use crate::routing::{Decision, Exclusion, Prospect, Reason, Subject, assess};
 /// What [`explain`] takes beside the request.
 pub(super) const QUERY: &[Parameter] = &[
     Parameter {
-        name: "key",
+        name: "as",
         kind: Kind::Text,
         about: "As the virtual key with this id; as nobody without it.",
     },
@@ -118,7 +118,7 @@ pub(super) async fn explain(call: Call) -> Result<Reply, Fault> {
 }
 
 fn principal(call: &Call) -> Result<std::sync::Arc<Principal>, Fault> {
-    match call.parameter("key") {
+    match call.parameter("as") {
         None => Ok(std::sync::Arc::new(Principal::nobody())),
         Some(id) => {
             let known = call.snapshot.keys.of_id(&id).or_else(|| call.app.stored_keys.of_id(&id));

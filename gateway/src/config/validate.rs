@@ -32,7 +32,7 @@ pub(super) fn run(config: &Config, faults: &mut Faults) -> Vec<Fault> {
     for (name, model) in &config.models {
         check_model(&format!("models.{name}"), name, model, config, faults, &mut notices);
     }
-    route::runtime(config, faults);
+    route::runtime(config, faults, &mut notices);
     keys(config, faults, &mut notices);
     key_hash(config, faults, &mut notices);
     store(config, faults);

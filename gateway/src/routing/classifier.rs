@@ -132,7 +132,7 @@ impl<'m> Classifiers<'m> {
 
 /// The threads that run a model already, or new ones.
 fn start(name: &str, model: &Arc<RouteModel>, config: &RouterConfig) -> Result<Arc<OnnxScorer>, OnnxError> {
-    let runtime = Runtime::load(&places(config.library.as_deref()))?;
+    let runtime = Runtime::load(&library_places(config))?;
     let file = if name == BUILTIN { onnx::shipped().to_vec() } else { read(&onnx::beside(Path::new(name)))? };
     let (threads, queue) = (config.threads as usize, config.queue as usize);
     let key = format!("{} {threads} {queue} {:x}", model.version(), crc32fast::hash(&file));
@@ -153,7 +153,8 @@ fn read(path: &Path) -> Result<Vec<u8>, OnnxError> {
 }
 
 /// Where the library may be, the first one first.
-fn places(configured: Option<&str>) -> Vec<PathBuf> {
+pub fn library_places(config: &RouterConfig) -> Vec<PathBuf> {
     let beside = std::env::current_exe().ok().and_then(|program| Some(program.parent()?.join(onnx::LIBRARY)));
-    onnxruntime_path().into_iter().chain(configured.map(PathBuf::from)).chain(beside).collect()
+    let configured = config.library.as_ref().map(PathBuf::from);
+    onnxruntime_path().into_iter().chain(configured).chain(beside).collect()
 }

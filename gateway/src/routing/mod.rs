@@ -18,7 +18,7 @@ mod slots;
 
 pub use assess::{Assessment, Subject, assess};
 pub use calibration::{Calibrations, Routed, Shift};
-pub use classifier::{BUILTIN, Classifier, Classifiers, load};
+pub use classifier::{BUILTIN, Classifier, Classifiers, library_places, load};
 pub use conversations::Conversations;
 pub use decision::{Decision, Reason, Verdict};
 pub use evidence::{Evidence, Exclusion, Kept, Objective, Prospect, RuleHit, Score, Unscored};

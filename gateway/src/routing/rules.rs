@@ -78,7 +78,7 @@ impl Rule {
 }
 
 /// The first that holds.
-pub fn first(rules: &[Rule], asked: &Asked<'_>) -> Option<RuleHit> {
+pub(super) fn first(rules: &[Rule], asked: &Asked<'_>) -> Option<RuleHit> {
     rules.iter().find(|rule| rule.holds(asked)).map(|rule| rule.hit.clone())
 }
 

@@ -40,7 +40,7 @@ impl RouteMetrics {
         Self {
             decisions: metrics.counter(
                 "signalbox_route_decisions_total",
-                "Decisions of virtual models; every reason but `classifier` is one without a score.",
+                "Decisions of virtual models, by what made them.",
                 &["model", "chosen", "reason"],
             ),
             seconds: metrics.histogram(

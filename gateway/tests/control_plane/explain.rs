@@ -42,7 +42,7 @@ async fn a_decision_is_explained_without_being_made() {
         (&ruled["rule"], &ruled["chosen"], &ruled["reason"]),
         (&json!("sql"), &json!("middle"), &json!("rule"))
     );
-    let as_key = done(&gateway, "POST", &format!("{PATH}?key=few"), chat("hello")).await;
+    let as_key = done(&gateway, "POST", &format!("{PATH}?as=few"), chat("hello")).await;
     assert_eq!((&as_key["chosen"], &as_key["reason"]), (&json!("middle"), &json!("constraint")), "{as_key}");
     assert_eq!(as_key["candidates"][1]["excluded"], "key", "{as_key}");
     let mut messages = chat("hello");
@@ -61,7 +61,7 @@ async fn what_cannot_be_explained_is_refused_with_what_is_wrong() {
         (PATH, json!({"model": "nothing", "messages": []}), 404, "`nothing`"),
         (PATH, json!({"messages": []}), 400, "model"),
         ("/api/v1/route/explain?path=/v1/dreams", chat("hello"), 400, "path"),
-        ("/api/v1/route/explain?key=nobody", chat("hello"), 404, "nobody"),
+        ("/api/v1/route/explain?as=nobody", chat("hello"), 404, "nobody"),
     ] {
         let (told, answer) = call(&gateway, "POST", path, body).await;
         assert!(told == status && answer.to_string().contains(said), "{path}: {told} {answer}");

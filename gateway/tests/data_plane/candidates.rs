@@ -184,7 +184,7 @@ async fn every_decision_of_the_log_can_be_replayed() {
     assert_eq!(replay(&path), (true, "4 decisions, 4 reproduced, 0 different\n".to_owned()));
     // A log that was tampered with shows.
     let other = gateway.folder.join("other.log");
-    let first = log.lines().next().unwrap();
+    let first = log.lines().find(|line| line.contains("\"decision\":")).unwrap();
     let order = first.find("\"order\":[").unwrap() + "\"order\":[".len();
     let mut changed = first.to_owned();
     changed.replace_range(order..=order, if &first[order..=order] == "0" { "1" } else { "0" });

@@ -1,6 +1,6 @@
 //! Routes: that what they name is there, that their policy is one, and that their rules can be read.
 
-use super::super::{CandidateConfig, Config, ExternalKind, Faults, RouteConfig, RuleConfig};
+use super::super::{CandidateConfig, Config, ExternalKind, Faults, ModelRuntime, RouteConfig, RuleConfig};
 use super::unknown;
 use crate::routing::{self, Rule};
 
@@ -10,8 +10,14 @@ const MOST_CANDIDATES: usize = 32;
 const MOST_RULES: usize = 64;
 
 /// The section `router`.
-pub(super) fn runtime(config: &Config, faults: &mut Faults) {
+pub(super) fn runtime(config: &Config, faults: &mut Faults, notices: &mut Faults) {
     let router = &config.router;
+    let is_there = || routing::library_places(router).iter().any(|place| place.is_file());
+    if router.runtime == ModelRuntime::Onnx && !is_there() {
+        let text = "is onnx, and its library is not there: run scripts/fetch-onnxruntime and set `router.library`; \
+                    until then the built-in evaluator does the work";
+        notices.add("router.runtime", text);
+    }
     if router.threads == 0 || router.threads > 64 {
         faults.add("router.threads", "must lie between 1 and 64");
     }
