@@ -20,7 +20,7 @@ use pingora::services::listening::Service;
 use crate::admin::Admin;
 use crate::alerts::{Deliveries, StateWatch};
 use crate::answer_cache::{self, AnswerCache};
-use crate::background::{ConfigWatch, Drain, NameRefresh};
+use crate::background::{ConfigFile, ConfigWatch, Drain, NameRefresh};
 use crate::backups::Schedule;
 use crate::budgets::{Account, BudgetBook};
 use crate::coalesce::Coalescer;
@@ -321,14 +321,14 @@ impl HandOver {
     }
 }
 
-/// Serves until a signal ends the process. `ready` runs right before the listeners open; the folder
+/// Serves until a signal ends the process; follows `file` when there is one. `ready` runs right before the listeners open; the folder
 /// `scratch` goes with the process.
 ///
 /// # Errors
 /// When the gateway cannot start, for example because an address is taken.
 pub fn serve(
     config: &Config,
-    path: Option<PathBuf>,
+    file: Option<ConfigFile>,
     hand_over: &HandOver,
     scratch: Option<PathBuf>,
     ready: impl FnOnce(),
@@ -367,8 +367,8 @@ pub fn serve(
     server.add_service(background_service("alerts", Deliveries::new(app.clone())));
     server.add_service(background_service("states", StateWatch::new(app.clone())));
     server.add_service(background_service("drain", Drain::new(app.clone(), scratch)));
-    if let Some(path) = path {
-        server.add_service(background_service("configuration", ConfigWatch::new(app, path)));
+    if let Some(file) = file {
+        server.add_service(background_service("configuration", ConfigWatch::new(app, file)));
     }
     if let Some(socket) = &hand_over.notify_socket {
         server.add_service(background_service("readiness", Readiness::new(socket.clone(), probed(config))));

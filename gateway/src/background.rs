@@ -23,7 +23,16 @@ const LONGEST_CLOSE: Duration = Duration::from_secs(2);
 /// Reloads the configuration on SIGHUP and when the file changes.
 pub struct ConfigWatch {
     app: Arc<App>,
-    path: PathBuf,
+    file: ConfigFile,
+}
+
+/// The file that the configuration in force was read from.
+#[derive(Debug)]
+pub struct ConfigFile {
+    /// Where it is.
+    pub path: PathBuf,
+    /// What it said then: a change before the watch begins must not be taken for what is in force.
+    pub text: String,
 }
 
 /// Resolves providers' host names again and again.
@@ -39,28 +48,29 @@ pub struct Drain {
 }
 
 impl ConfigWatch {
-    /// Watches `path`.
-    pub fn new(app: Arc<App>, path: PathBuf) -> Self {
-        Self { app, path }
+    /// Watches this file.
+    pub fn new(app: Arc<App>, file: ConfigFile) -> Self {
+        Self { app, file }
     }
 
     /// The file's text; None while it is being replaced.
     fn read(&self) -> Option<String> {
-        std::fs::read_to_string(&self.path).ok()
+        std::fs::read_to_string(&self.file.path).ok()
     }
 
     fn reload(&self, text: &str) {
+        let path = &self.file.path;
         let result = config::load_text(text)
             .map_err(|faults| faults.to_string())
             .and_then(|loaded| self.app.reload(&loaded.config));
         let outcome = match result {
             Ok(()) => {
-                tracing::info!(path = %self.path.display(), "configuration reloaded");
+                tracing::info!(path = %path.display(), "configuration reloaded");
                 "ok"
             }
             Err(faults) => {
-                tracing::error!(path = %self.path.display(), faults, "configuration refused, the old one stays in force");
-                let path = self.path.to_string_lossy();
+                tracing::error!(path = %path.display(), faults, "configuration refused, the old one stays in force");
+                let path = path.to_string_lossy();
                 let message = format!(
                     "{path} has faults; the configuration before stays in force: run `signalbox check`."
                 );
@@ -79,7 +89,7 @@ impl BackgroundService for ConfigWatch {
             tracing::error!("SIGHUP cannot be received: the configuration is reloaded on file change only");
             return;
         };
-        let mut known = self.read();
+        let mut known = self.file.text.clone();
         loop {
             // Reading a few kilobytes a second is cheaper to get right than change notices, which
             // differ between editors, Kubernetes' symbolic links and network file systems.
@@ -89,9 +99,9 @@ impl BackgroundService for ConfigWatch {
                 () = tokio::time::sleep(WATCH_INTERVAL) => false,
             };
             let Some(text) = self.read() else { continue };
-            if forced || known.as_ref() != Some(&text) {
+            if forced || known != text {
                 self.reload(&text);
-                known = Some(text);
+                known = text;
             }
         }
     }

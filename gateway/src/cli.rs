@@ -17,6 +17,7 @@ use clap::{Parser, Subcommand};
 
 use crate::admin;
 use crate::app::{self, HandOver};
+use crate::background::ConfigFile;
 use crate::config::{self, Faults, Loaded};
 use crate::demo;
 
@@ -136,12 +137,13 @@ pub fn run() -> ExitCode {
 }
 
 fn serve(path: PathBuf, hand_over: &HandOver) -> anyhow::Result<ExitCode> {
-    match config::load(&path) {
-        Ok(Loaded { config, notices }) => {
+    let read = config::read(&path).and_then(|text| Ok((config::load_text(&text)?, text)));
+    match read {
+        Ok((Loaded { config, notices }, text)) => {
             for notice in notices {
                 say(&format!("notice: {notice}"));
             }
-            app::serve(&config, Some(path), hand_over, None, || {})?;
+            app::serve(&config, Some(ConfigFile { path, text }), hand_over, None, || {})?;
             Ok(ExitCode::SUCCESS)
         }
         Err(faults) => Ok(refuse(&path, &faults)),

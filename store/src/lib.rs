@@ -33,7 +33,7 @@ pub use error::{Result, StoreError};
 pub use keys::{Keys, Rotation, VirtualKey};
 pub use ledger::{
     Applied, Counted, CountedSum, Difference, Export, Kind, LONGEST_PAGE, Ledger, LedgerEntry, LedgerFilter,
-    LedgerPage, LogBatch, MAX_BATCH, Owner, Position, Reconciled, Spend, State,
+    LedgerPage, LogBatch, MAX_BATCH, Owner, Position, Reconciled, Spend, State, Subject,
 };
 pub use location::check_location;
 pub use records::Records;

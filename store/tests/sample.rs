@@ -1,7 +1,9 @@
 //! Rows for tests.
 
+use std::sync::Arc;
+
 use domain::{Micros, Usage};
-use store::{Budget, Change, Counted, Kind, LedgerEntry, LogBatch, Position, State, VirtualKey};
+use store::{Budget, Change, Counted, Kind, LedgerEntry, LogBatch, Position, State, Subject, VirtualKey};
 
 /// A time in the middle of an hour: 2026-01-02 03:30 UTC.
 pub(crate) const NOON: i64 = 1_767_324_600_000;
@@ -42,13 +44,16 @@ pub(crate) fn settled(attempt_id: &str) -> LedgerEntry {
         request_id: format!("request {attempt_id}"),
         at_ms: NOON,
         state: State::Settled,
-        key_id: "k1".to_owned(),
-        key_name: "dev".to_owned(),
-        team_id: "t1".to_owned(),
-        user_id: "u1".to_owned(),
-        model: "small".to_owned(),
-        deployment: "openai/gpt-4o-mini".to_owned(),
-        provider: "openai".to_owned(),
+        subject: Arc::new(Subject {
+            key_id: "k1".to_owned(),
+            key_name: "dev".to_owned(),
+            team_id: "t1".to_owned(),
+            user_id: "u1".to_owned(),
+            model: "small".to_owned(),
+            deployment: "openai/gpt-4o-mini".to_owned(),
+            provider: "openai".to_owned(),
+            tags: vec!["batch".to_owned(), "blue".to_owned()],
+        }),
         outcome: "ok".to_owned(),
         counts_request: true,
         usage: Usage { prompt: 100, completion: 20, cached: 50, cache_write: 10, reasoning: 5 },
@@ -57,8 +62,13 @@ pub(crate) fn settled(attempt_id: &str) -> LedgerEntry {
         cost: Micros(150),
         reserved: Micros(0),
         saved: Micros(7),
-        tags: vec!["batch".to_owned(), "blue".to_owned()],
     }
+}
+
+/// The subject of [`settled`], but for these.
+pub(crate) fn subject(key_id: &str, model: &str) -> Arc<Subject> {
+    let usual = Arc::unwrap_or_clone(settled("").subject);
+    Arc::new(Subject { key_id: key_id.to_owned(), model: model.to_owned(), ..usual })
 }
 
 /// The reservation of the same attempt, one second earlier.

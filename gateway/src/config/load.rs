@@ -22,10 +22,17 @@ pub struct Loaded {
 /// # Errors
 /// Every fault of the file.
 pub fn load(path: &Path) -> Result<Loaded, Faults> {
-    let text = std::fs::read_to_string(path).map_err(|error| {
+    load_text(&read(path)?)
+}
+
+/// A file's text, unchecked.
+///
+/// # Errors
+/// One fault when it cannot be read.
+pub fn read(path: &Path) -> Result<String, Faults> {
+    std::fs::read_to_string(path).map_err(|error| {
         Faults::one("", format!("{} cannot be read ({error}): mend the path after --config", path.display()))
-    })?;
-    load_text(&text)
+    })
 }
 
 /// Checks a configuration given as text.

@@ -28,7 +28,7 @@ pub use encryption::EncryptionConfig;
 pub use fault::{Fault, Faults};
 pub use health::{HealthCheckKind, HealthConfig};
 pub use key::{BudgetConfig, KeyConfig, Priority};
-pub use load::{Loaded, load, load_text};
+pub use load::{Loaded, load, load_text, read};
 pub use model::{
     Adaptive, Affinity, BackoffConfig, BalanceStrategy, CacheUse, Coalesce, CooldownConfig, DeploymentConfig,
     HedgeConfig, MaxInFlight, ModelConfig, PriceConfig, QueueConfig, ResumeMode, RetryConfig, TimeoutConfig,

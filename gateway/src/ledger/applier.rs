@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use domain::Micros;
-use store::{LedgerEntry, State, Store};
+use store::{LedgerEntry, State, Store, Subject};
 
 use super::confirm::{self, Minutes, Taken};
 use super::follower::{ApplyError, Follower, Step};
@@ -147,26 +147,32 @@ impl Applier {
 
     /// What was on its way to the store has arrived.
     fn tell_accounts(&self, ended: &[LedgerEntry], taken: &mut Taken) {
-        let mut known: HashMap<Owner, Option<Arc<Account>>> = HashMap::new();
         if self.ledger.budgets.is_empty() {
             return;
         }
         let is_shared = self.ledger.budgets.sharing().is_some();
+        // By where the subject lies: entries share it.
+        let mut known: HashMap<usize, [Option<Arc<Account>>; 3]> = HashMap::new();
         for entry in ended.iter().filter(|entry| entry.state == State::Settled && entry.cost > Micros(0)) {
-            let owners = [
-                Owner::Key(entry.key_id.as_str().into()),
-                Owner::Team(entry.team_id.as_str().into()),
-                Owner::User(entry.user_id.as_str().into()),
-            ];
-            for owner in owners {
-                let account = known.entry(owner).or_insert_with_key(|owner| self.ledger.budgets.find(owner));
-                match account {
-                    Some(account) if is_shared => taken.add(account, entry),
-                    Some(account) => account.applied(entry.cost, entry.at_ms),
-                    None => {}
+            let place = Arc::as_ptr(&entry.subject).addr();
+            let accounts = known.entry(place).or_insert_with(|| self.accounts(&entry.subject));
+            for account in accounts.iter().flatten() {
+                if is_shared {
+                    taken.add(account, entry);
+                } else {
+                    account.applied(entry.cost, entry.at_ms);
                 }
             }
         }
+    }
+
+    fn accounts(&self, subject: &Subject) -> [Option<Arc<Account>>; 3] {
+        [
+            Owner::Key(subject.key_id.as_str().into()),
+            Owner::Team(subject.team_id.as_str().into()),
+            Owner::User(subject.user_id.as_str().into()),
+        ]
+        .map(|owner| self.ledger.budgets.find(&owner))
     }
 
     fn measure(&self) {

@@ -120,9 +120,9 @@ impl Follower {
                 let batch = self.batch(to, vec![], opened, vec![]);
                 Step { batch, finished: Some(segment), ..Step::default() }
             }
-            Piece::Lines { lines, damaged, bytes } => {
+            Piece::Events { events, damaged, bytes } => {
                 let ended: Vec<_> =
-                    lines.into_iter().filter_map(|line| self.open.read(line, to.segment)).collect();
+                    events.into_iter().filter_map(|event| self.open.read(event, to.segment)).collect();
                 if to <= self.applied {
                     // Read again after a restart, for what is still open.
                     return Step { bytes, ..Step::default() };

@@ -1,19 +1,19 @@
-//! One line of the log: eight hexadecimal digits of CRC-32, a space, `o` or `e` for the opening or the end of an attempt,
-//! its number in hexadecimal digits, a space, the rest as a JSON array, a line feed. A line that was cut off by a crash
-//! fails its check and is left out. An array, because names of fields would be half of the line.
+//! One line of the log: eight hexadecimal digits of CRC-32, a space, a letter, a number in hexadecimal digits, a space, the
+//! rest as a JSON array, a line feed. `s` is a subject with its number, `r` and `e` are the reservation and the end of the
+//! attempt with this number, `o` is a reservation as older versions wrote it, with all of its subject. A line that was cut
+//! off by a crash fails its check and is left out. An array, because names of fields would be half of the line.
 
 use std::io::Write;
+use std::sync::Arc;
 
 use domain::{Micros, Usage};
 use serde::ser::{SerializeSeq, Serializer};
 use serde::{Deserialize, Serialize};
-use store::{Counted, Kind, LedgerEntry, State};
+use store::{Counted, Kind, LedgerEntry, State, Subject};
 
-/// A reservation. The fields are [`LedgerEntry`]'s.
+/// Who pays for what. The fields are [`Subject`]'s.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Opening<'a> {
-    pub request_id: &'a str,
-    pub at_ms: i64,
+pub(super) struct Named<'a> {
     pub key_id: &'a str,
     pub key_name: &'a str,
     pub team_id: &'a str,
@@ -21,13 +21,29 @@ pub(super) struct Opening<'a> {
     pub model: &'a str,
     pub deployment: &'a str,
     pub provider: &'a str,
-    pub reserved: Micros,
     pub tags: &'a [String],
 }
 
 /// The same as it is read.
 #[derive(Deserialize)]
-struct Opened(i64, Micros, String, String, String, String, String, String, String, String, Vec<String>);
+struct NamedRead(String, String, String, String, String, String, String, Vec<String>);
+
+/// A reservation, of a subject that an earlier line of the segment says.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Opening<'a> {
+    pub at_ms: i64,
+    pub reserved: Micros,
+    pub request_id: &'a str,
+    pub subject: u64,
+}
+
+/// The same as it is read.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+pub(super) struct Opened(i64, Micros, String, u64);
+
+/// The same as older versions wrote it.
+#[derive(Deserialize)]
+struct OpenedWhole(i64, Micros, String, String, String, String, String, String, String, String, Vec<String>);
 
 /// Its end. What the reservation says is not said again.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -62,14 +78,16 @@ struct Ended(
     #[serde(default)] Micros,
 );
 
+impl Serialize for Named<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Self { key_id, key_name, team_id, user_id, model, deployment, provider, tags } = self;
+        (key_id, key_name, team_id, user_id, model, deployment, provider, tags).serialize(serializer)
+    }
+}
+
 impl Serialize for Opening<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let Self {
-            request_id, at_ms, key_id, key_name, team_id, user_id, model, deployment, provider, ..
-        } = self;
-        let (reserved, tags) = (self.reserved, self.tags);
-        (at_ms, reserved, request_id, key_id, key_name, team_id, user_id, model, deployment, provider, tags)
-            .serialize(serializer)
+        (self.at_ms, self.reserved, self.request_id, self.subject).serialize(serializer)
     }
 }
 
@@ -97,35 +115,32 @@ impl Serialize for Ending<&str> {
     }
 }
 
-impl From<Opened> for LedgerEntry {
-    fn from(read: Opened) -> Self {
-        let Opened(
-            at_ms,
-            reserved,
-            request_id,
-            key_id,
-            key_name,
-            team_id,
-            user_id,
-            model,
-            deployment,
-            provider,
-            tags,
-        ) = read;
-        Self {
-            request_id,
-            at_ms,
-            key_id,
-            key_name,
-            team_id,
-            user_id,
-            model,
-            deployment,
-            provider,
-            reserved,
-            tags,
-            ..Self::default()
-        }
+impl From<NamedRead> for Subject {
+    fn from(read: NamedRead) -> Self {
+        let NamedRead(key_id, key_name, team_id, user_id, model, deployment, provider, tags) = read;
+        Self { key_id, key_name, team_id, user_id, model, deployment, provider, tags }
+    }
+}
+
+impl Opened {
+    /// The number of its subject.
+    pub(super) fn subject(&self) -> u64 {
+        self.3
+    }
+
+    /// Of this subject.
+    pub(super) fn entry(self, subject: Arc<Subject>) -> LedgerEntry {
+        let Self(at_ms, reserved, request_id, _) = self;
+        LedgerEntry { at_ms, reserved, request_id, subject, ..LedgerEntry::default() }
+    }
+}
+
+impl From<OpenedWhole> for LedgerEntry {
+    fn from(read: OpenedWhole) -> Self {
+        let OpenedWhole(at_ms, reserved, request_id, key_id, key_name, team_id, user_id, model, ..) = read;
+        let (deployment, provider, tags) = (read.8, read.9, read.10);
+        let subject = Subject { key_id, key_name, team_id, user_id, model, deployment, provider, tags };
+        Self { request_id, at_ms, subject: Arc::new(subject), reserved, ..Self::default() }
     }
 }
 
@@ -151,10 +166,16 @@ impl From<Ended> for Ending<String> {
     }
 }
 
-/// What a line says of the attempt with this number.
+/// What a line says.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Line {
-    Opened(u64, Box<LedgerEntry>),
+    /// The subject with this number.
+    Subject(u64, Subject),
+    /// The reservation of the attempt with this number.
+    Opened(u64, Opened),
+    /// The same with its subject.
+    OpenedWhole(u64, Box<LedgerEntry>),
+    /// The end of the attempt with this number.
     Ended(u64, Ending<String>),
 }
 
@@ -162,24 +183,29 @@ const CHECK: usize = 8;
 /// Elements of the usual end.
 const USUAL: usize = 10;
 
-/// Writes the opening of an attempt into `out`, which is emptied first.
-pub(super) fn encode_opening(out: &mut Vec<u8>, attempt: u64, opening: &Opening<'_>) {
-    encode(out, 'o', attempt, opening);
+/// Writes a subject behind what `out` holds.
+pub(super) fn encode_subject(out: &mut Vec<u8>, number: u64, subject: &Named<'_>) {
+    encode(out, 's', number, subject);
 }
 
-/// Writes the end of an attempt into `out`, which is emptied first.
+/// Writes the reservation of an attempt behind what `out` holds.
+pub(super) fn encode_opening(out: &mut Vec<u8>, attempt: u64, opening: &Opening<'_>) {
+    encode(out, 'r', attempt, opening);
+}
+
+/// Writes the end of an attempt behind what `out` holds.
 pub(super) fn encode_ending(out: &mut Vec<u8>, attempt: u64, ending: &Ending<&str>) {
     encode(out, 'e', attempt, ending);
 }
 
-fn encode(out: &mut Vec<u8>, kind: char, attempt: u64, rest: &impl Serialize) {
-    out.clear();
+fn encode(out: &mut Vec<u8>, kind: char, number: u64, rest: &impl Serialize) {
+    let begin = out.len();
     out.extend_from_slice(&[b' '; CHECK + 1]);
     // A vector takes everything, and strings and numbers always serialise.
-    let _ = write!(out, "{kind}{attempt:x} ");
+    let _ = write!(out, "{kind}{number:x} ");
     let _ = serde_json::to_writer(&mut *out, rest);
-    let check = crc32fast::hash(out.get(CHECK + 1..).unwrap_or_default());
-    if let Some(mut head) = out.get_mut(..CHECK) {
+    let check = crc32fast::hash(out.get(begin + CHECK + 1..).unwrap_or_default());
+    if let Some(mut head) = out.get_mut(begin..begin + CHECK) {
         let _ = write!(head, "{check:08x}");
     }
     out.push(b'\n');
@@ -195,26 +221,31 @@ pub(super) fn decode(line: &[u8]) -> Option<Line> {
     }
     let (kind, rest) = rest.split_first()?;
     let end = rest.iter().position(|byte| *byte == b' ')?;
-    let (attempt, json) = rest.split_at_checked(end)?;
-    let attempt = u64::from_str_radix(std::str::from_utf8(attempt).ok()?, 16).ok()?;
+    let (number, json) = rest.split_at_checked(end)?;
+    let number = u64::from_str_radix(std::str::from_utf8(number).ok()?, 16).ok()?;
     let json = json.get(1..)?;
     match kind {
-        b'o' => serde_json::from_slice::<Opened>(json)
-            .ok()
-            .map(|read| Line::Opened(attempt, Box::new(read.into()))),
-        b'e' => serde_json::from_slice::<Ended>(json).ok().map(|read| Line::Ended(attempt, read.into())),
+        b's' => read::<NamedRead>(json).map(|read| Line::Subject(number, read.into())),
+        b'r' => read(json).map(|read| Line::Opened(number, read)),
+        b'o' => read::<OpenedWhole>(json).map(|read| Line::OpenedWhole(number, Box::new(read.into()))),
+        b'e' => read::<Ended>(json).map(|read| Line::Ended(number, read.into())),
         _ => None,
     }
+}
+
+fn read<'de, T: Deserialize<'de>>(json: &'de [u8]) -> Option<T> {
+    serde_json::from_slice(json).ok()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn opening(tags: &[String]) -> Opening<'_> {
-        Opening {
-            request_id: "req_1",
-            at_ms: 1_795_498_200_000,
+    const OPENING: Opening<'_> =
+        Opening { at_ms: 1_795_498_200_000, reserved: Micros(40), request_id: "req_1", subject: 3 };
+
+    fn named(tags: &[String]) -> Named<'_> {
+        Named {
             key_id: "k",
             key_name: "key \"one\"",
             team_id: "",
@@ -222,7 +253,6 @@ mod tests {
             model: "small",
             deployment: "openai/gpt-4o-mini",
             provider: "openai",
-            reserved: Micros(40),
             tags,
         }
     }
@@ -242,17 +272,34 @@ mod tests {
     #[test]
     fn a_line_reads_back_as_what_it_was() {
         let tags = ["blue".to_owned()];
-        let mut out = b"rest of the line before".to_vec();
-        encode_opening(&mut out, 26, &opening(&tags));
-        let Some(Line::Opened(26, entry)) = decode(out.strip_suffix(b"\n").unwrap()) else { panic!() };
+        let mut out = Vec::new();
+        encode_subject(&mut out, 3, &named(&tags));
+        encode_opening(&mut out, 26, &OPENING);
+        encode_ending(&mut out, 26, &ENDING);
+        let lines: Vec<_> = out.split_inclusive(|byte| *byte == b'\n').collect();
+        let mut lines = lines.into_iter().map(|line| decode(line.strip_suffix(b"\n").unwrap()).unwrap());
+        let Some(Line::Subject(3, subject)) = lines.next() else { panic!() };
+        assert_eq!((subject.key_name.as_str(), &subject.tags[..]), ("key \"one\"", &tags[..]));
+        let Some(Line::Opened(26, opened)) = lines.next() else { panic!() };
+        assert_eq!(opened.subject(), 3);
+        let entry = opened.entry(Arc::new(subject));
         assert_eq!(
             (entry.request_id.as_str(), entry.reserved, entry.state),
             ("req_1", Micros(40), State::Reserved)
         );
-        assert_eq!((entry.key_name.as_str(), entry.tags), ("key \"one\"", tags.to_vec()));
-        encode_ending(&mut out, 26, &ENDING);
-        let Some(Line::Ended(26, ending)) = decode(out.strip_suffix(b"\n").unwrap()) else { panic!() };
+        assert_eq!(entry.subject.deployment, "openai/gpt-4o-mini");
+        let Some(Line::Ended(26, ending)) = lines.next() else { panic!() };
         assert_eq!((ending.outcome.as_str(), ending.usage, ending.cost), ("ok", ENDING.usage, Micros(12)));
+    }
+
+    #[test]
+    fn a_reservation_of_an_older_version_reads_with_its_subject() {
+        let mut out = Vec::new();
+        let whole = (5, 40, "req_1", "k", "key", "t", "u", "small", "openai/gpt-4o-mini", "openai", ["blue"]);
+        encode(&mut out, 'o', 26, &whole);
+        let Some(Line::OpenedWhole(26, entry)) = decode(out.strip_suffix(b"\n").unwrap()) else { panic!() };
+        assert_eq!((entry.at_ms, entry.reserved, entry.request_id.as_str()), (5, Micros(40), "req_1"));
+        assert_eq!((entry.subject.team_id.as_str(), entry.subject.provider.as_str()), ("t", "openai"));
     }
 
     #[test]

@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use super::subjects::Subjects;
+
 /// Lines that could not be written wait for the disk up to this size; then they are lost, and counted.
 const BACKLOG: usize = 16 << 20;
 /// A longer segment is followed by another one, so that what is applied can be deleted.
@@ -29,8 +31,10 @@ struct Segment {
     number: u64,
     length: u64,
     file: File,
-    /// For encoding; kept for its room.
-    line: Vec<u8>,
+    /// What is about to be written; kept for its room.
+    lines: Vec<u8>,
+    /// What the segment has said of who pays for what.
+    subjects: Subjects,
     /// What the disk did not take.
     backlog: Vec<u8>,
 }
@@ -46,8 +50,14 @@ impl Log {
         let lock = File::create(folder.join(LOCK))?;
         lock.try_lock().map_err(io::Error::from)?;
         let file = open(&folder, 0)?;
-        let segment =
-            Segment { number: 0, length: 0, file, line: Vec::with_capacity(1 << 10), backlog: Vec::new() };
+        let segment = Segment {
+            number: 0,
+            length: 0,
+            file,
+            lines: Vec::with_capacity(1 << 10),
+            subjects: Subjects::default(),
+            backlog: Vec::new(),
+        };
         Ok(Self {
             folder,
             segment: Mutex::new(segment),
@@ -57,15 +67,17 @@ impl Log {
         })
     }
 
-    /// Appends a line that may be refused: a reservation.
+    /// Appends lines that may be refused: a reservation, and its subject where the segment does not know it.
     ///
     /// # Errors
     /// When the disk is full or gone. Half a line may have been written; it fails its check.
-    pub(super) fn append(&self, encode: impl FnOnce(&mut Vec<u8>)) -> io::Result<()> {
+    pub(super) fn append(&self, encode: impl FnOnce(&mut Vec<u8>, &mut Subjects)) -> io::Result<()> {
         let mut segment = self.segment();
         let flushed = segment.flush()?;
         self.count(&mut segment, flushed);
-        encode(&mut segment.line);
+        let Segment { lines, subjects, .. } = &mut *segment;
+        lines.clear();
+        encode(lines, subjects);
         let written = segment.write()?;
         self.count(&mut segment, written);
         Ok(())
@@ -74,7 +86,8 @@ impl Log {
     /// Appends a line that must not be lost: a settlement. What the disk does not take waits in memory.
     pub(super) fn append_or_keep(&self, encode: impl FnOnce(&mut Vec<u8>)) {
         let mut segment = self.segment();
-        encode(&mut segment.line);
+        segment.lines.clear();
+        encode(&mut segment.lines);
         match segment.flush().and_then(|flushed| Ok(flushed + segment.write()?)) {
             Ok(written) => self.count(&mut segment, written),
             Err(_) if !segment.keep() => {
@@ -100,6 +113,7 @@ impl Log {
             // Without a new one the old one just grows on.
             if let Ok(file) = open(&self.folder, segment.number + 1) {
                 (segment.number, segment.length, segment.file) = (segment.number + 1, 0, file);
+                segment.subjects.forget();
             }
         }
     }
@@ -116,13 +130,14 @@ impl Log {
 }
 
 impl Segment {
-    /// Writes the encoded line; answers its length.
+    /// Writes the encoded lines; answers their length.
     fn write(&mut self) -> io::Result<u64> {
-        self.file.write_all(&self.line).inspect_err(|_| {
-            // The next line must not hang on to a half one.
+        self.file.write_all(&self.lines).inspect_err(|_| {
+            // The next line must not hang on to a half one, nor refer to a subject that was not written.
             let _ = self.file.write_all(b"\n");
+            self.subjects.forget();
         })?;
-        Ok(self.line.len() as u64)
+        Ok(self.lines.len() as u64)
     }
 
     /// Writes what the disk did not take before; answers its length.
@@ -137,11 +152,11 @@ impl Segment {
         Ok(flushed)
     }
 
-    /// Keeps the encoded line for later; false when there is no room.
+    /// Keeps the encoded lines for later; false when there is no room.
     fn keep(&mut self) -> bool {
-        let fits = self.backlog.len() + self.line.len() <= BACKLOG;
+        let fits = self.backlog.len() + self.lines.len() <= BACKLOG;
         if fits {
-            self.backlog.extend_from_slice(&self.line);
+            self.backlog.extend_from_slice(&self.lines);
         }
         fits
     }

@@ -1,7 +1,7 @@
 //! What each attempt costs: reserved before it is sent, settled when its answer is whole, kept in a write-ahead log
 //! until the store has it. Nothing here waits for the database.
 //!
-//! `line` is one entry on disk, `log` the files this process writes, `tail` reads them, `open_attempts` joins what was
+//! `line` is one entry on disk, `subjects` who pays for what, `log` the files this process writes, `tail` reads them, `open_attempts` joins what was
 //! reserved with its end, `follower` brings one log to the store, `applier` all of them, `confirm` tells accounts that are
 //! shared; `reservation` is what a running attempt holds; `sheet` is entries as rows for whoever takes them away.
 
@@ -13,6 +13,7 @@ mod log;
 mod open_attempts;
 mod reservation;
 mod sheet;
+mod subjects;
 mod tail;
 
 use std::io;
@@ -124,8 +125,7 @@ impl Ledger {
         let mut reservation = self.reservation(principal, request_id, model, deployment);
         (reservation.reserved, reservation.holds) = (reserved, holds);
         if let Some(log) = &self.log {
-            let opening = reservation.opening(now);
-            log.append(|out| line::encode_opening(out, reservation.attempt, &opening))
+            log.append(|out, subjects| reservation.encode(out, subjects, now))
                 .map_err(|_| Refused::LogFull)?;
             reservation.is_open = true;
         }
@@ -144,8 +144,8 @@ impl Ledger {
     ) {
         let Some(log) = self.log.as_ref().filter(|_| self.pending() <= self.limit) else { return };
         let reservation = self.reservation(principal, request_id, model, deployment);
-        let opening = reservation.opening(now_ms());
-        if log.append(|out| line::encode_opening(out, reservation.attempt, &opening)).is_ok() {
+        let now = now_ms();
+        if log.append(|out, subjects| reservation.encode(out, subjects, now)).is_ok() {
             reservation.of(saving.kind).save(saving.outcome, saving.saved);
         }
     }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use store::LedgerEntry;
 
-use super::line::Line;
+use super::tail::Event;
 
 /// The open attempts of one log, by number.
 #[derive(Debug)]
@@ -42,16 +42,16 @@ impl OpenAttempts {
         Self { log: log.to_owned(), open }
     }
 
-    /// Takes a line of this segment; answers the attempt that it ends. An end without a reservation is the second one of
+    /// Takes what this segment says; answers the attempt that it ends. An end without a reservation is the second one of
     /// its attempt: reservations are written before an attempt is sent.
-    pub(super) fn read(&mut self, line: Line, segment: u64) -> Option<Ended> {
-        match line {
-            Line::Opened(number, mut entry) => {
+    pub(super) fn read(&mut self, event: Event, segment: u64) -> Option<Ended> {
+        match event {
+            Event::Opened(number, mut entry) => {
                 entry.attempt_id = format!("{}-{number:x}", self.log);
-                self.open.entry(number).or_insert(Open { entry: *entry, segment: Some(segment) });
+                self.open.entry(number).or_insert(Open { entry, segment: Some(segment) });
                 None
             }
-            Line::Ended(number, end) => {
+            Event::Ended(number, end) => {
                 let Open { mut entry, segment } = self.open.remove(&number)?;
                 (entry.at_ms, entry.state, entry.outcome) = (end.at_ms, end.state, end.outcome);
                 (entry.counts_request, entry.usage, entry.cost) = (end.counts_request, end.usage, end.cost);
@@ -80,12 +80,12 @@ mod tests {
     use super::*;
     use crate::ledger::line::Ending;
 
-    fn opened(number: u64) -> Line {
-        Line::Opened(number, Box::new(LedgerEntry { reserved: Micros(5), ..LedgerEntry::default() }))
+    fn opened(number: u64) -> Event {
+        Event::Opened(number, LedgerEntry { reserved: Micros(5), ..LedgerEntry::default() })
     }
 
-    fn ended(number: u64) -> Line {
-        Line::Ended(number, Ending { state: State::Settled, cost: Micros(3), ..Ending::default() })
+    fn ended(number: u64) -> Event {
+        Event::Ended(number, Ending { state: State::Settled, cost: Micros(3), ..Ending::default() })
     }
 
     #[test]

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use domain::{Micros, ModelName, Usage};
 use store::{Counted, Kind, State};
 
-use super::line::{Ending, Opening};
+use super::line::{Ending, Opening, encode_opening};
+use super::subjects::Subjects;
 use super::{Ledger, now_ms};
 use crate::budgets::Hold;
 use crate::keys::Principal;
@@ -94,22 +95,11 @@ impl Reservation {
         self.is_open = false;
     }
 
-    /// What the log says of the reservation itself.
-    pub(super) fn opening(&self, at_ms: i64) -> Opening<'_> {
-        let principal = &self.principal;
-        Opening {
-            request_id: &self.request_id,
-            at_ms,
-            key_id: &principal.id,
-            key_name: &principal.name,
-            team_id: principal.team.as_deref().unwrap_or_default(),
-            user_id: principal.user.as_deref().unwrap_or_default(),
-            model: self.model.as_str(),
-            deployment: self.deployment.id.as_str(),
-            provider: self.deployment.provider.name.as_str(),
-            reserved: self.reserved,
-            tags: &principal.tags,
-        }
+    /// Writes what the log says of the reservation itself.
+    pub(super) fn encode(&self, out: &mut Vec<u8>, subjects: &mut Subjects, at_ms: i64) {
+        let subject = subjects.number(out, &self.principal, &self.deployment, &self.model);
+        let opening = Opening { at_ms, reserved: self.reserved, request_id: &self.request_id, subject };
+        encode_opening(out, self.attempt, &opening);
     }
 
     fn close(&mut self, state: State, end: End<'_>, cost: Micros, saved: Micros, at_ms: i64) {

@@ -1,6 +1,7 @@
 //! Entries as rows for whoever takes them away: JSON, JSON lines and CSV, the same from the admin API and from the command
 //! line.
 
+use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
 use schemars::JsonSchema;
@@ -94,6 +95,7 @@ const HEAD: [&str; 25] = [
 impl EntryRow {
     /// Of an entry.
     pub fn of(entry: LedgerEntry) -> Self {
+        let subject = Arc::unwrap_or_clone(entry.subject);
         Self {
             time: time(entry.at_ms),
             kind: entry.kind.as_str(),
@@ -105,13 +107,13 @@ impl EntryRow {
             counted: entry.counted.as_str(),
             attempt_id: entry.attempt_id,
             request_id: entry.request_id,
-            key: entry.key_id,
-            key_name: entry.key_name,
-            team: entry.team_id,
-            user: entry.user_id,
-            model: entry.model,
-            deployment: entry.deployment,
-            provider: entry.provider,
+            key: subject.key_id,
+            key_name: subject.key_name,
+            team: subject.team_id,
+            user: subject.user_id,
+            model: subject.model,
+            deployment: subject.deployment,
+            provider: subject.provider,
             outcome: entry.outcome,
             counts_request: entry.counts_request,
             input_tokens: entry.usage.prompt,
@@ -123,7 +125,7 @@ impl EntryRow {
             usd: entry.cost.usd(),
             reserved_micros: entry.reserved.0,
             saved_micros: entry.saved.0,
-            tags: entry.tags,
+            tags: subject.tags,
         }
     }
 
@@ -245,6 +247,7 @@ fn time(ms: i64) -> String {
 #[cfg(test)]
 mod tests {
     use domain::{Micros, Usage};
+    use store::Subject;
 
     use super::*;
 
@@ -252,11 +255,14 @@ mod tests {
         EntryRow::of(LedgerEntry {
             attempt_id: "log-1".to_owned(),
             at_ms: 1_795_498_200_123,
-            key_name: "=evil, \"key\"".to_owned(),
+            subject: Arc::new(Subject {
+                key_name: "=evil, \"key\"".to_owned(),
+                tags: vec!["blue".to_owned(), "batch".to_owned()],
+                ..Subject::default()
+            }),
             usage: Usage { prompt: 10, ..Usage::default() },
             cost: Micros(1_500),
             saved: Micros(7),
-            tags: vec!["blue".to_owned(), "batch".to_owned()],
             ..LedgerEntry::default()
         })
     }

@@ -1,29 +1,42 @@
 //! Reads a log from where it was last read to its end, segment by segment.
 
+use std::collections::HashMap;
 use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use store::Position;
+use store::{LedgerEntry, Position, Subject};
 
-use super::line::{Line, decode};
+use super::line::{Ending, Line, decode};
 use super::log::segment_path;
 
-/// Read at once, at most.
-const CHUNK: u64 = 1 << 20;
+/// Read at once, at most. Ends alone would be as many lines as the store takes at once: none is shorter than 59 bytes.
+const CHUNK: u64 = 512 << 10;
 
 /// A position in a log.
 #[derive(Debug)]
 pub(super) struct Tail {
     folder: PathBuf,
     at: Position,
+    /// What the segment has said so far of who pays for what, by number.
+    subjects: HashMap<u64, Arc<Subject>>,
+    /// Kept for its room.
+    bytes: Vec<u8>,
+}
+
+/// What the log says of the attempt with this number.
+#[derive(Debug, PartialEq)]
+pub(super) enum Event {
+    Opened(u64, LedgerEntry),
+    Ended(u64, Ending<String>),
 }
 
 /// What was read.
 #[derive(Debug, PartialEq)]
 pub(super) enum Piece {
-    /// Whole lines; how many more failed their check, and how many bytes of the log that was.
-    Lines { lines: Vec<Line>, damaged: u64, bytes: u64 },
+    /// What whole lines say; how many more failed their check, and how many bytes of the log that was.
+    Events { events: Vec<Event>, damaged: u64, bytes: u64 },
     /// The segment with this number has nothing more: another one follows it.
     EndOfSegment(u64),
     /// Nothing more for now.
@@ -33,7 +46,7 @@ pub(super) enum Piece {
 impl Tail {
     /// The beginning of a log that is being written from its first segment on.
     pub(super) fn of_new(folder: PathBuf) -> Self {
-        Self { folder, at: Position::default() }
+        Self::at(folder, Position::default())
     }
 
     /// From the oldest segment on.
@@ -47,7 +60,11 @@ impl Tail {
             let found = name.to_str().and_then(|name| name.strip_suffix(".log")?.parse::<u64>().ok());
             segment = [segment, found].into_iter().flatten().min();
         }
-        Ok(Self { folder: folder.to_owned(), at: Position { segment: segment.unwrap_or(0), offset: 0 } })
+        Ok(Self::at(folder.to_owned(), Position { segment: segment.unwrap_or(0), offset: 0 }))
+    }
+
+    fn at(folder: PathBuf, at: Position) -> Self {
+        Self { folder, at, subjects: HashMap::new(), bytes: Vec::new() }
     }
 
     /// Where the next piece begins.
@@ -65,7 +82,8 @@ impl Tail {
         let has_next = segment_path(&self.folder, self.at.segment + 1).exists();
         let before_bound = self.at.segment == bound.segment && self.at.offset < bound.offset;
         let most = if before_bound { CHUNK.min(bound.offset - self.at.offset) } else { CHUNK };
-        let mut bytes = Vec::new();
+        let mut bytes = std::mem::take(&mut self.bytes);
+        bytes.clear();
         match File::open(segment_path(&self.folder, self.at.segment)) {
             Ok(mut file) => {
                 file.seek(SeekFrom::Start(self.at.offset))?;
@@ -77,24 +95,40 @@ impl Tail {
         // A line without an end is still being written, or was when its process died. Nothing is written to a segment
         // behind which there is another, so one without an end there is lost.
         let whole = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |last| last + 1);
-        if whole == 0 {
-            if !has_next || bytes.len() as u64 == CHUNK {
-                return Ok(Piece::EndOfLog);
-            }
+        let is_cut = bytes.len() as u64 == CHUNK;
+        let piece = if whole > 0 {
+            self.at.offset += whole as u64;
+            self.events(bytes.get(..whole).unwrap_or_default())
+        } else if !has_next || is_cut {
+            Piece::EndOfLog
+        } else {
             let ended = self.at.segment;
             self.at = Position { segment: ended + 1, offset: 0 };
-            return Ok(Piece::EndOfSegment(ended));
-        }
-        bytes.truncate(whole);
-        self.at.offset += whole as u64;
-        let (mut lines, mut damaged) = (Vec::new(), 0);
+            // Each segment says anew whatever it refers to.
+            self.subjects.clear();
+            Piece::EndOfSegment(ended)
+        };
+        self.bytes = bytes;
+        Ok(piece)
+    }
+
+    fn events(&mut self, bytes: &[u8]) -> Piece {
+        let (mut events, mut damaged) = (Vec::new(), 0);
         for line in bytes.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
             match decode(line) {
-                Some(line) => lines.push(line),
+                Some(Line::Subject(number, subject)) => {
+                    self.subjects.insert(number, Arc::new(subject));
+                }
+                Some(Line::Opened(attempt, opened)) => match self.subjects.get(&opened.subject()) {
+                    Some(subject) => events.push(Event::Opened(attempt, opened.entry(subject.clone()))),
+                    None => damaged += 1,
+                },
+                Some(Line::OpenedWhole(attempt, entry)) => events.push(Event::Opened(attempt, *entry)),
+                Some(Line::Ended(attempt, ending)) => events.push(Event::Ended(attempt, ending)),
                 None => damaged += 1,
             }
         }
-        Ok(Piece::Lines { lines, damaged, bytes: whole as u64 })
+        Piece::Events { events, damaged, bytes: bytes.len() as u64 }
     }
 
     /// Deletes a segment.
@@ -113,8 +147,10 @@ impl Tail {
 mod tests {
     use std::path::PathBuf;
 
+    use domain::Micros;
+
     use super::*;
-    use crate::ledger::line::{Ending, encode_ending};
+    use crate::ledger::line::{Named, Opening, encode_ending, encode_opening, encode_subject};
 
     /// A folder with these segments, gone with the test.
     struct Folder(PathBuf);
@@ -149,10 +185,10 @@ mod tests {
             match tail.read(Position::default()).unwrap() {
                 Piece::EndOfLog => return (attempts, all_damaged, segments),
                 Piece::EndOfSegment(segment) => segments.push(segment),
-                Piece::Lines { lines, damaged, .. } => {
+                Piece::Events { events, damaged, .. } => {
                     all_damaged += damaged;
-                    attempts.extend(lines.into_iter().map(|line| match line {
-                        Line::Opened(attempt, _) | Line::Ended(attempt, _) => attempt,
+                    attempts.extend(events.into_iter().map(|event| match event {
+                        Event::Opened(attempt, _) | Event::Ended(attempt, _) => attempt,
                     }));
                 }
             }
@@ -181,8 +217,35 @@ mod tests {
         let folder = Folder::with(&[&[line(1), line(2)].concat()]);
         let mut tail = Tail::new(&folder.0).unwrap();
         let bound = Position { segment: 0, offset: line(1).len() as u64 };
-        let Piece::Lines { lines, .. } = tail.read(bound).unwrap() else { panic!() };
-        assert_eq!((lines.len(), tail.position()), (1, bound));
+        let Piece::Events { events, .. } = tail.read(bound).unwrap() else { panic!() };
+        assert_eq!((events.len(), tail.position()), (1, bound));
         assert_eq!(all(&mut tail).0, [2]);
+    }
+
+    #[test]
+    fn a_reservation_is_of_the_subject_that_its_own_segment_names() {
+        let mut first = Vec::new();
+        let (key_name, tags): (_, &[String]) = ("", &[]);
+        let (team_id, user_id, model, deployment, provider) = ("", "", "small", "", "");
+        for (number, key_id) in [(1, "k1"), (2, "k2")] {
+            let named = Named { key_id, key_name, team_id, user_id, model, deployment, provider, tags };
+            encode_subject(&mut first, number, &named);
+        }
+        let opening = |subject| Opening { at_ms: 1, reserved: Micros(5), request_id: "r", subject };
+        encode_opening(&mut first, 7, &opening(2));
+        encode_opening(&mut first, 8, &opening(1));
+        let mut second = Vec::new();
+        encode_opening(&mut second, 9, &opening(1));
+        let folder = Folder::with(&[&first, &second]);
+        let mut tail = Tail::new(&folder.0).unwrap();
+        let Piece::Events { events, damaged: 0, .. } = tail.read(Position::default()).unwrap() else {
+            panic!()
+        };
+        let keys = events.iter().map(|event| match event {
+            Event::Opened(attempt, entry) => (*attempt, entry.subject.key_id.as_str()),
+            Event::Ended(..) => panic!(),
+        });
+        assert_eq!(keys.collect::<Vec<_>>(), [(7, "k2"), (8, "k1")]);
+        assert_eq!(all(&mut tail), (vec![], 1, vec![0]));
     }
 }

@@ -46,7 +46,7 @@ async fn what_the_provider_counts_is_settled_whole_and_streamed_in_each_format()
         assert_eq!((entry.kind, entry.counted), (Kind::PassThrough, Counted::Provider), "{path} {entry:?}");
         let total = entry.usage.total();
         assert!(total > 0 && entry.cost == Micros(total) && entry.reserved == Micros(0), "{path} {entry:?}");
-        assert!(entry.counts_request && entry.model.ends_with("/*"), "{entry:?}");
+        assert!(entry.counts_request && entry.subject.model.ends_with("/*"), "{entry:?}");
         for tokens in [entry.usage.prompt, entry.usage.completion] {
             assert!(text.contains(&format!("_tokens\":{tokens}")), "{path}: {tokens} in {text}");
         }

@@ -48,7 +48,10 @@ async fn asked(gateway: &Gateway, path: &str, body: &Value) -> (String, String) 
     let answer = gateway.post(path, body.to_string()).await;
     assert_eq!(answer.status(), 200, "{path} {body}");
     let mark = answer.headers().get("x-signalbox-cache").map(|mark| mark.to_str().unwrap().to_owned());
-    (mark.unwrap_or_default(), answer.text().await.unwrap())
+    let text = answer.text().await.unwrap();
+    // An answer is kept right after its last byte was sent, while its request still runs.
+    gateway.until_metric("signalbox_requests_in_flight 0").await;
+    (mark.unwrap_or_default(), text)
 }
 
 fn chat(model: &str) -> Value {
@@ -127,7 +130,7 @@ async fn the_usage_chunk_of_a_kept_stream_is_for_whom_it_was_asked_and_costs_not
 #[tokio::test]
 async fn a_hit_says_how_old_it_is_under_which_key_and_that_it_cost_nothing() {
     let gateway = Gateway::start(MODELS, CACHE).await;
-    gateway.post("/v1/chat/completions", chat("kept").to_string()).await;
+    asked(&gateway, "/v1/chat/completions", &chat("kept")).await;
     let hit = gateway.post("/v1/chat/completions", chat("kept").to_string()).await;
     let header = |name: &str| hit.headers()[name].to_str().unwrap().to_owned();
     assert_eq!(

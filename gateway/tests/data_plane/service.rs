@@ -44,7 +44,7 @@ async fn a_reload_moves_the_main_process_and_loses_no_request() {
     };
     let (load, _successor) = tokio::join!(requests_until(&stop, address), reload);
     assert_eq!(load.failed, 0);
-    assert!(load.served > 100);
+    assert!(load.served > 20);
 }
 
 #[tokio::test]

@@ -109,11 +109,11 @@ impl Export {
 impl LedgerFilter {
     pub(super) fn matches(&self, entry: &LedgerEntry) -> bool {
         let texts = [
-            (&self.key_id, &entry.key_id),
-            (&self.team_id, &entry.team_id),
-            (&self.user_id, &entry.user_id),
-            (&self.model, &entry.model),
-            (&self.provider, &entry.provider),
+            (&self.key_id, &entry.subject.key_id),
+            (&self.team_id, &entry.subject.team_id),
+            (&self.user_id, &entry.subject.user_id),
+            (&self.model, &entry.subject.model),
+            (&self.provider, &entry.subject.provider),
             (&self.request_id, &entry.request_id),
         ];
         self.from_ms.is_none_or(|from| from <= entry.at_ms)

@@ -13,7 +13,7 @@ mod spend;
 mod sums;
 
 pub use apply::{Applied, LogBatch, MAX_BATCH, Position};
-pub use entry::{Counted, Kind, LedgerEntry, State};
+pub use entry::{Counted, Kind, LedgerEntry, State, Subject};
 pub use list::{Export, LedgerFilter};
 pub use page::{LONGEST_PAGE, LedgerPage};
 pub use reconcile::{CountedSum, Difference, Reconciled};

@@ -1,7 +1,9 @@
 //! Reservations without an end, a row each: there are few of them.
 
+use std::sync::Arc;
+
 use super::sums::{chunks, many};
-use super::{Ledger, LedgerEntry, State};
+use super::{Ledger, LedgerEntry, State, Subject};
 use crate::database::{Row, Transaction, Value};
 use crate::error::{Result, StoreError};
 use crate::records::places;
@@ -47,20 +49,20 @@ pub(super) async fn change(
 }
 
 fn values(log: &str, entry: &LedgerEntry) -> Result<Vec<Value>> {
-    let tags = serde_json::to_string(&entry.tags)
+    let tags = serde_json::to_string(&entry.subject.tags)
         .map_err(|error| StoreError::invalid("ledger", "tags", error.to_string()))?;
     Ok(vec![
         entry.attempt_id.as_str().into(),
         log.into(),
         entry.request_id.as_str().into(),
         entry.at_ms.into(),
-        entry.key_id.as_str().into(),
-        entry.key_name.as_str().into(),
-        entry.team_id.as_str().into(),
-        entry.user_id.as_str().into(),
-        entry.model.as_str().into(),
-        entry.deployment.as_str().into(),
-        entry.provider.as_str().into(),
+        entry.subject.key_id.as_str().into(),
+        entry.subject.key_name.as_str().into(),
+        entry.subject.team_id.as_str().into(),
+        entry.subject.user_id.as_str().into(),
+        entry.subject.model.as_str().into(),
+        entry.subject.deployment.as_str().into(),
+        entry.subject.provider.as_str().into(),
         entry.reserved.into(),
         tags.into(),
     ])
@@ -72,15 +74,17 @@ pub(super) fn read(row: &Row) -> Result<LedgerEntry> {
         request_id: row.text("request_id")?,
         at_ms: row.int("at")?,
         state: State::Reserved,
-        key_id: row.text("key_id")?,
-        key_name: row.text("key_name")?,
-        team_id: row.text("team_id")?,
-        user_id: row.text("user_id")?,
-        model: row.text("model")?,
-        deployment: row.text("deployment")?,
-        provider: row.text("provider")?,
+        subject: Arc::new(Subject {
+            key_id: row.text("key_id")?,
+            key_name: row.text("key_name")?,
+            team_id: row.text("team_id")?,
+            user_id: row.text("user_id")?,
+            model: row.text("model")?,
+            deployment: row.text("deployment")?,
+            provider: row.text("provider")?,
+            tags: row.json("tags")?,
+        }),
         reserved: row.micros("reserved_micros")?,
-        tags: row.json("tags")?,
         ..LedgerEntry::default()
     })
 }

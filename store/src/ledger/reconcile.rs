@@ -58,13 +58,13 @@ type CountedSums = BTreeMap<(String, String, Counted), CountedSum>;
 
 /// Adds a call to those that were counted like it.
 fn count(sums: &mut CountedSums, entry: &LedgerEntry) {
-    let place = (entry.provider.clone(), entry.model.clone(), entry.counted);
+    let place = (entry.subject.provider.clone(), entry.subject.model.clone(), entry.counted);
     if !entry.kind.is_call() || sums.len() >= MOST_SUMS && !sums.contains_key(&place) {
         return;
     }
     let sum = sums.entry(place).or_insert_with(|| CountedSum {
-        provider: entry.provider.clone(),
-        model: entry.model.clone(),
+        provider: entry.subject.provider.clone(),
+        model: entry.subject.model.clone(),
         counted: entry.counted,
         attempts: 0,
         usage: Usage::default(),
@@ -108,8 +108,9 @@ impl Ledger<'_> {
             for entry in page.iter().filter(|entry| entry.state == State::Settled) {
                 count(&mut counted, entry);
                 let (cost, attempts) = settled_in(entry);
-                let sum =
-                    both.entry((hour(entry.at_ms), entry.key_id.replace('\0', "\u{fffd}"))).or_default();
+                let sum = both
+                    .entry((hour(entry.at_ms), entry.subject.key_id.replace('\0', "\u{fffd}")))
+                    .or_default();
                 *sum = (sum.0.saturating_sub(cost), sum.1.saturating_sub(attempts));
             }
         }

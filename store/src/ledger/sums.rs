@@ -1,8 +1,9 @@
 //! The hourly and minutely sums: what one batch adds to them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
 
-use super::LedgerEntry;
+use super::{LedgerEntry, Subject};
 use crate::database::{Transaction, Value};
 use crate::error::Result;
 use crate::records::places;
@@ -36,49 +37,37 @@ const OF_MINUTES: [(&str, usize); 4] =
 /// Minute, key, team, user.
 type Minute<'a> = (&'a str, i64, [&'a str; 2]);
 
-/// Sums of a batch, in one order everywhere, so that two writers never wait for each other in a circle.
+/// Sums of a batch.
 #[derive(Default)]
 pub(super) struct Sums<'a> {
-    /// By the minute: a batch has few of them, and many entries.
-    totals: BTreeMap<Place<'a>, Figures>,
-    /// By the hour.
-    tags: BTreeMap<Place<'a>, Figures>,
+    /// By subject and minute: a batch has few of either, and many entries. Entries of one subject share it, as a rule, so
+    /// it is known by where it lies; two that are equal are added up when the sums are written.
+    of_minutes: HashMap<(usize, i64), (&'a Subject, Figures)>,
 }
 
 impl<'a> Sums<'a> {
     pub(super) fn add(&mut self, entry: &'a LedgerEntry) {
-        let figures = figures(entry);
-        let dimensions = [
-            entry.key_id.as_str(),
-            entry.team_id.as_str(),
-            entry.user_id.as_str(),
-            entry.model.as_str(),
-            entry.provider.as_str(),
-        ];
         let minute = entry.at_ms.div_euclid(MINUTE_MS) * MINUTE_MS;
-        add(self.totals.entry(("", minute, dimensions)).or_default(), &figures);
-        if entry.tags.is_empty() {
-            return;
-        }
-        let hour = entry.at_ms.div_euclid(HOUR_MS) * HOUR_MS;
-        let mut tags: Vec<&str> = entry.tags.iter().map(String::as_str).collect();
-        tags.sort_unstable();
-        tags.dedup();
-        for tag in tags {
-            add(self.tags.entry((tag, hour, dimensions)).or_default(), &figures);
-        }
+        let place = (Arc::as_ptr(&entry.subject).addr(), minute);
+        let (_, sum) = self.of_minutes.entry(place).or_insert_with(|| (&entry.subject, Figures::default()));
+        add(sum, &figures(entry));
     }
 
+    /// In one order everywhere, so that two writers never wait for each other in a circle.
     pub(super) async fn write(&self, transaction: &mut Transaction) -> Result<()> {
-        let (mut hours, mut minutes) = (BTreeMap::new(), BTreeMap::new());
-        for ((_, minute, dimensions), figures) in &self.totals {
-            let [key, team, user, ..] = *dimensions;
+        let (mut hours, mut tags, mut minutes) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        for ((_, minute), (subject, figures)) in &self.of_minutes {
+            let Subject { key_id, team_id, user_id, model, provider, .. } = subject;
+            let dimensions = [key_id, team_id, user_id, model, provider].map(String::as_str);
             let hour = minute.div_euclid(HOUR_MS) * HOUR_MS;
-            add(hours.entry(("", hour, *dimensions)).or_default(), figures);
-            add(minutes.entry((key, *minute, [team, user])).or_default(), figures);
+            add(hours.entry(("", hour, dimensions)).or_default(), figures);
+            add(minutes.entry((key_id.as_str(), *minute, [team_id.as_str(), user_id])).or_default(), figures);
+            for tag in subject.tags.iter().collect::<BTreeSet<_>>() {
+                add(tags.entry((tag.as_str(), hour, dimensions)).or_default(), figures);
+            }
         }
         write(transaction, "spend_hourly", &[], &hours).await?;
-        write(transaction, "spend_hourly_tags", &["tag"], &self.tags).await?;
+        write(transaction, "spend_hourly_tags", &["tag"], &tags).await?;
         let key = ["key_id", "minute", "team_id", "user_id"];
         let rows: Vec<Vec<Value>> = minutes.iter().map(of_minute).collect();
         add_rows(transaction, "spend_minutely", &key, &OF_MINUTES.map(|(name, _)| name), &rows).await

@@ -7,7 +7,7 @@ use domain::Micros;
 use store::{Options, Owner, Store, StoreError, Topic};
 
 use crate::databases::Place;
-use crate::sample::{HOUR, NOON, batch, change, key, reserved, settled};
+use crate::sample::{HOUR, NOON, batch, change, key, reserved, settled, subject};
 
 on_both! {
     two_connections_that_apply_one_piece_of_a_log_count_it_once
@@ -45,8 +45,7 @@ async fn twenty_logs_at_once_lose_and_double_nothing(place: &Place) {
                     let mut entries: Vec<_> = (task * 25..task * 25 + 25)
                         .map(|number| {
                             let mut entry = settled(&format!("{round}-{number:05}"));
-                            entry.key_id = format!("k{}", number % 3);
-                            entry.model = format!("m{}", number % 7);
+                            entry.subject = subject(&format!("k{}", number % 3), &format!("m{}", number % 7));
                             entry
                         })
                         .collect();

@@ -1,5 +1,7 @@
 //! Reserve, settle, abort, replay; what a key has spent.
 
+use std::sync::Arc;
+
 use domain::{Micros, Usage};
 use store::{
     Applied, Counted, Kind, LedgerEntry, LedgerFilter, LogBatch, MAX_BATCH, MAX_FIGURE, Owner, Position,
@@ -7,7 +9,7 @@ use store::{
 };
 
 use crate::databases::Place;
-use crate::sample::{HOUR, NOON, aborted, batch, reserved, settled};
+use crate::sample::{HOUR, NOON, aborted, batch, reserved, settled, subject};
 
 on_both! {
     a_piece_of_a_log_counts_once_however_often_it_comes
@@ -142,7 +144,7 @@ async fn an_export_reads_every_entry_once_in_order(place: &Place) {
     for (index, entry) in entries.iter_mut().enumerate() {
         // Several entries share a time across the border of a page.
         entry.at_ms = NOON + i64::try_from(index / 40).unwrap();
-        entry.model = if index % 5 == 0 { "large".to_owned() } else { "small".to_owned() };
+        entry.subject = subject("k1", if index % 5 == 0 { "large" } else { "small" });
     }
     store.ledger().apply(&batch(&entries)).await.unwrap();
     assert_eq!(read(&store, LedgerFilter::default()).await, entries);
@@ -165,8 +167,9 @@ async fn figures_and_texts_beyond_the_schema_do_not_stop_a_batch(place: &Place) 
     let mut odd = settled("odd");
     odd.cost = Micros(u64::MAX);
     odd.usage.prompt = u64::MAX;
-    odd.tags = vec!["nul \0 tag".to_owned(), "'; DROP TABLE ledger; --".to_owned(), "🦀".to_owned()];
-    odd.user_id = "u\0".to_owned();
+    Arc::make_mut(&mut odd.subject).tags =
+        vec!["nul \0 tag".to_owned(), "'; DROP TABLE ledger; --".to_owned(), "🦀".to_owned()];
+    Arc::make_mut(&mut odd.subject).user_id = "u\0".to_owned();
     store.ledger().apply(&batch(&[odd.clone(), settled("plain")])).await.unwrap();
     let spend = store.ledger().spend(Owner::Key("k1"), 0, NOON + HOUR).await.unwrap();
     assert_eq!(spend.cost, Micros(MAX_FIGURE + 150));

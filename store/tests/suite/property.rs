@@ -1,14 +1,15 @@
 //! After any sequence of steps, replays and batches, the sums are those of the entries.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use domain::Micros;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
-use store::{LedgerEntry, LedgerFilter, LogBatch, Owner, Position, State, Store};
+use store::{LedgerEntry, LedgerFilter, LogBatch, Owner, Position, State, Store, Subject};
 
 use crate::databases::Place;
-use crate::sample::{HOUR, NOON, batch, reserved};
+use crate::sample::{HOUR, NOON, batch, reserved, subject};
 
 on_both! {
     sums_equal_their_entries_after_any_sequence
@@ -23,8 +24,10 @@ fn attempt() -> impl Strategy<Value = (LedgerEntry, Option<LedgerEntry>)> {
     (0..3_u8, end, 0..1_000_u64, 0..5_i64, 0..3_u8, any::<bool>()).prop_map(
         |(key, end, cost, hours, tags, counts_request)| {
             let reservation = LedgerEntry {
-                key_id: format!("k{key}"),
-                tags: (0..tags).map(|tag| format!("tag {tag}")).collect(),
+                subject: Arc::new(Subject {
+                    tags: (0..tags).map(|tag| format!("tag {tag}")).collect(),
+                    ..Arc::unwrap_or_clone(subject(&format!("k{key}"), "small"))
+                }),
                 ..reserved("")
             };
             let end = end.map(|state| {
@@ -121,7 +124,7 @@ async fn check(store: &Store, steps: &[LedgerEntry]) {
     }
     assert_eq!(stored, attempts.len());
     for key in ["k0", "k1", "k2"] {
-        let of_key = || attempts.values().filter(|entry| entry.key_id == key);
+        let of_key = || attempts.values().filter(|entry| entry.subject.key_id == key);
         let spend = store.ledger().spend(Owner::Key(key), 0, NOON + 100 * HOUR).await.unwrap();
         assert_eq!(spend.cost, of_key().fold(Micros(0), |sum, entry| sum + entry.cost));
         assert_eq!(spend.requests, of_key().filter(|entry| entry.counts_request).count() as u64);
@@ -136,7 +139,7 @@ async fn check(store: &Store, steps: &[LedgerEntry]) {
     for row in store.reports().sum(&tagged).await.unwrap() {
         let with_tag = attempts
             .values()
-            .filter(|entry| entry.state == State::Settled && entry.tags.contains(&row.group[0]));
+            .filter(|entry| entry.state == State::Settled && entry.subject.tags.contains(&row.group[0]));
         assert_eq!(
             row.totals.cost,
             with_tag.fold(Micros(0), |sum, entry| sum + entry.cost),

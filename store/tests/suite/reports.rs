@@ -1,10 +1,12 @@
 //! Reports by each dimension.
 
+use std::sync::Arc;
+
 use domain::{Micros, Usage};
 use store::{Dimension, LedgerEntry, ReportQuery, Store, Totals};
 
 use crate::databases::Place;
-use crate::sample::{HOUR, NOON, batch, reserved, settled};
+use crate::sample::{HOUR, NOON, batch, reserved, settled, subject};
 
 on_both! {
     each_dimension_adds_up_to_the_same_total
@@ -15,14 +17,13 @@ on_both! {
 /// Two keys, two models and two days; 1, 10, 100 and 1,000 micro-dollars.
 async fn fill(store: &Store) {
     let entry = |id: &str, key: &str, model: &str, at_ms, cost| LedgerEntry {
-        key_id: key.to_owned(),
-        model: model.to_owned(),
+        subject: subject(key, model),
         at_ms,
         cost: Micros(cost),
         ..settled(id)
     };
     let mut untagged = entry("d", "k2", "large", NOON + 24 * HOUR, 1_000);
-    untagged.tags = vec![];
+    Arc::make_mut(&mut untagged.subject).tags = vec![];
     let entries = [
         entry("a", "k1", "small", NOON, 1),
         entry("b", "k1", "large", NOON, 10),

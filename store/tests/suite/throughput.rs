@@ -7,7 +7,7 @@ use domain::Micros;
 use store::Owner;
 
 use crate::databases::Place;
-use crate::sample::{HOUR, NOON, batch, settled};
+use crate::sample::{HOUR, NOON, batch, settled, subject};
 
 on_both! {
     throughput_of_the_ledger
@@ -18,12 +18,13 @@ async fn throughput_of_the_ledger(place: &Place) {
     let count =
         std::env::var_os("STORE_ENTRIES").map_or(4_000, |text| text.to_str().unwrap().parse().unwrap());
     // Over thirty days, twenty keys and four models; ids as random as real ones.
+    let subjects: Vec<_> =
+        (0..20).map(|number| subject(&format!("k{number}"), &format!("m{}", number % 4))).collect();
     let entry = |number: i64| {
         let mut entry =
             settled(&format!("{:016x}", number.wrapping_mul(0x9e37_79b9_7f4a_7c15_u64.cast_signed())));
         entry.at_ms = NOON + number * 30 * 24 * HOUR / count;
-        entry.key_id = format!("k{}", number % 20);
-        entry.model = format!("m{}", number % 4);
+        entry.subject = subjects[usize::try_from(number % 20).unwrap()].clone();
         entry
     };
     let mut seconds = 0.0;

@@ -124,28 +124,28 @@ fn log(request_id: String, attempts: &[LedgerEntry]) -> Option<(i64, SpendLog)> 
     let sum = |figure: fn(&LedgerEntry) -> u64| attempts.iter().map(figure).fold(0, u64::saturating_add);
     let (prompt, completion) = (sum(|entry| entry.usage.prompt), sum(|entry| entry.usage.completion));
     let metadata = json!({
-        "user_api_key_alias": told.key_name, "user_api_key_team_id": told.team_id,
-        "user_api_key_user_id": told.user_id, "counted": told.counted.as_str(), "attempts": attempts.len(),
+        "user_api_key_alias": told.subject.key_name, "user_api_key_team_id": told.subject.team_id,
+        "user_api_key_user_id": told.subject.user_id, "counted": told.counted.as_str(), "attempts": attempts.len(),
         "saved_usd": Micros(sum(|entry| entry.saved.0)).usd(),
     });
     let log = SpendLog {
         request_id,
         call_type: told.kind.as_str(),
-        api_key: told.key_id.clone(),
+        api_key: told.subject.key_id.clone(),
         spend: Micros(sum(|entry| entry.cost.0)).usd(),
         total_tokens: prompt.saturating_add(completion),
         prompt_tokens: prompt,
         completion_tokens: completion,
         startTime: date(told.at_ms),
         endTime: date(told.at_ms),
-        model: told.model.clone(),
-        model_group: told.model.clone(),
-        model_id: told.deployment.clone(),
-        custom_llm_provider: told.provider.clone(),
-        user: told.user_id.clone(),
-        team_id: told.team_id.clone(),
+        model: told.subject.model.clone(),
+        model_group: told.subject.model.clone(),
+        model_id: told.subject.deployment.clone(),
+        custom_llm_provider: told.subject.provider.clone(),
+        user: told.subject.user_id.clone(),
+        team_id: told.subject.team_id.clone(),
         cache_hit: if told.kind == Kind::CacheHit { "True" } else { "False" },
-        request_tags: told.tags.clone(),
+        request_tags: told.subject.tags.clone(),
         status: if told.outcome == "ok" { "success" } else { "failure" },
         metadata: metadata.as_object().cloned().unwrap_or_default(),
     };
