@@ -160,6 +160,13 @@ impl Snapshot {
         Some(Arc::new(Model::new(label, &ModelConfig::default(), None, deployments, None)))
     }
 
+    /// A model with deployments; of a virtual one the default of its route.
+    pub fn concrete(&self, name: &ModelName) -> Option<&Arc<Model>> {
+        let model = self.models.get(name)?;
+        let default = model.route.as_ref().and_then(Route::stands_for);
+        Some(default.and_then(|name| self.models.get(name)).unwrap_or(model))
+    }
+
     /// The only virtual model that chooses from a pair; None when there are several.
     pub fn only_route(&self) -> Option<&Arc<Model>> {
         let mut routes =

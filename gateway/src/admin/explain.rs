@@ -31,6 +31,16 @@ pub(super) const QUERY: &[Parameter] = &[
     },
 ];
 
+/// A request as a client sends it; which members it has depends on the path. Public API.
+#[derive(Debug, JsonSchema)]
+#[expect(dead_code, reason = "describes what the wire formats read")]
+pub(super) struct ClientRequest {
+    /// The virtual model.
+    model: String,
+    #[serde(flatten)]
+    rest: serde_json::Map<String, serde_json::Value>,
+}
+
 /// A decision. Public API.
 #[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct RouteExplanation {

@@ -11,7 +11,7 @@ use super::audit::{self, AuditRow};
 use super::cache::{self, CacheView, EntryView, PurgeRequest, Purged};
 use super::credentials::{self, CredentialView, NewCredential};
 use super::deployments::{self, DeploymentList};
-use super::explain::{self, RouteExplanation};
+use super::explain::{self, ClientRequest, RouteExplanation};
 use super::keys::{self, KeyView, NewKey, RotateRequest};
 use super::ledger::{self, EntryPage};
 use super::litellm::spend_logs::{self, SpendLog};
@@ -146,7 +146,7 @@ routes! {
     DELETE "/api/v1/cache/{id}" Installation cache::delete [.gives::<Deleted>()]
         "Removes one kept answer.";
     POST "/api/v1/route/explain" Installation explain::explain
-        [.query(explain::QUERY).takes::<Map<String, Value>>().gives::<RouteExplanation>()]
+        [.query(explain::QUERY).takes::<ClientRequest>().gives::<RouteExplanation>()]
         "What a virtual model would decide about a request, the body, and why; nothing is sent.";
     GET "/api/v1/teams" Team teams::list [.query(PAGE).gives::<Page<TeamView>>()]
         "Teams, in the order of their ids.";

@@ -139,7 +139,7 @@ pub struct ConditionConfig {
     /// One of these words or phrases is in the user's last turn, in whatever case.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub keywords: Vec<String>,
-    /// The key has one of these tags.
+    /// The key has one of these tags, or the request in `metadata.tags`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub tags: Vec<String>,
     /// The whole request in tokens, estimated.

@@ -67,7 +67,7 @@ fn forget_route(record: &Record) {
         return;
     }
     let snapshot = record.app.snapshot.load();
-    let chosen = snapshot.models.get(decision.model());
+    let chosen = decision.chosen().and_then(|chosen| snapshot.concrete(&chosen.model));
     let answered = record.deployment.as_ref().filter(|_| record.outcome == "ok");
     let is_chosens = answered.zip(chosen).is_some_and(|(answered, chosen)| {
         chosen.deployments.iter().any(|deployment| deployment.id == answered.id)

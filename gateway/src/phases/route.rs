@@ -3,13 +3,11 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use domain::ModelName;
-
 use crate::app::App;
 use crate::error::GatewayError;
 use crate::keys::Principal;
 use crate::request::{Plan, Record, Request};
-use crate::routing::{self, Decision, Objective, Route, Subject};
+use crate::routing::{self, Decision, Objective, Subject};
 use crate::snapshot::{Model, Snapshot};
 
 /// Fallbacks of fallbacks are followed up to this many models.
@@ -88,7 +86,10 @@ async fn decide(
     let (app, snapshot, model) = (subject.app, subject.snapshot, subject.model);
     let started = Instant::now();
     let mut assessment = routing::assess(subject, objective, started).await;
-    if let Some((external, open)) = subject.route.to_pick_from(&assessment.evidence) {
+    // Who counts a prompt has not asked yet.
+    let is_count = subject.request.operation.is_count();
+    let external = subject.route.to_pick_from(&assessment.evidence).filter(|_| !is_count);
+    if let Some((external, open)) = external {
         let (client, name) = (&app.external, model.name.as_str());
         let waiting = Instant::now();
         let asked = (&assessment, subject.request.operation);
@@ -99,14 +100,16 @@ async fn decide(
     }
     let key = assessment.key;
     let decision = Decision::of(assessment.evidence, subject.route.version.clone());
-    for next in decision.models().chain(&model.fallbacks).filter_map(|name| concrete(snapshot, name)) {
+    for next in decision.models().chain(&model.fallbacks).filter_map(|name| snapshot.concrete(name)) {
         if !models.iter().any(|known| known.name == next.name) {
-            models.push(next);
+            models.push(next.clone());
         }
     }
     let metrics = &app.metrics.routes;
     metrics.decided(model.name.as_str(), &decision, started.elapsed());
-    remember(subject, &decision, key, started, record);
+    if !is_count {
+        remember(subject, &decision, key, started, record);
+    }
     record.routed = Some(Arc::new(decision));
 }
 
@@ -123,20 +126,13 @@ fn remember(subject: &Subject<'_>, decision: &Decision, key: Option<u64>, now: I
     }
 }
 
-/// A model with deployments; of a virtual one its default.
-fn concrete(snapshot: &Snapshot, name: &ModelName) -> Option<Arc<Model>> {
-    let model = snapshot.models.get(name)?;
-    let default = model.route.as_ref().and_then(Route::stands_for);
-    Some(default.and_then(|name| snapshot.models.get(name)).unwrap_or(model).clone())
-}
-
 /// Breadth first, each model once: a circle of fallbacks ends where it began.
 fn append(snapshot: &Snapshot, models: &mut Vec<Arc<Model>>) {
     let mut next = 0;
     while let Some(model) = models.get(next).cloned() {
-        for fallback in model.fallbacks.iter().filter_map(|name| concrete(snapshot, name)) {
+        for fallback in model.fallbacks.iter().filter_map(|name| snapshot.concrete(name)) {
             if models.len() < LONGEST_PLAN && !models.iter().any(|known| known.name == fallback.name) {
-                models.push(fallback);
+                models.push(fallback.clone());
             }
         }
         next += 1;

@@ -148,7 +148,7 @@ fn prospect(subject: &Subject<'_>, candidate: &Candidate, needs: &Needs, cached:
         latency_us: None,
     };
     let name = candidate.model.as_str();
-    let Some(model) = subject.snapshot.models.get(name) else {
+    let Some(model) = subject.snapshot.concrete(&candidate.model) else {
         prospect.excluded = Some(Exclusion::Unavailable);
         return prospect;
     };

@@ -71,7 +71,7 @@ impl Rule {
             && is(when.after_tool, asked.steps.after_tool)
             && is(when.tools, asked.has_tools)
             && self.hours.is_none_or(|hours| is_within(hours, asked.minute))
-            && (when.tags.is_empty() || when.tags.iter().any(|tag| asked.tags.contains(tag)))
+            && has_tag(&when.tags, asked)
             && has_metadata(&when.metadata, asked.metadata)
             && self.keywords.as_ref().is_none_or(|words| asked.text.is_some_and(|text| has_word(words, text)))
     }
@@ -92,6 +92,20 @@ fn has_word(words: &AhoCorasick, text: &str) -> bool {
     })
 }
 
+/// The key's, or the request's own as LiteLLM's clients send them: a list, or a text with commas, in `metadata.tags`.
+fn has_tag(wanted: &[String], asked: &Asked<'_>) -> bool {
+    if wanted.is_empty() || wanted.iter().any(|tag| asked.tags.contains(tag)) {
+        return true;
+    }
+    let Some(Ok(metadata)) = asked.metadata.map(serde_json::from_str::<Value>) else { return false };
+    let is_wanted = |tag: &str| wanted.iter().any(|wanted| wanted == tag.trim());
+    match metadata.get("tags") {
+        Some(Value::Array(tags)) => tags.iter().filter_map(Value::as_str).any(is_wanted),
+        Some(Value::String(tags)) => tags.split(',').any(is_wanted),
+        _ => false,
+    }
+}
+
 fn has_metadata(wanted: &BTreeMap<String, String>, metadata: Option<&str>) -> bool {
     if wanted.is_empty() {
         return true;
@@ -99,7 +113,9 @@ fn has_metadata(wanted: &BTreeMap<String, String>, metadata: Option<&str>) -> bo
     let Some(Ok(Value::Object(members))) = metadata.map(serde_json::from_str) else { return false };
     wanted.iter().all(|(name, wanted)| match members.get(name) {
         Some(Value::String(text)) => text == wanted,
-        Some(other @ (Value::Number(_) | Value::Bool(_))) => other.to_string() == *wanted,
+        Some(other @ (Value::Number(_) | Value::Bool(_))) => {
+            serde_json::from_str::<Value>(wanted).is_ok_and(|wanted| wanted == *other)
+        }
         _ => false,
     })
 }
@@ -129,7 +145,7 @@ mod tests {
         tags: &[],
         tokens: 100,
         minute: 12 * 60,
-        metadata: Some(r#"{"tier":"gold","level":3}"#),
+        metadata: Some(r#"{"tier":"gold","level":3,"tags":["urgent"]}"#),
         steps: Steps { turns: 2, tool_results: 3, errors: 1, after_tool: true, has_images: false },
         has_tools: true,
     };
@@ -147,6 +163,7 @@ mod tests {
         for (yes, no) in [
             (r#"{"keywords":["sql"]}"#, r#"{"keywords":["quer","ease","mysql"]}"#),
             (r#"{"tags":["x","batch"]}"#, r#"{"tags":["x"]}"#),
+            (r#"{"tags":["urgent"]}"#, r#"{"tags":["tags"]}"#),
             (r#"{"tokens":{"min":100}}"#, r#"{"tokens":{"max":99}}"#),
             (r#"{"hours":"11:59-12:01"}"#, r#"{"hours":"12:01-11:59"}"#),
             (r#"{"hours":"22:00-13:00"}"#, r#"{"hours":"22:00-06:00"}"#),

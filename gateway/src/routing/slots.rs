@@ -3,10 +3,12 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+type Place<T> = Mutex<Option<(u64, T)>>;
+
 /// Values by 64-bit keys.
 #[derive(Debug)]
 pub(super) struct Slots<T> {
-    places: Box<[Mutex<Option<(u64, T)>>]>,
+    places: Box<[Place<T>]>,
 }
 
 impl<T> Slots<T> {

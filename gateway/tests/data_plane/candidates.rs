@@ -230,3 +230,17 @@ async fn a_wrong_route_is_refused_with_its_path() {
         assert!(!output.status.success() && told.contains(said), "{route}: {told}");
     }
 }
+
+#[tokio::test]
+async fn a_virtual_model_of_a_pair_stands_for_its_default() {
+    let models = format!(
+        "{}  outer:\n    route: {{strong: auto, weak: cheap, threshold: 0}}\n",
+        models("strong: dear, weak: middle, share: 0")
+    );
+    let gateway = Gateway::start(&models, "").await;
+    let mut body = chat("hello");
+    body["model"] = json!("outer");
+    assert!(ask(&gateway, &body).await.starts_with("auto; reason=classifier"));
+    let asked: Value = serde_json::from_slice(&gateway.mock.requests().last().unwrap().body).unwrap();
+    assert_eq!(asked["model"], "dear-upstream");
+}

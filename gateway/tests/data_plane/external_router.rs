@@ -241,3 +241,15 @@ async fn a_rule_is_not_asked_about() {
     assert!(ask(&gateway, "/v1/chat/completions").await.starts_with("small; reason=rule"));
     assert_eq!(double.asked(), 0);
 }
+
+#[tokio::test]
+async fn who_only_counts_a_prompt_asks_no_other_router() {
+    let double = Double::start(not_diamond).await;
+    let external = format!("kind: not_diamond, base_url: 'http://{}', api_key: nd-key", double.address);
+    let gateway = Gateway::start(&models(&external), "").await;
+    double.does(Does::Picks("openai/small-upstream"));
+    let body = json!({"model": "auto", "messages": [{"role": "user", "content": "hello"}]});
+    let counted = gateway.post("/v1/messages/count_tokens", body.to_string()).await;
+    assert_eq!(counted.status(), 200);
+    assert_eq!(double.asked(), 0);
+}
