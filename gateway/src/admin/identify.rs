@@ -21,6 +21,11 @@ pub(super) const LONGEST_MS: i64 = 12 * 3_600_000;
 /// The use of a session is written down this often.
 const TOUCH_MS: i64 = 60_000;
 
+/// Was anything sent that could tell who calls?
+pub(super) fn has_token(headers: &HeaderMap) -> bool {
+    headers.contains_key(header::AUTHORIZATION) || cookie(headers, COOKIE).is_some()
+}
+
 /// None when nobody is known by what was sent, or nothing was.
 pub(super) async fn identify(
     app: &App,

@@ -31,6 +31,7 @@ mod spend;
 mod teams;
 mod users;
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -41,6 +42,7 @@ use pingora::apps::http_app::ServeHttp;
 use pingora::protocols::http::ServerSession;
 
 use crate::app::App;
+use crate::edge::GuessLimiter;
 use crate::snapshot::Snapshot;
 
 pub use openapi::document as openapi;
@@ -74,17 +76,16 @@ impl Admin {
         let snapshot = self.app.snapshot.load_full();
         let head = session.req_header();
         let (headers, path) = (&head.headers, head.uri.path());
+        let address = session.client_addr().and_then(|address| address.as_inet()).map(|it| it.ip());
         let (route, id) = match routes::find(&head.method, path) {
             Ok(found) => found,
-            Err(methods) => return Err(self.nothing_there(&snapshot, headers, path, &methods).await),
+            Err(methods) => return Err(self.nothing_there(&snapshot, headers, address, path, &methods).await),
         };
-        let caller = self.caller(&snapshot, headers, route).await?;
+        let caller = self.caller(&snapshot, headers, address, route).await?;
         caller.admit(route)?;
         let (site, is_secure) = (site::site(headers), site::is_secure(headers));
         caller.guard(&head.method, site, headers.get("x-csrf-token").map(HeaderValue::as_bytes))?;
         let query = head.uri.query().unwrap_or_default().to_owned();
-        let address =
-            session.client_addr().and_then(|address| address.as_inet()).map(|it| it.ip().to_string());
         let body = read(session).await?;
         let call = Call {
             app: self.app.clone(),
@@ -93,7 +94,7 @@ impl Admin {
             query,
             body,
             caller,
-            address: address.unwrap_or_default(),
+            address: address.map(|address| address.to_string()).unwrap_or_default(),
             site,
             is_secure,
             gate: self.gate.clone(),
@@ -102,7 +103,13 @@ impl Admin {
     }
 
     /// Who calls a route, or why nobody may.
-    async fn caller(&self, snapshot: &Snapshot, headers: &HeaderMap, route: &Route) -> Result<Caller, Fault> {
+    async fn caller(
+        &self,
+        snapshot: &Snapshot,
+        headers: &HeaderMap,
+        address: Option<IpAddr>,
+        route: &Route,
+    ) -> Result<Caller, Fault> {
         if route.access == Access::Anyone {
             return Ok(Caller::Anyone);
         }
@@ -113,7 +120,17 @@ impl Admin {
         if is_open && nobody_can(&self.app, snapshot).await? {
             return Ok(Caller::Anyone);
         }
-        Err(no_token())
+        Err(self.stranger(snapshot, headers, address))
+    }
+
+    /// Nobody is known by what was sent; an address that sends one wrong token after the other has to wait.
+    fn stranger(&self, snapshot: &Snapshot, headers: &HeaderMap, address: Option<IpAddr>) -> Fault {
+        let limit = snapshot.limits.failed_auth;
+        if identify::has_token(headers) && self.app.guess_limiter.failed(address, limit) {
+            let message = "Too many wrong tokens came from this address: wait, and send a right one.";
+            return Fault::too_many(message, GuessLimiter::WINDOW);
+        }
+        no_token()
     }
 
     /// Who may not call the API is not told what it has.
@@ -121,13 +138,14 @@ impl Admin {
         &self,
         snapshot: &Snapshot,
         headers: &HeaderMap,
+        address: Option<IpAddr>,
         path: &str,
         methods: &[&str],
     ) -> Fault {
         if path.starts_with("/api/") && snapshot.has_admin_token() {
             match identify(&self.app, snapshot, headers).await {
                 Ok(Some(_)) => {}
-                Ok(None) => return no_token(),
+                Ok(None) => return self.stranger(snapshot, headers, address),
                 Err(fault) => return fault,
             }
         }

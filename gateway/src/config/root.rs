@@ -149,7 +149,7 @@ pub struct LimitConfig {
     /// Beyond it a failure goes to the client at once, unless a deployment in good health is left to ask.
     #[schemars(range(min = 0, max = 10))]
     pub retry_budget: f64,
-    /// Failed authentications per address in ten seconds; more are refused with 429.
+    /// Failed authentications per address in ten seconds, with keys and on the admin listener; more are refused with 429.
     #[schemars(range(min = 1))]
     pub failed_auth: u32,
 }

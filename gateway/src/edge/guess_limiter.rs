@@ -1,4 +1,4 @@
-//! Against guessing keys: failed authentications per address, counted in a sketch whose size does not
+//! Against guessing keys and tokens: failed authentications per address, counted in a sketch whose size does not
 //! grow with the number of addresses.
 
 use std::net::IpAddr;
@@ -6,19 +6,19 @@ use std::time::Duration;
 
 use pingora_limits::rate::Rate;
 
-/// The sketch's window. Below a second the crate panics.
-const WINDOW: Duration = Duration::from_secs(10);
-
 /// Counts failed authentications.
 pub struct GuessLimiter(Rate);
 
 impl Default for GuessLimiter {
     fn default() -> Self {
-        Self(Rate::new(WINDOW))
+        Self(Rate::new(Self::WINDOW))
     }
 }
 
 impl GuessLimiter {
+    /// The sketch's window. Below a second the crate panics.
+    pub const WINDOW: Duration = Duration::from_secs(10);
+
     /// Counts one; true when the address has had more than `limit` in the window.
     pub fn failed(&self, address: Option<IpAddr>, limit: u32) -> bool {
         let limit = isize::try_from(limit).unwrap_or(isize::MAX);

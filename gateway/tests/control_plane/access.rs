@@ -223,7 +223,7 @@ fn without_ids(text: &str, target: &Target) -> String {
 
 #[tokio::test]
 async fn every_route_refuses_without_a_token_and_with_one_that_nobody_has() {
-    let gateway = start("", STORE).await;
+    let gateway = start("", &format!("{STORE}\nlimits: {{failed_auth: 100000}}")).await;
     let (target, _) = make(&gateway, "own").await;
     for operation in operations().iter().filter(|it| it.access != "anyone") {
         for bearer in [None, Some("wrong"), Some("sb-admin-00"), Some("sk-sb-00")] {
@@ -476,4 +476,19 @@ async fn every_answer_is_as_documented_and_every_change_is_in_the_audit_log_with
             assert_eq!(before["id"], after["id"], "{} reads only", operation.name);
         }
     }
+}
+
+#[tokio::test]
+async fn an_address_that_guesses_tokens_has_to_wait_and_one_that_has_a_right_one_has_not() {
+    let gateway = start("", &format!("{STORE}\nlimits: {{failed_auth: 20}}")).await;
+    let url = format!("http://{}/api/v1/keys", gateway.admin);
+    for number in 0..20 {
+        let answer = gateway.client.get(&url).bearer_auth(format!("sb-admin-{number}")).send().await.unwrap();
+        assert_eq!(answer.status(), 401, "{number}");
+    }
+    let refused = gateway.client.get(&url).bearer_auth("sb-admin-20").send().await.unwrap();
+    assert_eq!((refused.status().as_u16(), refused.headers()["retry-after"].as_bytes()), (429, &b"10"[..]));
+    // Neither whoever sends a right one nor whoever sends none is a guesser.
+    assert_eq!(gateway.client.get(&url).bearer_auth(TOKEN).send().await.unwrap().status(), 200);
+    assert_eq!(gateway.client.get(&url).send().await.unwrap().status(), 401);
 }
