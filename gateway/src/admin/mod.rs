@@ -79,7 +79,9 @@ impl Admin {
         let address = session.client_addr().and_then(|address| address.as_inet()).map(|it| it.ip());
         let (route, id) = match routes::find(&head.method, path) {
             Ok(found) => found,
-            Err(methods) => return Err(self.nothing_there(&snapshot, headers, address, path, &methods).await),
+            Err(methods) => {
+                return Err(self.nothing_there(&snapshot, headers, address, path, &methods).await);
+            }
         };
         let caller = self.caller(&snapshot, headers, address, route).await?;
         caller.admit(route)?;
