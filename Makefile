@@ -1,6 +1,6 @@
 # The recipes that README and CI call. Each is one line of work; the rest is in scripts/.
 
-.PHONY: demo test deps lint unit recordings release smoke schemathesis hostile endurance clients peers load bench micro fuzz schema deny
+.PHONY: demo test deps lint unit onnx recordings release smoke schemathesis hostile endurance clients peers load bench micro fuzz schema deny
 
 # The main job, with no account and no key.
 demo:
@@ -25,6 +25,10 @@ lint:
 
 unit:
 	cargo test --workspace --locked
+
+# The router's model through ONNX Runtime, whose library is fetched.
+onnx:
+	scripts/onnx
 
 # Replays recorded provider traffic, which is kept beside the repository in ../shared/fixtures.
 recordings:

@@ -10,28 +10,8 @@ use serde_json::value::RawValue;
 use twox_hash::XxHash3_64;
 
 use crate::config::Affinity;
+use crate::conversation::Conversation;
 use crate::request::Request;
-
-/// The fields of every client's format that come before the conversation, and the conversation.
-#[derive(Deserialize)]
-struct Prompt<'a> {
-    #[serde(borrow)]
-    tools: Option<&'a RawValue>,
-    #[serde(borrow)]
-    system: Option<&'a RawValue>,
-    #[serde(borrow)]
-    instructions: Option<&'a RawValue>,
-    #[serde(borrow, rename = "systemInstruction")]
-    system_instruction: Option<&'a RawValue>,
-    #[serde(borrow)]
-    messages: Option<&'a RawValue>,
-    #[serde(borrow)]
-    input: Option<&'a RawValue>,
-    #[serde(borrow)]
-    contents: Option<&'a RawValue>,
-    #[serde(borrow)]
-    prompt: Option<&'a RawValue>,
-}
 
 /// What names the end user: OpenAI's `user`, Anthropic's `metadata.user_id`.
 #[derive(Deserialize)]
@@ -74,15 +54,18 @@ fn user(body: &[u8]) -> Option<u64> {
     Some(session(user.as_bytes()))
 }
 
-/// Model, tools, system text, and the conversation up to the first message of the user.
 fn prefix(model: &str, body: &[u8]) -> Option<u64> {
-    let prompt: Prompt<'_> = serde_json::from_slice(body).ok()?;
-    let conversation = [prompt.messages, prompt.contents, prompt.input, prompt.prompt];
+    beginning(model, &Conversation::read(body)?)
+}
+
+/// Model, tools, system text, and the conversation up to the first message of the user: what stays as the conversation
+/// grows.
+pub fn beginning(model: &str, prompt: &Conversation<'_>) -> Option<u64> {
     let mut key = XxHash3_64::oneshot(model.as_bytes());
     for field in [prompt.tools, prompt.system, prompt.instructions, prompt.system_instruction] {
         key = then(key, field.map_or("", RawValue::get));
     }
-    let conversation = conversation.into_iter().flatten().next()?.get();
+    let conversation = prompt.turns()?.get();
     if !conversation.starts_with('[') {
         return Some(then(key, conversation));
     }

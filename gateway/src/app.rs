@@ -34,6 +34,7 @@ use crate::ledger::{Applier, Ledger, now_ms};
 use crate::limits::{Gate, LimitBook, RetryBudget};
 use crate::notify::Readiness;
 use crate::request_log::{RequestLog, Writer};
+use crate::routing::{Calibrations, Conversations, ExternalClient};
 use crate::seal::{self, Sealer};
 use crate::sharing::{self, Sharing};
 use crate::snapshot::Snapshot;
@@ -68,6 +69,12 @@ pub struct App {
     pub gate: Arc<Gate>,
     /// Answers that several requests share.
     pub coalescer: Arc<Coalescer>,
+    /// Which models conversations went to.
+    pub conversations: Conversations,
+    /// Connections to routers of others.
+    pub external: ExternalClient,
+    /// What feedback says of predicted qualities.
+    pub calibrations: Calibrations,
     /// Answers that are kept; None without a `cache` section.
     pub answers: Option<AnswerCache>,
     /// What requests cost.
@@ -157,11 +164,10 @@ impl App {
             connections: Arc::default(),
             gate,
             coalescer: Arc::default(),
-            answers: config
-                .cache
-                .as_ref()
-                .map(|cache| answer_cache::open(cache, config.cluster.as_ref()))
-                .transpose()?,
+            conversations: Conversations::default(),
+            external: ExternalClient::default(),
+            calibrations: Calibrations::default(),
+            answers: answer_cache::open(config)?,
             ledger,
             storage,
             request_log,

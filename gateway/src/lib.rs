@@ -17,6 +17,7 @@ pub mod client;
 pub mod coalesce;
 pub mod config;
 pub mod contents;
+pub mod conversation;
 pub mod credentials;
 pub mod delivery;
 pub mod demo;

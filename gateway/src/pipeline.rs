@@ -50,7 +50,7 @@ async fn answer(app: &App, downstream: &mut Downstream<'_>, record: &mut Record)
     let request = parse::run(&snapshot, downstream, record).await?;
 
     // Which models, in which order?
-    let plan = route::run(app, &snapshot, &principal, &request, record)?;
+    let plan = route::run(app, &snapshot, &principal, &request, record).await?;
 
     // Was this answered before? Then that is the answer, and costs no tokens.
     let lookup::Found { fresh, revalidates, stale, fill, meaning } =

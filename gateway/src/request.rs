@@ -121,7 +121,7 @@ pub struct Record {
     /// The model that was asked for.
     pub model: Option<Arc<Model>>,
     /// What a virtual model decided.
-    pub routed: Option<Box<Decision>>,
+    pub routed: Option<Arc<Decision>>,
     /// Who answered, or was asked last.
     pub deployment: Option<Arc<Deployment>>,
     /// Its way past the cache; None without one.

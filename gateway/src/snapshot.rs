@@ -12,13 +12,11 @@ use subtle::ConstantTimeEq;
 
 use crate::alerts::AlertRules;
 use crate::budgets::BudgetBook;
-use crate::config::{
-    Affinity, CacheUse, Coalesce, Config, LimitConfig, ModelConfig, ResumeMode, RouteConfig,
-};
+use crate::config::{Affinity, CacheUse, Coalesce, Config, LimitConfig, ModelConfig, ResumeMode};
 use crate::credentials::CredentialTable;
 use crate::keys::{KeyHash, KeyTable, Principal};
 use crate::limits::{HedgeBudget, InFlightLimit, InFlightRule, LimitBook};
-use crate::routing::{Classifiers, Cut, Route};
+use crate::routing::{Classifiers, Route};
 use crate::telemetry::Metrics;
 use crate::upstream::{Backoff, Balancer, CooldownRule, Deployment, Provider, Registry};
 
@@ -130,14 +128,14 @@ impl Snapshot {
         }
         let make = Deployments { registry, limits: limits.in_flight(), metrics };
         let mut models = HashMap::new();
-        let mut classifiers = Classifiers::new(&metrics.routes);
+        let mut classifiers = Classifiers::new(&metrics.routes, &config.router);
         for (name, model) in &config.models {
             let deployments = make.of_model(name, model, &providers);
             let limit = model.max_in_flight.map(|max| {
                 let rule = InFlightRule { max, length: model.queue.length as usize };
                 limits.in_flight().of(name.clone(), rule, || Some(metrics.overload.in_flight_limit(name)))
             });
-            let route = model.route.as_ref().map(|route| resolve(route, &mut classifiers));
+            let route = model.route.as_ref().map(|route| Route::new(route, config, &mut classifiers));
             let name = ModelName::from(name.as_str());
             models.insert(name.clone(), Arc::new(Model::new(name, model, limit, deployments, route)));
         }
@@ -162,9 +160,17 @@ impl Snapshot {
         Some(Arc::new(Model::new(label, &ModelConfig::default(), None, deployments, None)))
     }
 
-    /// The only virtual model with a route; None when there are several.
+    /// A model with deployments; of a virtual one the default of its route.
+    pub fn concrete(&self, name: &ModelName) -> Option<&Arc<Model>> {
+        let model = self.models.get(name)?;
+        let default = model.route.as_ref().and_then(Route::stands_for);
+        Some(default.and_then(|name| self.models.get(name)).unwrap_or(model))
+    }
+
+    /// The only virtual model that chooses from a pair; None when there are several.
     pub fn only_route(&self) -> Option<&Arc<Model>> {
-        let mut routes = self.models.values().filter(|model| model.route.is_some());
+        let mut routes =
+            self.models.values().filter(|model| model.route.as_ref().is_some_and(|route| route.is_pair));
         routes.next().filter(|_| routes.next().is_none())
     }
 
@@ -225,16 +231,6 @@ impl Snapshot {
         let visible = self.visible_models(principal);
         visible.iter().map(|model| model.name.as_str()).collect::<Vec<_>>().join(", ")
     }
-}
-
-fn resolve(config: &RouteConfig, classifiers: &mut Classifiers<'_>) -> Route {
-    let cut = match (config.threshold, config.share) {
-        (Some(threshold), _) => Cut::Threshold(threshold),
-        // The check wants one of them.
-        (None, share) => Cut::Share(share.unwrap_or(1.0)),
-    };
-    let [strong, weak] = [&config.strong, &config.weak].map(|name| ModelName::from(name.as_str()));
-    Route { strong, weak, cut, classifier: classifiers.named(&config.classifier) }
 }
 
 /// A provider's direct deployment, for the model that a client names.

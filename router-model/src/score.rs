@@ -5,6 +5,7 @@ mod explain;
 mod features;
 mod hand;
 mod linear;
+pub mod onnx;
 mod weights;
 mod words;
 
@@ -65,6 +66,9 @@ pub enum ScoreError {
         /// What instead.
         score: String,
     },
+    /// ONNX Runtime failed.
+    #[error("ONNX Runtime failed on a prompt: {0}")]
+    Runtime(String),
 }
 
 /// A model that scores prompts. Cheap to share, immutable.
@@ -132,6 +136,12 @@ impl RouteModel {
     #[must_use]
     pub fn head(&self, name: &str) -> Option<usize> {
         self.heads().iter().position(|head| head == name)
+    }
+
+    /// The heads of the weaker and the stronger model of the calibrated pair.
+    #[must_use]
+    pub fn pair(&self) -> (usize, usize) {
+        (self.weights.weak, self.weights.strong)
     }
 
     /// Name and first twelve digits of the file's SHA-256, as in `lexical-v1@0123456789ab`.

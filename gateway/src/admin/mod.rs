@@ -12,6 +12,7 @@ mod contents;
 mod credentials;
 mod deployments;
 mod erase;
+mod explain;
 mod fault;
 mod identify;
 mod keys;

@@ -14,6 +14,7 @@ use super::contents::{self, ContentsList};
 use super::credentials::{self, CredentialView, NewCredential};
 use super::deployments::{self, DeploymentList};
 use super::erase::{self, EraseRequest, ErasedView};
+use super::explain::{self, ClientRequest, RouteExplanation};
 use super::keys::{self, KeyView, NewKey, RotateRequest};
 use super::ledger::{self, EntryPage};
 use super::litellm::spend_logs::{self, SpendLog};
@@ -153,6 +154,9 @@ routes! {
         "What is kept under a key, without the answer.";
     DELETE "/api/v1/cache/{id}" Installation cache::delete [.gives::<Deleted>()]
         "Removes one kept answer.";
+    POST "/api/v1/route/explain" Installation explain::explain
+        [.query(explain::QUERY).takes::<ClientRequest>().gives::<RouteExplanation>()]
+        "What a virtual model would decide about a request, the body, and why; nothing is sent.";
     GET "/api/v1/teams" Team teams::list [.query(PAGE).gives::<Page<TeamView>>()]
         "Teams, in the order of their ids.";
     POST "/api/v1/teams" Installation teams::create [.takes::<NewOwner>().makes::<TeamView>()]

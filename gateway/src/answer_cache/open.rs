@@ -12,18 +12,23 @@ use router_model::embed::StaticEmbedder;
 
 use super::saver::Saver;
 use super::{AnswerCache, SemanticAnswers, shared};
-use crate::config::{CacheConfig, ClusterConfig, Embedder, SecretSource, SemanticCacheConfig, Size};
+use crate::config::{CacheConfig, ClusterConfig, Config, Embedder, SecretSource, SemanticCacheConfig, Size};
 use crate::seal::key_bytes;
 
 const MEMORY: Size = Size(256 << 20);
 /// In the folder of the disk tier.
 const STATE_FILE: &str = "semantic.state";
 
-/// The cache of a configuration, with `cluster` shared.
+/// The cache of a configuration; None without its section.
 ///
 /// # Errors
 /// When its folder or its key cannot be used.
-pub fn open(config: &CacheConfig, cluster: Option<&ClusterConfig>) -> anyhow::Result<AnswerCache> {
+pub fn open(config: &Config) -> anyhow::Result<Option<AnswerCache>> {
+    config.cache.as_ref().map(|cache| open_with(cache, config.cluster.as_ref())).transpose()
+}
+
+/// With `cluster` shared.
+fn open_with(config: &CacheConfig, cluster: Option<&ClusterConfig>) -> anyhow::Result<AnswerCache> {
     let bytes = |size: Size| usize::try_from(size.0).unwrap_or(usize::MAX);
     let rules = config.exact.unwrap_or_default();
     let common = cipher("cache.key", config.key.as_ref())?;

@@ -7,10 +7,11 @@ use std::process::ExitCode;
 use anyhow::{Context, bail, ensure};
 use clap::{Args, Subcommand};
 use router_model::score::RouteModel;
+use serde::Deserialize;
 use serde_json::Value;
 
 use crate::routing::simulation::{Graded, Outcome, for_quality, for_share, outcome};
-use crate::routing::{BUILTIN, load};
+use crate::routing::{BUILTIN, Decision, decide, load};
 
 /// Shares of the strong model that are shown when no thresholds are asked for.
 const SHARES: [f64; 5] = [0.1, 0.3, 0.5, 0.7, 0.9];
@@ -37,6 +38,11 @@ pub(super) enum RouterCommand {
         /// What is to be kept of the strong model's quality, 0 to 1.
         #[arg(long)]
         quality: Option<f64>,
+    },
+    /// Decides anew what an access log says was decided, and names every difference.
+    Replay {
+        /// An access log, also gzipped; lines without a decision are passed over.
+        log: PathBuf,
     },
     /// What a prompt scores, and which words made it so.
     Explain {
@@ -100,12 +106,44 @@ pub(super) fn run(command: RouterCommand) -> anyhow::Result<ExitCode> {
             let threshold = threshold.context("no threshold reaches this quality: ask for less")?;
             table(&mut out, outcome(&rows, threshold, price))?;
         }
+        RouterCommand::Replay { log } => {
+            return replay(&mut out, &log).with_context(|| log.display().to_string());
+        }
         RouterCommand::Explain { prompt, classifier } => {
             let model = load(&classifier)?;
             explain(&mut out, &model, &prompt)?;
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// What is read of a line of the access log.
+#[derive(Deserialize)]
+struct Logged {
+    #[serde(default)]
+    request_id: String,
+    #[serde(default)]
+    decision: Option<Decision>,
+}
+
+fn replay(out: &mut impl Write, log: &Path) -> anyhow::Result<ExitCode> {
+    let (mut replayed, mut different) = (0_u64, 0_u64);
+    each_line(log, |line| {
+        let Logged { request_id, decision: Some(decision) } = serde_json::from_str(line)? else {
+            return Ok(());
+        };
+        replayed += 1;
+        let verdict = decide(&decision.evidence);
+        if verdict != decision.verdict {
+            different += 1;
+            let Decision { verdict: logged, .. } = &decision;
+            writeln!(out, "{request_id}: logged {logged:?}, now {verdict:?}")?;
+        }
+        Ok(())
+    })?;
+    ensure!(replayed > 0, "no line has a decision: is it an access log of virtual models?");
+    writeln!(out, "{replayed} decisions, {} reproduced, {different} different", replayed - different)?;
+    Ok(if different == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 fn table(out: &mut impl Write, outcomes: impl IntoIterator<Item = Outcome>) -> std::io::Result<()> {
@@ -150,14 +188,8 @@ impl Labelled {
     }
 
     fn read(&self, path: &Path, model: &RouteModel, rows: &mut Vec<Graded>) -> anyhow::Result<()> {
-        let mut lines = open(path)?;
-        let mut line = String::new();
-        for number in 1_usize.. {
-            line.clear();
-            if lines.by_ref().take(LONGEST_ROW).read_line(&mut line)? == 0 {
-                break;
-            }
-            let row: Value = serde_json::from_str(&line).with_context(|| format!("line {number}"))?;
+        each_line(path, |line| {
+            let row: Value = serde_json::from_str(line)?;
             let grade = |name: &str| row.get(name).or_else(|| row.get(format!("s:{name}")))?.as_f64();
             // Not every model answered every prompt.
             if let (Some(prompt), Some(weak), Some(strong)) =
@@ -165,9 +197,23 @@ impl Labelled {
             {
                 rows.push(Graded { win: f64::from(model.score(prompt)?.strong_win()), weak, strong });
             }
-        }
-        Ok(())
+            Ok(())
+        })
     }
+}
+
+/// Hands out the lines of a file, and names the one that fails.
+fn each_line(path: &Path, mut see: impl FnMut(&str) -> anyhow::Result<()>) -> anyhow::Result<()> {
+    let mut lines = open(path)?;
+    let mut line = String::new();
+    for number in 1_usize.. {
+        line.clear();
+        if lines.by_ref().take(LONGEST_ROW).read_line(&mut line)? == 0 {
+            break;
+        }
+        see(&line).with_context(|| format!("line {number}"))?;
+    }
+    Ok(())
 }
 
 /// Gzipped or plain, by its first bytes.

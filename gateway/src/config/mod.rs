@@ -13,6 +13,8 @@ mod load;
 mod model;
 mod provider;
 mod root;
+mod route;
+mod router;
 mod schema;
 mod secret;
 mod unit;
@@ -32,14 +34,18 @@ pub use key::{BudgetConfig, KeyConfig, Priority};
 pub use load::{Loaded, load, load_text, read};
 pub use model::{
     Adaptive, Affinity, BackoffConfig, BalanceStrategy, CacheUse, Coalesce, CooldownConfig, DeploymentConfig,
-    HedgeConfig, MaxInFlight, ModelConfig, PriceConfig, QueueConfig, ResumeMode, RetryConfig, RouteConfig,
-    TimeoutConfig,
+    HedgeConfig, MaxInFlight, ModelConfig, PriceConfig, QueueConfig, ResumeMode, RetryConfig, TimeoutConfig,
 };
 pub use provider::{CredentialConfig, ProviderConfig};
 pub use root::{
     AdminConfig, BackupConfig, Config, LedgerConfig, LimitConfig, LogConfig, NO_STORE, RequestLogConfig,
     TlsConfig,
 };
+pub use route::{
+    CandidateConfig, ConditionConfig, CountRange, ExternalConfig, ExternalKind, RouteConfig, RouteWeights,
+    RuleConfig, Sticky, Tradeoff,
+};
+pub use router::{ModelRuntime, RouterConfig};
 pub use schema::json_schema;
-pub use secret::SecretSource;
+pub use secret::{SecretSource, onnxruntime_path};
 pub use unit::{Size, Span};

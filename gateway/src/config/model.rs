@@ -5,7 +5,7 @@ use std::num::NonZeroU32;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::Span;
+use super::{RouteConfig, Span};
 
 /// A public model name: either deployments, or a rule that picks another model.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
@@ -270,31 +270,6 @@ pub struct CooldownConfig {
     /// How long it stays out before one request probes it. Each probe that fails doubles it, up to 24
     /// seconds or what is set here; the actual time varies by a fifth.
     pub open: Span,
-}
-
-/// The rule of a virtual model.
-#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct RouteConfig {
-    /// Who tells hard from easy: `builtin`, or the file of a classifier that `router-model/train` made.
-    #[serde(default = "builtin")]
-    pub classifier: String,
-    /// The model for what the classifier finds hard.
-    pub strong: String,
-    /// The model for the rest.
-    pub weak: String,
-    /// The win rate of the strong model from which on it answers; `signalbox router calibrate` finds one.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 0, max = 1))]
-    pub threshold: Option<f64>,
-    /// Instead: the share of usual prompts that the strong model is to answer.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 0, max = 1))]
-    pub share: Option<f64>,
-}
-
-fn builtin() -> String {
-    crate::routing::BUILTIN.to_owned()
 }
 
 impl Default for HedgeConfig {

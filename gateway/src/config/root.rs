@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     AlertConfig, CacheConfig, ClusterConfig, ContentsConfig, EncryptionConfig, KeyConfig, ModelConfig,
-    ProviderConfig, SecretSource, Size, Span,
+    ProviderConfig, RouterConfig, SecretSource, Size, Span,
 };
 
 /// The setting `store` of a gateway that keeps nothing.
@@ -47,6 +47,9 @@ pub struct Config {
     pub providers: BTreeMap<String, ProviderConfig>,
     /// Public model names.
     pub models: BTreeMap<String, ModelConfig>,
+    /// What evaluates the classifiers of routes.
+    #[serde(skip_serializing_if = "RouterConfig::is_default")]
+    pub router: RouterConfig,
     /// Virtual keys. Without any, a gateway on a loopback address takes every request.
     pub keys: Vec<KeyConfig>,
     /// Answers that are kept for whoever asks the same again. Left out: none. A change takes a restart.
@@ -202,6 +205,7 @@ impl Default for Config {
             encryption: EncryptionConfig::default(),
             providers: BTreeMap::new(),
             models: BTreeMap::new(),
+            router: RouterConfig::default(),
             keys: Vec::new(),
             cache: None,
             limits: LimitConfig::default(),

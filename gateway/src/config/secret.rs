@@ -21,6 +21,11 @@ pub enum SecretSource {
     Inline(Secret),
 }
 
+/// Where the environment says that the library of ONNX Runtime is: `ORT_DYLIB_PATH`, as everywhere.
+pub fn onnxruntime_path() -> Option<std::path::PathBuf> {
+    std::env::var_os("ORT_DYLIB_PATH").filter(|path| !path.is_empty()).map(Into::into)
+}
+
 impl SecretSource {
     /// Reads the secret.
     ///

@@ -3,16 +3,14 @@
 
 mod contents;
 mod credentials;
+mod route;
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::load::closest;
-use super::{
-    Config, Fault, Faults, HealthCheckKind, HealthConfig, ModelConfig, NO_STORE, ProviderConfig, RouteConfig,
-};
-use crate::routing;
+use super::{Config, Fault, Faults, HealthCheckKind, HealthConfig, ModelConfig, NO_STORE, ProviderConfig};
 use crate::seal::key_bytes;
 use crate::upstream::DeploymentSet;
 
@@ -35,6 +33,7 @@ pub(super) fn run(config: &Config, faults: &mut Faults) -> Vec<Fault> {
     for (name, model) in &config.models {
         check_model(&format!("models.{name}"), name, model, config, faults, &mut notices);
     }
+    route::runtime(config, faults, &mut notices);
     keys(config, faults, &mut notices);
     contents::run(config, faults);
     key_hash(config, faults, &mut notices);
@@ -181,9 +180,7 @@ fn check_model(
         (None, true) => faults.add(path, "has neither deployments nor a route: add one of them"),
         (Some(_), false) => faults.add(path, "has both deployments and a route: keep one of them"),
         (Some(route), true) => {
-            known_model(faults, format!("{path}.route.strong"), &route.strong);
-            known_model(faults, format!("{path}.route.weak"), &route.weak);
-            check_route(&format!("{path}.route"), route, faults, notices);
+            route::run(&format!("{path}.route"), name, route, config, faults, notices);
         }
         (None, false) => {}
     }
@@ -217,24 +214,6 @@ fn check_model(
     }
     if model.route.is_some() && model.max_in_flight.is_some() {
         faults.add(format!("{path}.max_in_flight"), "belongs to the models that the route leads to: move it");
-    }
-}
-
-fn check_route(path: &str, route: &RouteConfig, faults: &mut Faults, notices: &mut Faults) {
-    match (route.threshold, route.share) {
-        (None, None) => faults.add(path, "has neither a threshold nor a share: add one of them"),
-        (Some(_), Some(_)) => faults.add(path, "has both a threshold and a share: keep one of them"),
-        _ => {}
-    }
-    for (field, value) in [("threshold", route.threshold), ("share", route.share)] {
-        if value.is_some_and(|value| !(0.0..=1.0).contains(&value)) {
-            faults.add(format!("{path}.{field}"), "must lie between 0 and 1");
-        }
-    }
-    // A file that breaks must not keep the gateway from starting.
-    if let Err(problem) = routing::load(&route.classifier) {
-        let text = format!("{problem}; until then every request goes to `{}`", route.strong);
-        notices.add(format!("{path}.classifier"), text);
     }
 }
 

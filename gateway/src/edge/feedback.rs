@@ -1,4 +1,4 @@
-//! A client says that an answer of the semantic cache was wrong: `POST /v1/feedback`.
+//! A client judges an answer that the semantic cache served or a route chose a model for: `POST /v1/feedback`.
 
 use bytes::Bytes;
 use providers::BadRequest;
@@ -10,6 +10,7 @@ use crate::app::App;
 use crate::error::GatewayError;
 use crate::phases::authenticate;
 use crate::request::Record;
+use crate::snapshot::Snapshot;
 
 /// What is said is short.
 const LONGEST_BODY: u64 = 4096;
@@ -19,7 +20,10 @@ const LONGEST_BODY: u64 = 4096;
 struct Feedback {
     /// The answer's `x-request-id`.
     request_id: String,
-    correct: bool,
+    /// Whether it was right; the same as a score of 1 or 0.
+    correct: Option<bool>,
+    /// How good it was, from 0 to 1.
+    score: Option<f64>,
 }
 
 pub(super) async fn run(
@@ -35,20 +39,44 @@ pub(super) async fn run(
     let principal = authenticate::run(app, &snapshot, downstream)?;
     record.principal = Some(principal.clone());
     let body = downstream.read_body(LONGEST_BODY, snapshot.limits.body_time.0).await?;
-    let Feedback { request_id, correct } = serde_json::from_slice(&body).map_err(|error| {
-        refuse(format!("Feedback is {{\"request_id\": \"…\", \"correct\": false}}: {error}."), None)
-    })?;
-    let semantic = app.answers.as_ref().and_then(|answers| answers.semantic.as_deref());
-    let semantic = semantic.ok_or_else(|| {
-        refuse("There is no semantic cache: add `cache.semantic` to the configuration.".to_owned(), None)
-    })?;
-    if !semantic.judge(&principal, &request_id, correct) {
-        let message = "No answer of the semantic cache to your key has this id, or you have judged it already: \
-                       `request_id` is the `x-request-id` of an answer with `x-signalbox-cache: semantic`.";
-        return Err(refuse(message.to_owned(), Some("request_id".to_owned())));
+    let wrong = |why: String| {
+        refuse(
+            format!("Feedback is {{\"request_id\": \"…\", \"score\": 0.5}} or \"correct\": false: {why}."),
+            None,
+        )
+    };
+    let feedback: Feedback = serde_json::from_slice(&body).map_err(|error| wrong(error.to_string()))?;
+    let score = match (feedback.score, feedback.correct) {
+        (Some(score), None) if (0.0..=1.0).contains(&score) => score,
+        (None, Some(correct)) => f64::from(u8::from(correct)),
+        (Some(_), None) => return Err(wrong("a score lies between 0 and 1".to_owned())),
+        _ => return Err(wrong("give one of the two".to_owned())),
+    };
+    let id = feedback.request_id;
+    let routed = app.calibrations.judge(&principal, &id, score);
+    if let Some(routed) = &routed {
+        app.metrics.routes.judged(routed, score);
     }
-    let body = serde_json::json!({"object": "feedback", "request_id": request_id, "correct": correct});
+    let semantic = app.answers.as_ref().and_then(|answers| answers.semantic.as_deref());
+    // What is half right was no answer to another question.
+    let is_kept = semantic.is_some_and(|semantic| semantic.judge(&principal, &id, score >= 0.5));
+    if routed.is_none() && !is_kept {
+        return Err(refuse(unknown(&snapshot, semantic.is_some()), Some("request_id".to_owned())));
+    }
+    let body =
+        serde_json::json!({"object": "feedback", "request_id": id, "score": score, "correct": score >= 0.5});
     send(downstream, record, 200, Bytes::from(body.to_string())).await
+}
+
+/// Why nothing can be judged under this id.
+fn unknown(snapshot: &Snapshot, has_semantic: bool) -> String {
+    if !has_semantic && snapshot.models.values().all(|model| model.route.is_none()) {
+        return "There is nothing to judge: add `cache.semantic` or a model with a `route` to the configuration."
+            .to_owned();
+    }
+    "No answer of the semantic cache or of a route to your key has this id, or you have judged it already: `request_id` \
+     is the `x-request-id` of an answer with `x-signalbox-cache: semantic` or `x-signalbox-route`."
+        .to_owned()
 }
 
 fn refuse(message: String, param: Option<String>) -> GatewayError {

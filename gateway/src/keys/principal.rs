@@ -45,6 +45,25 @@ pub enum Allowed {
 }
 
 impl Principal {
+    /// Who asks without a key where none is needed.
+    pub fn nobody() -> Self {
+        let name: Arc<str> = Arc::from("anonymous");
+        Self {
+            id: name.clone(),
+            name,
+            team: None,
+            user: None,
+            tags: Arc::default(),
+            allowed: Allowed::Listed(vec!["*".to_owned()]),
+            credentials: None,
+            default_model: None,
+            stores_prompts: false,
+            priority: Priority::default(),
+            limits: None,
+            accounts: Box::default(),
+        }
+    }
+
     /// May this key ask for the model? `public`: the name is one of the configuration's.
     pub fn may_use(&self, model: &str, public: bool) -> bool {
         match &self.allowed {

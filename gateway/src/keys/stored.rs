@@ -73,6 +73,12 @@ impl StoredKeys {
         })
     }
 
+    /// The key with this id, blocked or not.
+    pub fn of_id(&self, id: &str) -> Option<Arc<Principal>> {
+        let table = self.table.load();
+        table.by_hash.values().find(|it| *it.principal.id == *id).map(|it| it.principal.clone())
+    }
+
     /// The hash that the store keeps of a key; None without a store.
     pub fn hasher(&self) -> Option<&KeyHasher> {
         self.hasher.as_ref()

@@ -9,7 +9,7 @@ use subtle::ConstantTimeEq;
 
 use super::{Allowed, KeyHash, Principal};
 use crate::budgets::{Budget, BudgetBook, Owner};
-use crate::config::{BudgetConfig, Config, Priority};
+use crate::config::{BudgetConfig, Config};
 use crate::ledger::now_ms;
 use crate::limits::LimitBook;
 
@@ -52,21 +52,7 @@ impl KeyTable {
         }
         let is_local = config.listen.parse::<SocketAddr>().is_ok_and(|address| address.ip().is_loopback());
         if config.keys.is_empty() && is_local {
-            let name: Arc<str> = Arc::from("anonymous");
-            table.open = Some(Arc::new(Principal {
-                id: name.clone(),
-                name,
-                team: None,
-                user: None,
-                tags: Arc::default(),
-                allowed: Allowed::Listed(vec!["*".to_owned()]),
-                credentials: None,
-                default_model: None,
-                stores_prompts: false,
-                priority: Priority::default(),
-                limits: None,
-                accounts: Box::default(),
-            }));
+            table.open = Some(Arc::new(Principal::nobody()));
         }
         Ok(table)
     }
@@ -79,6 +65,11 @@ impl KeyTable {
         let wanted = KeyHash::of(key?);
         let (hash, principal) = self.by_hash.get_key_value(&wanted)?;
         bool::from(hash.ct_eq(&wanted)).then_some(principal)
+    }
+
+    /// The key with this id.
+    pub fn of_id(&self, id: &str) -> Option<Arc<Principal>> {
+        self.by_hash.values().find(|principal| *principal.id == *id).cloned()
     }
 
     /// Whose accounts pay.

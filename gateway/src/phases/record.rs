@@ -21,6 +21,7 @@ pub fn run(record: &mut Record) {
         record.outcome = "aborted";
         record.status = 499;
     }
+    forget_route(record);
     end_reservation(record);
     if record.coalesced {
         // Unless the answer came to its end, and was counted then.
@@ -39,6 +40,9 @@ pub fn run(record: &mut Record) {
     }
     if let (Some(deployment), Some(usage)) = (&record.deployment, &record.usage) {
         deployment.series.used(usage, cost(deployment, usage));
+        if record.outcome == "ok" && usage.completion > 0 {
+            deployment.state.answered(usage.completion);
+        }
     }
     for (deployment, usage) in &record.earlier {
         deployment.series.used(usage, cost(deployment, usage));
@@ -53,6 +57,23 @@ pub fn run(record: &mut Record) {
     // Looks at our health are no requests of anybody.
     if record.operation.is_some() || record.principal.is_some() {
         record.app.request_log.append(|| logged(record));
+    }
+}
+
+/// What another model answered than the chosen one says nothing of that one's predicted quality.
+fn forget_route(record: &Record) {
+    let (Some(decision), Some(principal)) = (&record.routed, &record.principal) else { return };
+    if record.outcome == "ok" && !record.fallback {
+        return;
+    }
+    let snapshot = record.app.snapshot.load();
+    let chosen = decision.chosen().and_then(|chosen| snapshot.concrete(&chosen.model));
+    let answered = record.deployment.as_ref().filter(|_| record.outcome == "ok");
+    let is_chosens = answered.zip(chosen).is_some_and(|(answered, chosen)| {
+        chosen.deployments.iter().any(|deployment| deployment.id == answered.id)
+    });
+    if !is_chosens {
+        record.app.calibrations.forget(principal, &record.request_id);
     }
 }
 
@@ -103,6 +124,7 @@ fn log(record: &Record) {
         model: record.model.as_ref().map(|model| model.name.as_str()),
         deployment: record.deployment.as_ref().map(|deployment| deployment.id.as_str()),
         route: record.routed.as_deref(),
+        decision: record.routed.as_deref(),
         status: record.status,
         outcome: record.outcome,
         stream: record.stream,

@@ -3,13 +3,11 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use domain::ModelName;
-
 use crate::app::App;
 use crate::error::GatewayError;
 use crate::keys::Principal;
 use crate::request::{Plan, Record, Request};
-use crate::routing::{self, Cut, Decision, Fits, Route, Side};
+use crate::routing::{self, Decision, Objective, Subject};
 use crate::snapshot::{Model, Snapshot};
 
 /// Fallbacks of fallbacks are followed up to this many models.
@@ -22,7 +20,7 @@ const DEFAULT_MODEL: &str = "default";
 ///
 /// # Errors
 /// [`GatewayError::UnknownModel`], [`GatewayError::ModelNotAllowed`], [`GatewayError::Unsupported`].
-pub fn run(
+pub async fn run(
     app: &App,
     snapshot: &Snapshot,
     principal: &Principal,
@@ -32,12 +30,12 @@ pub fn run(
     let asked = request.head.model.as_str();
     let default = principal.default_model.as_deref().filter(|_| asked == DEFAULT_MODEL);
     let wanted = default.unwrap_or(asked);
-    let (model, cut) = find(snapshot, wanted).ok_or_else(|| {
+    let (model, objective) = find(snapshot, wanted).ok_or_else(|| {
         let known = snapshot.visible_names(principal);
         GatewayError::UnknownModel { model: wanted.to_owned(), known }
     })?;
     // A name of RouteLLM's stands for the route: who may use that may use it.
-    let name = if cut.is_some() { model.name.as_str() } else { wanted };
+    let name = if objective.is_some() { model.name.as_str() } else { wanted };
     if !principal.may_use(name, snapshot.models.contains_key(name)) {
         return Err(GatewayError::ModelNotAllowed { model: wanted.to_owned() });
     }
@@ -46,8 +44,12 @@ pub fn run(
     match &model.route {
         None => models.push(model),
         Some(route) => {
-            let cut = cut.unwrap_or(route.cut);
-            decide(app, snapshot, (&model, route), cut, request, record, &mut models);
+            let objective = objective.unwrap_or(route.objective);
+            let subject = Subject { app, snapshot, model: &model, route, principal, request };
+            decide(&subject, objective, record, &mut models).await;
+            if record.routed.as_ref().is_some_and(|decision| decision.verdict.order.is_empty()) {
+                return Err(GatewayError::ModelNotAllowed { model: wanted.to_owned() });
+            }
         }
     }
     append(snapshot, &mut models);
@@ -66,61 +68,71 @@ pub fn run(
 }
 
 /// A model by its name, or the only route by one of RouteLLM's names, whose threshold is the cut.
-fn find(snapshot: &Snapshot, wanted: &str) -> Option<(Arc<Model>, Option<Cut>)> {
+fn find(snapshot: &Snapshot, wanted: &str) -> Option<(Arc<Model>, Option<Objective>)> {
     if let Some(model) = snapshot.model(wanted) {
         return Some((model, None));
     }
     let threshold = routing::named_threshold(wanted)?;
-    Some((snapshot.only_route()?.clone(), Some(Cut::Threshold(threshold))))
+    Some((snapshot.only_route()?.clone(), Some(Objective::Threshold(threshold))))
 }
 
-/// The chosen model, and behind it the other one and the virtual model's own fallbacks.
-fn decide(
-    app: &App,
-    snapshot: &Snapshot,
-    (model, route): (&Arc<Model>, &Route),
-    cut: Cut,
-    request: &Request,
+/// The chosen model, and behind it the other candidates and the virtual model's own fallbacks.
+async fn decide(
+    subject: &Subject<'_>,
+    objective: Objective,
     record: &mut Record,
     models: &mut Vec<Arc<Model>>,
 ) {
+    let (app, snapshot, model) = (subject.app, subject.snapshot, subject.model);
     let started = Instant::now();
-    let (strong, weak) = (concrete(snapshot, &route.strong), concrete(snapshot, &route.weak));
-    let fits = |side: &Option<Arc<Model>>| {
-        side.as_ref().is_some_and(|model| routing::fits(model, request.prompt_tokens(), started))
-    };
-    let fits = Fits { strong: fits(&strong), weak: fits(&weak) };
-    let score = route.score(request);
-    let (side, reason) = routing::decide(score, cut, fits);
-    let sides = if side == Side::Strong { [strong, weak] } else { [weak, strong] };
-    let own = model.fallbacks.iter().map(|name| concrete(snapshot, name));
-    for next in sides.into_iter().chain(own).flatten() {
+    let mut assessment = routing::assess(subject, objective, started).await;
+    // Who counts a prompt has not asked yet.
+    let is_count = subject.request.operation.is_count();
+    let external = subject.route.to_pick_from(&assessment.evidence).filter(|_| !is_count);
+    if let Some((external, open)) = external {
+        let (client, name) = (&app.external, model.name.as_str());
+        let waiting = Instant::now();
+        let asked = (&assessment, subject.request.operation);
+        // Boxed: few routes have one, and it would be part of every request's future.
+        let picked = Box::pin(external.pick(client, &app.metrics.routes, name, asked, &open)).await;
+        record.waited += waiting.elapsed();
+        assessment.evidence.external = picked;
+    }
+    let key = assessment.key;
+    let decision = Decision::of(assessment.evidence, subject.route.version.clone());
+    for next in decision.models().chain(&model.fallbacks).filter_map(|name| snapshot.concrete(name)) {
         if !models.iter().any(|known| known.name == next.name) {
-            models.push(next);
+            models.push(next.clone());
         }
     }
-    let chosen = route.name(side).clone();
     let metrics = &app.metrics.routes;
-    let labels = [model.name.as_str(), chosen.as_str(), reason.as_str()];
-    metrics.decisions.with_label_values(&labels).inc();
-    metrics.seconds.with_label_values(&[model.name.as_str()]).observe(started.elapsed().as_secs_f64());
-    record.routed = Some(Box::new(Decision { chosen, reason, score: score.ok(), cut }));
+    metrics.decided(model.name.as_str(), &decision, started.elapsed());
+    if !is_count {
+        remember(subject, &decision, key, started, record);
+    }
+    record.routed = Some(Arc::new(decision));
 }
 
-/// A model with deployments; of a virtual one its strong model.
-fn concrete(snapshot: &Snapshot, name: &ModelName) -> Option<Arc<Model>> {
-    let model = snapshot.models.get(name)?;
-    let strong = model.route.as_ref().and_then(|route| snapshot.models.get(&route.strong));
-    Some(strong.unwrap_or(model).clone())
+/// For the conversation's next request, and for who judges the answer.
+fn remember(subject: &Subject<'_>, decision: &Decision, key: Option<u64>, now: Instant, record: &Record) {
+    let Some(chosen) = decision.chosen() else { return };
+    if let Some(key) = key {
+        subject.app.conversations.goes_to(key, chosen.model.clone(), decision.evidence.tokens, now);
+    }
+    if let (Some(raw), Some(quality)) = (chosen.raw_quality, chosen.quality) {
+        let learns = subject.route.recalibrate;
+        let (id, route) = (&record.request_id, &subject.model.name);
+        subject.app.calibrations.routed(subject.principal, id, route, (&chosen.model, raw, quality), learns);
+    }
 }
 
 /// Breadth first, each model once: a circle of fallbacks ends where it began.
 fn append(snapshot: &Snapshot, models: &mut Vec<Arc<Model>>) {
     let mut next = 0;
     while let Some(model) = models.get(next).cloned() {
-        for fallback in model.fallbacks.iter().filter_map(|name| concrete(snapshot, name)) {
+        for fallback in model.fallbacks.iter().filter_map(|name| snapshot.concrete(name)) {
             if models.len() < LONGEST_PLAN && !models.iter().any(|known| known.name == fallback.name) {
-                models.push(fallback);
+                models.push(fallback.clone());
             }
         }
         next += 1;

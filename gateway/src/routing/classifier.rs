@@ -1,11 +1,15 @@
-//! Loads the classifiers that routes name, each once.
+//! Loads the classifiers that routes name, each once, and the runtime that evaluates them.
 
 use std::collections::HashMap;
-use std::path::Path;
-use std::sync::{Arc, OnceLock};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
+use std::time::{Duration, Instant};
 
-use router_model::score::{ModelError, RouteModel};
+use router_model::score::onnx::{self, OnnxError, OnnxScorer, Runtime};
+use router_model::score::{ModelError, RouteModel, ScoreError, Scores};
 
+use super::evidence::Unscored;
+use crate::config::{ModelRuntime, RouterConfig, onnxruntime_path};
 use crate::telemetry::RouteMetrics;
 
 /// The name of the model that this program carries; any other name is a file's.
@@ -13,6 +17,10 @@ pub const BUILTIN: &str = "builtin";
 
 /// Read once: every reload, every change of a credential and every check of a configuration asks for it, for each route.
 static CARRIED: OnceLock<Arc<RouteModel>> = OnceLock::new();
+/// Models that run through ONNX Runtime, by version and settings: a reload goes on with the threads there are.
+static RUNNING: Mutex<Vec<(String, Weak<OnnxScorer>)>> = Mutex::new(Vec::new());
+/// It is said once that there is no library.
+static MISSED: OnceLock<()> = OnceLock::new();
 
 /// Loads a classifier.
 ///
@@ -29,31 +37,124 @@ pub fn load(name: &str) -> Result<Arc<RouteModel>, ModelError> {
     Ok(CARRIED.get_or_init(|| carried).clone())
 }
 
+/// A classifier that can be asked.
+#[derive(Clone, Debug)]
+pub struct Classifier {
+    /// What it is made of; evaluates prompts itself where nobody else does.
+    pub model: Arc<RouteModel>,
+    onnx: Option<(Arc<OnnxScorer>, Duration)>,
+}
+
+impl Classifier {
+    /// How well each head's model would answer.
+    ///
+    /// # Errors
+    /// Why it does not say.
+    pub async fn score(&self, text: &str) -> Result<Scores, Unscored> {
+        let scores = match &self.onnx {
+            None => self.model.score(text),
+            // Boxed: it is seldom asked for, and would be part of every request's future.
+            Some((scorer, deadline)) => Box::pin(through_queue(scorer, *deadline, text)).await?,
+        };
+        scores.map_err(|problem| {
+            tracing::warn!(%problem, "the router's model has no score for a prompt");
+            Unscored::BadScore
+        })
+    }
+}
+
+async fn through_queue(
+    scorer: &OnnxScorer,
+    deadline: Duration,
+    text: &str,
+) -> Result<Result<Scores, ScoreError>, Unscored> {
+    let (sender, receiver) = tokio::sync::oneshot::channel();
+    let until = Instant::now() + deadline;
+    // Nobody may wait any longer.
+    let reply = Box::new(move |scores| drop(sender.send(scores)));
+    scorer.submit(text, until, reply).map_err(|_| Unscored::Late)?;
+    match tokio::time::timeout_at(until.into(), receiver).await {
+        Ok(Ok(scores)) => Ok(scores),
+        _ => Err(Unscored::Late),
+    }
+}
+
 /// The classifiers of one snapshot.
 #[derive(Debug)]
 pub struct Classifiers<'m> {
     metrics: &'m RouteMetrics,
-    loaded: HashMap<String, Option<Arc<RouteModel>>>,
+    config: &'m RouterConfig,
+    loaded: HashMap<String, Option<Classifier>>,
 }
 
 impl<'m> Classifiers<'m> {
     /// None yet.
-    pub fn new(metrics: &'m RouteMetrics) -> Self {
-        Self { metrics, loaded: HashMap::new() }
+    pub fn new(metrics: &'m RouteMetrics, config: &'m RouterConfig) -> Self {
+        Self { metrics, config, loaded: HashMap::new() }
     }
 
     /// The classifier of this name; None when it cannot be used, which is said once and shown as a metric.
-    pub fn named(&mut self, name: &str) -> Option<Arc<RouteModel>> {
+    pub fn named(&mut self, name: &str) -> Option<Classifier> {
         if let Some(known) = self.loaded.get(name) {
             return known.clone();
         }
         let loaded = load(name);
         if let Err(problem) = &loaded {
-            tracing::error!(%problem, "a classifier cannot be used: its routes send everything to their strong model");
+            tracing::error!(%problem, "a classifier cannot be used: its routes send everything to their default model");
         }
         self.metrics.classifier_up.with_label_values(&[name]).set(i64::from(loaded.is_ok()));
-        let loaded = loaded.ok();
+        let onnx = |model: &Arc<RouteModel>| self.onnx(name, model);
+        let loaded = loaded.ok().map(|model| Classifier { onnx: onnx(&model), model });
         self.loaded.insert(name.to_owned(), loaded.clone());
         loaded
     }
+
+    /// Where it runs through ONNX Runtime; None leaves it to the built-in evaluator.
+    fn onnx(&self, name: &str, model: &Arc<RouteModel>) -> Option<(Arc<OnnxScorer>, Duration)> {
+        if self.config.runtime == ModelRuntime::Builtin {
+            return None;
+        }
+        let started = start(name, model, self.config);
+        self.metrics.onnx_up.with_label_values(&[name]).set(i64::from(started.is_ok()));
+        match started {
+            Ok(scorer) => Some((scorer, self.config.deadline.0)),
+            Err(problem @ (OnnxError::NoLibrary(_) | OnnxError::BadLibrary { .. })) => {
+                MISSED.get_or_init(|| tracing::error!(%problem, "the built-in evaluator takes over"));
+                None
+            }
+            Err(problem) => {
+                tracing::error!(classifier = name, %problem, "the built-in evaluator takes over");
+                None
+            }
+        }
+    }
+}
+
+/// The threads that run a model already, or new ones.
+fn start(name: &str, model: &Arc<RouteModel>, config: &RouterConfig) -> Result<Arc<OnnxScorer>, OnnxError> {
+    let runtime = Runtime::load(&library_places(config))?;
+    let file = if name == BUILTIN { onnx::shipped().to_vec() } else { read(&onnx::beside(Path::new(name)))? };
+    let (threads, queue) = (config.threads as usize, config.queue as usize);
+    let key = format!("{} {threads} {queue} {:x}", model.version(), crc32fast::hash(&file));
+    let mut running = RUNNING.lock().unwrap_or_else(PoisonError::into_inner);
+    running.retain(|(_, scorer)| scorer.strong_count() > 0);
+    let known = running.iter().find(|(known, _)| *known == key).and_then(|(_, scorer)| scorer.upgrade());
+    if let Some(known) = known {
+        return Ok(known);
+    }
+    let started = Arc::new(OnnxScorer::start(runtime, &file, model, threads, queue)?);
+    running.push((key, Arc::downgrade(&started)));
+    Ok(started)
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, OnnxError> {
+    std::fs::read(path)
+        .map_err(|problem| OnnxError::Unreadable { path: path.to_owned(), problem: problem.to_string() })
+}
+
+/// Where the library may be, the first one first.
+pub fn library_places(config: &RouterConfig) -> Vec<PathBuf> {
+    let beside = std::env::current_exe().ok().and_then(|program| Some(program.parent()?.join(onnx::LIBRARY)));
+    let configured = config.library.as_ref().map(PathBuf::from);
+    onnxruntime_path().into_iter().chain(configured).chain(beside).collect()
 }

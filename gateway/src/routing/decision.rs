@@ -1,60 +1,38 @@
-//! Strong or weak? Constraints first, then the score against the cut. Without a usable score the strong model answers:
-//! what was broken must not cost quality.
+//! What was decided for a request, with all that it was decided by: for the answer's header, the log, and whoever replays it.
 
 use std::fmt;
+use std::sync::Arc;
 
 use domain::ModelName;
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Serialize, Serializer};
 
-/// One of a route's two models.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Side {
-    /// The better and dearer one.
-    Strong,
-    /// The other.
-    Weak,
-}
-
-/// What the classifier says of a prompt.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Score {
-    /// The probability that the strong model does better.
-    pub win: f32,
-    /// The share of calibration prompts that score lower.
-    pub quantile: f32,
-}
-
-/// From where on the strong model answers.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Cut {
-    /// From this win rate on, as with RouteLLM.
-    Threshold(f64),
-    /// For this share of prompts like those that the classifier was calibrated on.
-    Share(f64),
-}
-
-/// Which of the two could take the request now.
-#[derive(Clone, Copy, Debug)]
-pub struct Fits {
-    /// The strong one.
-    pub strong: bool,
-    /// The weak one.
-    pub weak: bool,
-}
+use super::evidence::{Evidence, Objective, Prospect};
+use super::policy::decide;
 
 /// What a decision was made by.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Reason {
-    /// The score and the cut.
+    /// The classifier's scores and the objective.
     Classifier,
-    /// Only one of the two could take the request.
+    /// The objective, without a classifier.
+    Policy,
+    /// Only one of the candidates could take the request.
     Constraint,
+    /// A rule.
+    Rule,
+    /// The conversation stays with its model.
+    Sticky,
+    /// An external router.
+    External,
     /// The request has no text of a user.
     NoText,
     /// The classifier's file cannot be used.
     NoClassifier,
     /// The classifier gave no probability.
     BadScore,
+    /// The classifier was late.
+    Late,
 }
 
 impl Reason {
@@ -62,112 +40,106 @@ impl Reason {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Classifier => "classifier",
+            Self::Policy => "policy",
             Self::Constraint => "constraint",
+            Self::Rule => "rule",
+            Self::Sticky => "sticky",
+            Self::External => "external",
             Self::NoText => "no_text",
             Self::NoClassifier => "no_classifier",
             Self::BadScore => "bad_score",
+            Self::Late => "late",
         }
     }
 }
 
-/// What was decided, for the answer's header and the log. Its text is the header, and what the log has.
-#[derive(Clone, Debug)]
-pub struct Decision {
-    /// The model that comes first.
-    pub chosen: ModelName,
+/// Which candidates, in which order, and why the first one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Verdict {
+    /// Positions; those that may not be asked at all are left out.
+    pub order: Vec<usize>,
     /// Why.
     pub reason: Reason,
-    /// What the classifier said, if it was asked and answered.
-    pub score: Option<Score>,
-    /// What that was compared with.
-    pub cut: Cut,
+}
+
+/// What was decided for a request. Its text is the answer's header; as JSON it can be replayed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Decision {
+    /// Which classifier scored; empty without one.
+    #[serde(with = "super::evidence::shared")]
+    pub classifier: Arc<str>,
+    /// Of what.
+    pub evidence: Evidence,
+    /// What.
+    pub verdict: Verdict,
+}
+
+impl Decision {
+    /// Decides.
+    pub fn of(evidence: Evidence, classifier: Arc<str>) -> Self {
+        let verdict = decide(&evidence);
+        Self { classifier, evidence, verdict }
+    }
+
+    /// The candidate that comes first.
+    pub fn chosen(&self) -> Option<&Prospect> {
+        self.evidence.candidates.get(*self.verdict.order.first()?)
+    }
+
+    /// Its name; empty when nobody may be asked.
+    pub fn model(&self) -> &str {
+        self.chosen().map_or("", |chosen| chosen.model.as_str())
+    }
+
+    /// The names of those to ask, in their order.
+    pub fn models(&self) -> impl Iterator<Item = &ModelName> {
+        let prospects = self.verdict.order.iter().filter_map(|at| self.evidence.candidates.get(*at));
+        prospects.map(|prospect| &prospect.model)
+    }
+
+    /// Writes the text of the header in place of the JSON.
+    ///
+    /// # Errors
+    /// The serialiser's.
+    pub fn as_header<S: Serializer>(decision: &Option<&Self>, serializer: S) -> Result<S::Ok, S::Error> {
+        match decision {
+            Some(decision) => serializer.collect_str(decision),
+            None => serializer.serialize_none(),
+        }
+    }
 }
 
 impl fmt::Display for Decision {
     fn fmt(&self, text: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(text, "{}; reason={}", self.chosen.as_str(), self.reason.as_str())?;
-        if let Some(score) = self.score {
-            write!(text, "; win={:.4}; quantile={:.4}", score.win, score.quantile)?;
+        write!(text, "{}; reason={}", self.model(), self.verdict.reason.as_str())?;
+        let evidence = &self.evidence;
+        if let Some(rule) = evidence.rule.as_ref().filter(|_| self.verdict.reason == Reason::Rule) {
+            write!(text, "; rule={}", rule.name)?;
         }
-        match self.cut {
-            Cut::Threshold(threshold) => write!(text, "; threshold={threshold}"),
-            Cut::Share(share) => write!(text, "; share={share}"),
+        match evidence.objective {
+            Objective::Threshold(_) | Objective::Share(_) => {
+                if let Some(score) = evidence.score {
+                    write!(text, "; win={:.4}; quantile={:.4}", score.win, score.quantile)?;
+                }
+            }
+            _ => {
+                let chosen = self.chosen();
+                if let Some(quality) = chosen.and_then(|chosen| chosen.quality) {
+                    write!(text, "; quality={quality:.4}")?;
+                }
+                if let Some(nanos) = chosen.and_then(|chosen| chosen.cost_nanos) {
+                    write!(text, "; cost_usd={:.9}", nanos as f64 / 1e9)?;
+                }
+            }
         }
-    }
-}
-
-impl Serialize for Decision {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
-/// Which side, and why.
-pub fn decide(score: Result<Score, Reason>, cut: Cut, fits: Fits) -> (Side, Reason) {
-    match (fits.strong, fits.weak) {
-        (true, false) => return (Side::Strong, Reason::Constraint),
-        (false, true) => return (Side::Weak, Reason::Constraint),
-        // When neither can, attempts tell the client why.
-        _ => {}
-    }
-    let score = match score {
-        Ok(score) if score.win.is_finite() && score.quantile.is_finite() => score,
-        Ok(_) => return (Side::Strong, Reason::BadScore),
-        Err(reason) => return (Side::Strong, reason),
-    };
-    let is_hard = match cut {
-        Cut::Threshold(threshold) => f64::from(score.win) >= threshold,
-        Cut::Share(share) => share > 0.0 && f64::from(score.quantile) >= 1.0 - share,
-    };
-    (if is_hard { Side::Strong } else { Side::Weak }, Reason::Classifier)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const BOTH: Fits = Fits { strong: true, weak: true };
-
-    fn score(win: f32, quantile: f32) -> Result<Score, Reason> {
-        Ok(Score { win, quantile })
-    }
-
-    #[test]
-    fn a_score_at_the_cut_goes_to_the_strong_model_and_one_below_does_not() {
-        let cut = Cut::Threshold(0.5);
-        assert_eq!(decide(score(0.5, 0.0), cut, BOTH), (Side::Strong, Reason::Classifier));
-        assert_eq!(decide(score(0.499, 1.0), cut, BOTH), (Side::Weak, Reason::Classifier));
-        let cut = Cut::Share(0.25);
-        assert_eq!(decide(score(0.0, 0.75), cut, BOTH), (Side::Strong, Reason::Classifier));
-        assert_eq!(decide(score(1.0, 0.74), cut, BOTH), (Side::Weak, Reason::Classifier));
-        assert_eq!(decide(score(1.0, 1.0), Cut::Share(0.0), BOTH).0, Side::Weak);
-    }
-
-    #[test]
-    fn a_model_that_cannot_take_the_request_is_not_chosen_whatever_the_score() {
-        let cut = Cut::Threshold(0.5);
-        let only_weak = Fits { strong: false, weak: true };
-        assert_eq!(decide(score(0.9, 0.9), cut, only_weak), (Side::Weak, Reason::Constraint));
-        let only_strong = Fits { strong: true, weak: false };
-        assert_eq!(decide(score(0.1, 0.1), cut, only_strong), (Side::Strong, Reason::Constraint));
-        let neither = Fits { strong: false, weak: false };
-        assert_eq!(decide(score(0.1, 0.1), cut, neither), (Side::Weak, Reason::Classifier));
-    }
-
-    #[test]
-    fn without_a_usable_score_the_strong_model_answers() {
-        let cut = Cut::Threshold(1.0);
-        assert_eq!(decide(score(f32::NAN, 0.1), cut, BOTH), (Side::Strong, Reason::BadScore));
-        assert_eq!(decide(Err(Reason::NoClassifier), cut, BOTH), (Side::Strong, Reason::NoClassifier));
-        assert_eq!(decide(Err(Reason::NoText), cut, BOTH), (Side::Strong, Reason::NoText));
-    }
-
-    #[test]
-    fn a_decision_reads_as_a_header() {
-        let score = Some(Score { win: 0.625, quantile: 0.5 });
-        let (chosen, cut) = (ModelName::from("large"), Cut::Threshold(0.6));
-        let decision = Decision { chosen, reason: Reason::Classifier, score, cut };
-        let text = "large; reason=classifier; win=0.6250; quantile=0.5000; threshold=0.6";
-        assert_eq!(decision.to_string(), text);
+        match evidence.objective {
+            Objective::Threshold(threshold) => write!(text, "; threshold={threshold}"),
+            Objective::Share(share) => write!(text, "; share={share}"),
+            Objective::TargetQuality(target) => write!(text, "; target_quality={target}"),
+            Objective::BestQuality => Ok(()),
+            Objective::Weights { quality, cost, latency } => {
+                write!(text, "; weights={quality}/{cost}/{latency}")
+            }
+        }
     }
 }

@@ -1,11 +1,17 @@
 //! The metrics of virtual models.
 
-use prometheus::{HistogramVec, IntCounterVec, IntGaugeVec};
+use std::time::Duration;
+
+use prometheus::{GaugeVec, HistogramVec, IntCounterVec, IntGaugeVec};
 
 use super::register::Register;
+use crate::routing::{Decision, Routed};
 
 /// Seconds: a decision takes microseconds.
 const SECONDS: [f64; 8] = [5e-6, 1e-5, 2e-5, 4e-5, 8e-5, 1.6e-4, 6.4e-4, 5e-3];
+
+/// Seconds: an answer comes over a network.
+const EXTERNAL_SECONDS: [f64; 8] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 2.0];
 
 /// What routes decide, and how fast.
 #[derive(Debug)]
@@ -16,6 +22,17 @@ pub struct RouteMetrics {
     pub seconds: HistogramVec,
     /// By classifier: 1 when it can be used.
     pub classifier_up: IntGaugeVec,
+    /// By classifier: 1 when it runs through ONNX Runtime.
+    pub onnx_up: IntGaugeVec,
+    /// By virtual model and what came of it.
+    external: IntCounterVec,
+    external_seconds: HistogramVec,
+    /// Answers that were judged, by virtual model and model chosen.
+    feedback: IntCounterVec,
+    /// By how much they were better than predicted, of late.
+    surprise: GaugeVec,
+    /// The mean quantile of prompts, of late: 0.5 for prompts like those of the calibration.
+    quantile: GaugeVec,
 }
 
 impl RouteMetrics {
@@ -23,7 +40,7 @@ impl RouteMetrics {
         Self {
             decisions: metrics.counter(
                 "signalbox_route_decisions_total",
-                "Decisions of virtual models; every reason but `classifier` is one without a score.",
+                "Decisions of virtual models, by what made them.",
                 &["model", "chosen", "reason"],
             ),
             seconds: metrics.histogram(
@@ -34,9 +51,69 @@ impl RouteMetrics {
             ),
             classifier_up: metrics.gauge(
                 "signalbox_route_classifier_up",
-                "1 when the classifier can be used; with 0 its routes send everything to their strong model.",
+                "1 when the classifier can be used; with 0 its routes send everything to their default model.",
                 &["classifier"],
+            ),
+            onnx_up: metrics.gauge(
+                "signalbox_route_onnx_up",
+                "1 when the classifier runs through ONNX Runtime; with 0, though it is wanted, the built-in evaluator has taken over.",
+                &["classifier"],
+            ),
+            external: metrics.counter(
+                "signalbox_route_external_total",
+                "Questions to external routers; every outcome but `selected` leaves the decision to ours.",
+                &["model", "outcome"],
+            ),
+            external_seconds: metrics.histogram(
+                "signalbox_route_external_seconds",
+                "Time that requests waited for an external router.",
+                &EXTERNAL_SECONDS,
+                &["model"],
+            ),
+            feedback: metrics.counter(
+                "signalbox_route_feedback_total",
+                "Answers of virtual models that clients have judged.",
+                &["model", "chosen"],
+            ),
+            surprise: metrics.shares(
+                "signalbox_route_feedback_surprise",
+                "Mean of score less predicted quality over the last dozens of judged answers: far from 0 the prediction drifts.",
+                &["model", "chosen"],
+            ),
+            quantile: metrics.shares(
+                "signalbox_route_score_quantile",
+                "Mean quantile of the last hundreds of prompts: far from 0.5 they are unlike those of the calibration.",
+                &["model"],
             ),
         }
     }
+
+    /// A decision was made in this time.
+    pub fn decided(&self, model: &str, decision: &Decision, took: Duration) {
+        self.decisions.with_label_values(&[model, decision.model(), decision.verdict.reason.as_str()]).inc();
+        self.seconds.with_label_values(&[model]).observe(took.as_secs_f64());
+        if let Some(score) = decision.evidence.score.filter(|score| score.is_usable()) {
+            approach(&self.quantile, &[model], 0.5, f64::from(score.quantile), 1.0 / 256.0);
+        }
+    }
+
+    /// An external router was asked, or would have been.
+    pub fn external_answered(&self, model: &str, outcome: &str, took: Duration) {
+        self.external.with_label_values(&[model, outcome]).inc();
+        self.external_seconds.with_label_values(&[model]).observe(took.as_secs_f64());
+    }
+
+    /// An answer was judged.
+    pub fn judged(&self, routed: &Routed, score: f64) {
+        let labels = [routed.route.as_str(), routed.chosen.as_str()];
+        self.feedback.with_label_values(&labels).inc();
+        approach(&self.surprise, &labels, 0.0, score - f64::from(routed.quality), 1.0 / 32.0);
+    }
+}
+
+/// Moves a mean towards a sample; it begins at `begin`.
+fn approach(mean: &GaugeVec, labels: &[&str], begin: f64, sample: f64, step: f64) {
+    let mean = mean.with_label_values(labels);
+    let known = if mean.get() == 0.0 { begin } else { mean.get() };
+    mean.set(known + step * (sample - known));
 }

@@ -1,6 +1,6 @@
 //! One callable target and its live state.
 
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
@@ -61,6 +61,8 @@ pub struct DeploymentState {
     pub quota: Quota,
     /// What was sent to it in the last minute.
     pub rates: Rates,
+    /// The mean length of its answers in sixteenths of a token; 0 before the first.
+    answer_length: AtomicU64,
     stream_latency: PeakEwma,
     whole_latency: PeakEwma,
     stream_quantiles: OnceLock<Box<Quantiles>>,
@@ -130,6 +132,20 @@ impl DeploymentState {
     /// Attempts running now.
     pub fn in_flight(&self) -> u32 {
         self.in_flight.load(Ordering::Relaxed)
+    }
+
+    /// An answer was so long, in tokens. The mean forgets all but the last dozens.
+    pub fn answered(&self, tokens: u64) {
+        let known = self.answer_length.load(Ordering::Relaxed);
+        // Of two answers at once one may be lost.
+        let next = if known == 0 { tokens * 16 } else { known - known / 16 + tokens };
+        self.answer_length.store(next, Ordering::Relaxed);
+    }
+
+    /// How long its answers are; None before the first.
+    pub fn usual_answer(&self) -> Option<u64> {
+        let known = self.answer_length.load(Ordering::Relaxed);
+        (known > 0).then_some(known.div_ceil(16))
     }
 
     /// The time to the first token of a stream, or to a whole answer.

@@ -22,6 +22,7 @@ mod contents;
 mod credentials;
 mod echo;
 mod erasures;
+mod explain;
 mod exports;
 #[path = "../data_plane/gateway.rs"]
 #[allow(dead_code, reason = "the data plane's tests use the rest")]

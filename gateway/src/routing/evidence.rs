@@ -1,0 +1,206 @@
+//! What a decision is made of: numbers and names, nothing of the prompt. It is logged whole, and read back to the same bits.
+
+use std::sync::Arc;
+
+use domain::ModelName;
+use serde::{Deserialize, Serialize};
+
+use super::prompt::Steps;
+
+/// What the classifier says of a prompt.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Score {
+    /// The probability that the strong model does better.
+    #[serde(deserialize_with = "exact::required")]
+    pub win: f32,
+    /// The share of calibration prompts that score lower.
+    #[serde(deserialize_with = "exact::required")]
+    pub quantile: f32,
+}
+
+/// What is wanted of the model that answers.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Objective {
+    /// The first candidate from this win rate on, as with RouteLLM; else the second.
+    Threshold(#[serde(deserialize_with = "exact::required")] f64),
+    /// The first candidate for this share of prompts like those that the classifier was calibrated on.
+    Share(#[serde(deserialize_with = "exact::required")] f64),
+    /// The cheapest that is at least this good.
+    TargetQuality(#[serde(deserialize_with = "exact::required")] f64),
+    /// The best.
+    BestQuality,
+    /// Quality, cost and latency against each other.
+    Weights {
+        /// Of the quality.
+        #[serde(deserialize_with = "exact::required")]
+        quality: f64,
+        /// Of the cost, as a share of the dearest candidate's.
+        #[serde(deserialize_with = "exact::required")]
+        cost: f64,
+        /// Of the latency, as a share of the slowest candidate's.
+        #[serde(deserialize_with = "exact::required")]
+        latency: f64,
+    },
+}
+
+/// Why a candidate cannot take a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Exclusion {
+    /// The key may not ask for it.
+    Key,
+    /// All its deployments are drained, in cooldown or without a credential, or none supports the operation.
+    Unavailable,
+    /// The prompt is longer than its context.
+    Context,
+    /// It cannot call tools.
+    Tools,
+    /// It cannot see pictures.
+    Vision,
+    /// It would cost more than `max_cost`, or nobody knows what.
+    Cost,
+    /// It takes longer than `max_latency`.
+    Latency,
+}
+
+/// What is known of one candidate for one request.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Prospect {
+    /// Which.
+    pub model: ModelName,
+    /// Why it cannot answer; None when it can.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub excluded: Option<Exclusion>,
+    /// The probability that it answers well.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "exact::optional")]
+    pub quality: Option<f32>,
+    /// The same before feedback corrected it.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "exact::optional")]
+    pub raw_quality: Option<f32>,
+    /// What the answer would cost, in billionths of a dollar.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cost_nanos: Option<u64>,
+    /// How long its first token takes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub latency_us: Option<u64>,
+}
+
+/// The model that has answered the conversation before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Kept {
+    /// Which candidate.
+    pub candidate: usize,
+    /// It stays while it can.
+    pub hold: bool,
+}
+
+/// A rule whose conditions hold.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RuleHit {
+    /// Its name.
+    #[serde(with = "shared")]
+    pub name: Arc<str>,
+    /// The candidate that it names.
+    pub candidate: usize,
+}
+
+/// Why the classifier has no score for a prompt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Unscored {
+    /// The request has no text of a user.
+    NoText,
+    /// The classifier cannot be used.
+    NoClassifier,
+    /// The classifier gave no probability.
+    BadScore,
+    /// The classifier was late, or too much waited for it.
+    Late,
+    /// No candidate's quality depends on the prompt.
+    NotAsked,
+}
+
+/// All that decides.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Evidence {
+    /// In the order of the configuration; of a pair the strong one is the first.
+    pub candidates: Vec<Prospect>,
+    /// What is wanted.
+    pub objective: Objective,
+    /// What it may cost.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_cost_nanos: Option<u64>,
+    /// How long the first token may take.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_latency_us: Option<u64>,
+    /// Who answers without a score.
+    pub default: usize,
+    /// The classifier's score.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub score: Option<Score>,
+    /// Or why there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unscored: Option<Unscored>,
+    /// The rule that holds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rule: Option<RuleHit>,
+    /// Who an external router picked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub external: Option<usize>,
+    /// Who answered before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kept: Option<Kept>,
+    /// The request in tokens, estimated.
+    pub tokens: u64,
+    /// What an agent has done so far, where a rule or a candidate asks for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub steps: Option<Steps>,
+}
+
+impl Score {
+    /// Both are numbers.
+    pub fn is_usable(self) -> bool {
+        self.win.is_finite() && self.quantile.is_finite()
+    }
+}
+
+/// A text that is shared and read back as one of its own.
+pub(super) mod shared {
+    use std::sync::Arc;
+
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub(in crate::routing) fn serialize<S: Serializer>(
+        text: &Arc<str>,
+        writer: S,
+    ) -> Result<S::Ok, S::Error> {
+        writer.serialize_str(text)
+    }
+
+    pub(in crate::routing) fn deserialize<'de, D: Deserializer<'de>>(
+        reader: D,
+    ) -> Result<Arc<str>, D::Error> {
+        String::deserialize(reader).map(Arc::from)
+    }
+}
+
+/// Numbers as they were written: `serde_json` may read one a last bit beside it.
+mod exact {
+    use std::str::FromStr;
+
+    use serde::de::Error;
+    use serde::{Deserialize, Deserializer};
+    use serde_json::value::RawValue;
+
+    pub(super) fn required<'de, D: Deserializer<'de>, T: FromStr>(reader: D) -> Result<T, D::Error> {
+        let text = <Box<RawValue>>::deserialize(reader)?;
+        text.get().parse().map_err(|_| D::Error::custom("no number"))
+    }
+
+    pub(super) fn optional<'de, D: Deserializer<'de>, T: FromStr>(reader: D) -> Result<Option<T>, D::Error> {
+        let text = <Option<Box<RawValue>>>::deserialize(reader)?;
+        let number = |text: Box<RawValue>| text.get().parse().map_err(|_| D::Error::custom("no number"));
+        text.filter(|text| text.get() != "null").map(number).transpose()
+    }
+}
