@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::gateway::Gateway;
 use crate::ledger::STORE;
-use crate::operator::{call, done, start};
+use crate::operator::{TOKEN, call, done, start};
 
 const PASSWORD: &str = "correct horse battery";
 const SAME: (&str, &str) = ("sec-fetch-site", "same-origin");
@@ -192,4 +192,19 @@ async fn an_account_is_made_on_the_command_line_and_signs_in() {
     )
     .unwrap();
     assert_eq!(printed["openapi"], "3.1.0");
+}
+
+#[tokio::test]
+async fn an_address_that_guesses_tokens_has_to_wait_and_one_that_has_a_right_one_has_not() {
+    let gateway = start("", &format!("{STORE}\nlimits: {{failed_auth: 20}}")).await;
+    let url = format!("http://{}/api/v1/keys", gateway.admin);
+    for number in 0..20 {
+        let answer = gateway.client.get(&url).bearer_auth(format!("sb-admin-{number}")).send().await.unwrap();
+        assert_eq!(answer.status(), 401, "{number}");
+    }
+    let refused = gateway.client.get(&url).bearer_auth("sb-admin-20").send().await.unwrap();
+    assert_eq!((refused.status().as_u16(), refused.headers()["retry-after"].as_bytes()), (429, &b"10"[..]));
+    // Neither whoever sends a right one nor whoever sends none is a guesser.
+    assert_eq!(gateway.client.get(&url).bearer_auth(TOKEN).send().await.unwrap().status(), 200);
+    assert_eq!(gateway.client.get(&url).send().await.unwrap().status(), 401);
 }

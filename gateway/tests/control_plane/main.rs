@@ -31,6 +31,7 @@ mod keys;
 mod kill;
 mod ledger;
 mod markers;
+mod operations;
 mod operator;
 mod outage;
 mod pass_through;

@@ -70,6 +70,8 @@ async fn deployments_are_listed_without_their_credentials() {
     let models = "  m: {deployments: [{provider: claude, model: x, weight: 3}]}";
     let gateway = Gateway::start(models, "").await;
     gateway.post("/v1/chat/completions", chat("m", true).to_string()).await.text().await.unwrap();
+    // The last byte is there a moment before the place is free.
+    gateway.until_metric("signalbox_requests_in_flight 0").await;
     let row = gateway.deployment("claude/x").await;
     assert_eq!((row["provider"].as_str(), row["model"].as_str()), (Some("claude"), Some("m")));
     assert_eq!((row["weight"].as_u64(), row["state"].as_str()), (Some(3), Some("closed")));
