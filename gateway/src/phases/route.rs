@@ -46,7 +46,8 @@ pub async fn run(
         Some(route) => {
             let objective = objective.unwrap_or(route.objective);
             let subject = Subject { app, snapshot, model: &model, route, principal, request };
-            decide(&subject, objective, record, &mut models).await;
+            // Boxed: most models have no route, and it would be part of every request's future.
+            Box::pin(decide(&subject, objective, record, &mut models)).await;
             if record.routed.as_ref().is_some_and(|decision| decision.verdict.order.is_empty()) {
                 return Err(GatewayError::ModelNotAllowed { model: wanted.to_owned() });
             }
@@ -93,7 +94,7 @@ async fn decide(
         let (client, name) = (&app.external, model.name.as_str());
         let waiting = Instant::now();
         let asked = (&assessment, subject.request.operation);
-        // Boxed: few routes have one, and it would be part of every request's future.
+        // Boxed: few routes have one.
         let picked = Box::pin(external.pick(client, &app.metrics.routes, name, asked, &open)).await;
         record.waited += waiting.elapsed();
         assessment.evidence.external = picked;
