@@ -130,9 +130,13 @@ impl KeyLimits {
         };
         // What is refused is unknown to Redis, and so not given back in the usual way.
         let is_shared = std::mem::take(&mut parallel.is_shared);
-        let mut admitted = self.admit_here(parallel, now, share).inspect_err(|_| {
+        let mut admitted = self.admit_here(parallel, now, share).inspect_err(|refusal| {
             if is_shared {
                 self.leave_shared(Some(epoch));
+            }
+            if refusal.what == "requests" {
+                // Of the whole limit more may be left, of this process's part nothing is.
+                self.windows().shared.requests_left = Some(0);
             }
         })?;
         admitted.is_shared = is_shared;
