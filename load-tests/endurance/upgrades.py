@@ -43,7 +43,7 @@ async def run(times=100):
     await asyncio.sleep(2)
     old, reloads = [], 0
     for turn in range(times):
-        gateway.write(providers, model.format(3 + turn % 2), "drain: 30s")
+        gateway.write(providers, model.format(4 - turn % 2), "drain: 30s")
         await asyncio.to_thread(until, "the file is read again", lambda: gateway.metric(RELOADED) >= 1)
         reloads += 1
         old.append(await asyncio.to_thread(gateway.hand_over))
