@@ -6,11 +6,12 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, Pipeline, RedisError};
+use redis::{Pipeline, RedisError};
 use tokio::sync::mpsc::Receiver;
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
 use crate::change::Change;
+use crate::connect::{batch, connect};
 use crate::link::Cluster;
 use crate::names;
 
@@ -100,11 +101,8 @@ impl Keeper {
     /// One epoch, from connecting to whatever ends it.
     async fn epoch(&mut self, everything: &impl Fn(Told) -> Vec<Change>) -> Result<Infallible, Over> {
         let link = self.cluster.0.clone();
-        let config = AsyncConnectionConfig::new()
-            .set_connection_timeout(Some(CONNECT_TIME))
-            .set_response_timeout(Some(WRITE_TIME));
-        let connecting = self.client.get_multiplexed_async_connection_with_config(&config);
-        let mut connection = timeout(CONNECT_TIME, connecting).await.map_err(|_| Over::Slow)??;
+        let connecting = connect(&self.client, CONNECT_TIME, WRITE_TIME);
+        let mut connection = connecting.await.map_err(|_| Over::Slow)??;
         for script in link.scripts.written() {
             script.prepare_invoke().load_async(&mut connection).await?;
         }
@@ -146,10 +144,7 @@ impl Keeper {
                     self.check(&beat)?;
                 }
                 Some(first) = self.changes.recv() => {
-                    let mut changes = vec![first];
-                    while changes.len() < BATCH && let Ok(next) = self.changes.try_recv() {
-                        changes.push(next);
-                    }
+                    let changes = batch(first, &mut self.changes, BATCH);
                     let of_epoch = changes.into_iter().filter(|(of, _)| *of == epoch);
                     let changes: Vec<Change> = of_epoch.map(|(_, change)| change).collect();
                     self.write(&mut connection, epoch, &changes).await?;

@@ -3,7 +3,7 @@
 //!
 //! `shelf` has answers that they share, over a connection of its own.
 //!
-//! `link` is the one connection with its deadline and its breaker, `keeper` connects, announces this member and writes
+//! `link` is the one connection with its deadline and its breaker, `keeper` connects (`connect`), announces this member and writes
 //! `change`s; `limits` and `budgets` ask, each in one round trip; `scripts` is what runs in Redis.
 //!
 //! Redis holds nothing that cannot be told again. What a member has running is kept under the member's name, which is its
@@ -13,6 +13,7 @@
 
 mod budgets;
 mod change;
+mod connect;
 mod keeper;
 mod limits;
 mod link;

@@ -6,11 +6,12 @@ use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
-use redis::{AsyncCommands, AsyncConnectionConfig, Pipeline, RedisError, Script};
+use redis::{AsyncCommands, Pipeline, RedisError, Script};
 use tokio::sync::mpsc::Receiver;
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
 use super::{Open, Shelf, Write, newer};
+use crate::connect::{batch, connect};
 use crate::names;
 
 /// Between two looks for purges.
@@ -97,11 +98,8 @@ impl ShelfKeeper {
         hear: &mut impl AsyncFnMut(Heard),
         was_up: &mut bool,
     ) -> Result<std::convert::Infallible, Over> {
-        let config = AsyncConnectionConfig::new()
-            .set_connection_timeout(Some(CALL_TIME))
-            .set_response_timeout(Some(CALL_TIME));
-        let connecting = self.client.get_multiplexed_async_connection_with_config(&config);
-        let mut connection = timeout(CALL_TIME, connecting).await.map_err(|_| Over::Slow)??;
+        let connecting = connect(&self.client, CALL_TIME, CALL_TIME);
+        let mut connection = connecting.await.map_err(|_| Over::Slow)??;
         self.look(&mut connection, seeds, hear).await?;
         // Who asks within the deadline gets an answer within it: else nobody need ask.
         timeout(self.shelf.0.deadline, connection.ping::<String>()).await.map_err(|_| Over::Slow)??;
@@ -174,12 +172,7 @@ impl ShelfKeeper {
     }
 
     async fn write(&mut self, connection: &mut MultiplexedConnection, first: Write) -> Result<(), Over> {
-        let mut writes = vec![first];
-        while writes.len() < BATCH
-            && let Ok(next) = self.writes.try_recv()
-        {
-            writes.push(next);
-        }
+        let writes = batch(first, &mut self.writes, BATCH);
         let mut call = Pipeline::with_capacity(writes.len());
         for write in writes.iter().filter(|write| *write.born == *self.known.born) {
             call.pset_ex(names::entry(&self.known.born, write.key), &write.bytes, write.ttl_ms).ignore();
