@@ -165,6 +165,19 @@ pub fn clock_ms() -> u64 {
     u64::try_from(now_ms()).unwrap_or_default()
 }
 
+/// Makes kept answers void in both.
+async fn purge(
+    exact: &Arc<ExactCache>,
+    semantic: Option<&SemanticAnswers>,
+    what: Purge<'_>,
+) -> Result<(), NotPurged> {
+    // What the index has of them it would find gone, but it need not know of them that long.
+    if let Some(semantic) = semantic {
+        semantic.cache.clear();
+    }
+    exact.purge(what).await
+}
+
 impl AnswerCache {
     /// The lookup of a request; None when its answer is neither looked up nor kept.
     pub fn lookup(&self, principal: &Principal, model: &Model, request: &Request) -> Option<Lookup> {
@@ -196,11 +209,7 @@ impl AnswerCache {
     /// # Errors
     /// When that cannot be written to disk; in this process it holds all the same.
     pub async fn make_void(&self, what: Purge<'_>) -> Result<(), NotPurged> {
-        // What the index has of them it would find gone, but it need not know of them that long.
-        if let Some(semantic) = &self.semantic {
-            semantic.cache.clear();
-        }
-        self.exact.purge(what).await
+        purge(&self.exact, self.semantic.as_deref(), what).await
     }
 
     /// The key of a request with this body, or with a part of it.

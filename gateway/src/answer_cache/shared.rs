@@ -144,10 +144,7 @@ impl Obedience {
     }
 
     async fn purge(&self, what: Purge<'_>) {
-        if let Some(semantic) = &self.semantic {
-            semantic.cache.clear();
-        }
-        if let Err(error) = self.exact.purge(what).await {
+        if let Err(error) = super::purge(&self.exact, self.semantic.as_deref(), what).await {
             tracing::error!(%error, "purge");
         }
     }
