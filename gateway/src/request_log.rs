@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use store::{LoggedRequest, Store, StoreError};
 
 use crate::config::RequestLogConfig;
-use crate::ledger::now_ms;
+use crate::ledger::ago_ms;
 use crate::telemetry::Metrics;
 
 /// Between two looks at the queue.
@@ -113,9 +113,7 @@ impl Writer {
 
     async fn sweep(&self, swept: &mut Option<Instant>) -> Result<(), StoreError> {
         if swept.is_none_or(|swept| swept.elapsed() >= SWEEP) {
-            let keep_ms = u64::try_from(self.keep.as_millis()).unwrap_or(u64::MAX);
-            let before_ms = now_ms().saturating_sub_unsigned(keep_ms);
-            self.store.request_log().erase_before(before_ms).await?;
+            self.store.request_log().erase_before(ago_ms(self.keep)).await?;
             *swept = Some(Instant::now());
         }
         Ok(())

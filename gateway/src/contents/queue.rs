@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use super::{Capture, Said};
 use crate::config::ContentsConfig;
 use crate::keys::Principal;
-use crate::ledger::now_ms;
+use crate::ledger::ago_ms;
 use crate::telemetry::Metrics;
 
 /// How long the end of the process waits for what is queued, and how often it looks.
@@ -58,8 +58,7 @@ impl ContentsLog {
             self.lost();
             return None;
         }
-        let since_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
-        let at_ms = now_ms().saturating_sub_unsigned(since_ms);
+        let at_ms = ago_ms(started.elapsed());
         Some(Box::new(Capture::new(self.clone(), principal.clone(), request_id.to_owned(), at_ms)))
     }
 

@@ -9,7 +9,7 @@ use super::ContentsLog;
 use super::queue::Waiting;
 use super::sealed::seal;
 use crate::config::LogConfig;
-use crate::ledger::now_ms;
+use crate::ledger::ago_ms;
 use crate::seal::Sealer;
 
 /// Between two looks at the queue.
@@ -107,8 +107,4 @@ impl Writer {
         }
         Ok(())
     }
-}
-
-fn ago_ms(span: Duration) -> i64 {
-    now_ms().saturating_sub_unsigned(u64::try_from(span.as_millis()).unwrap_or(u64::MAX))
 }

@@ -233,6 +233,11 @@ pub fn estimate(prompt_bytes: usize, asked: u64, longest: Option<u32>) -> Usage 
     Usage { prompt: (prompt_bytes as u64).div_ceil(3), completion, ..Usage::default() }
 }
 
+/// The time so long ago, in unix milliseconds.
+pub(crate) fn ago_ms(span: Duration) -> i64 {
+    now_ms().saturating_sub_unsigned(u64::try_from(span.as_millis()).unwrap_or(u64::MAX))
+}
+
 /// The time in unix milliseconds.
 pub(crate) fn now_ms() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();

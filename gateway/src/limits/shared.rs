@@ -204,10 +204,7 @@ impl KeyLimits {
                 }
                 return;
             }
-            Place::Alone(_) => {
-                let ago = i64::try_from(reserved.at.elapsed().as_millis()).unwrap_or(i64::MAX);
-                sharing.cluster.second_at(crate::ledger::now_ms().saturating_sub(ago))
-            }
+            Place::Alone(_) => sharing.cluster.second_at(crate::ledger::ago_ms(reserved.at.elapsed())),
             Place::Second(second) => second,
         };
         if let Some(left) = &mut windows.shared.tokens_left {
