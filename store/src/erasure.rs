@@ -84,9 +84,9 @@ impl Erasures<'_> {
     pub async fn erase(self, what: &Erasure, change: &Change) -> Result<Erased> {
         let (condition, values) = condition(what)?;
         self.note(what, change).await?;
-        let contents = self.0.contents().delete(&condition, values.clone()).await?;
+        let contents = self.0.contents().delete(&condition, values).await?;
         let requests = match what.requests {
-            true => self.0.request_log().delete(&condition, values).await?,
+            true => self.0.request_log().erase(what).await?,
             false => 0,
         };
         self.0.database.fold_log().await?;
@@ -148,7 +148,27 @@ impl Erasures<'_> {
     }
 }
 
+impl Erasure {
+    /// Does it name more than a time?
+    pub(crate) fn names_somebody(&self) -> bool {
+        [&self.key_id, &self.team_id, &self.user_id, &self.request_id].iter().any(|it| it.is_some())
+    }
+}
+
 impl Noted {
+    /// What is to be erased, up to this time.
+    pub(crate) fn of(what: &Erasure, until_ms: i64) -> Self {
+        let text = |text: &Option<String>| text.clone().unwrap_or_default();
+        Self {
+            until_ms,
+            key_id: text(&what.key_id),
+            team_id: text(&what.team_id),
+            user_id: text(&what.user_id),
+            request_id: text(&what.request_id),
+            requests: what.requests,
+        }
+    }
+
     /// Was it erased?
     pub(crate) fn concerns(&self, it: &Owned<'_>) -> bool {
         let fits = |wanted: &str, is: &str| wanted.is_empty() || wanted == is;

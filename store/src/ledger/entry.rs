@@ -75,7 +75,7 @@ impl Counted {
 }
 
 /// Who pays for what: what very many entries have in common, so they share it. Texts that do not apply are empty.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Subject {
     /// Who pays.
