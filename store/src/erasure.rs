@@ -93,6 +93,15 @@ impl Erasures<'_> {
         Ok(Erased { contents, requests })
     }
 
+    /// Lets PostgreSQL use the space of what was erased, which overwrites it in time, and shortens files that end with such
+    /// space. Nobody who reads or writes has to wait for it. With SQLite there is nothing to do.
+    ///
+    /// # Errors
+    /// `Busy` when it takes longer than a statement may, or somebody else does the same: the database does it by itself later.
+    pub async fn free_space(self) -> Result<()> {
+        self.0.database.vacuum("VACUUM request_contents, request_blocks").await
+    }
+
     /// Erasures behind this number, in order, at most a thousand. Old ones are forgotten: then the first is not the next.
     ///
     /// # Errors

@@ -326,3 +326,18 @@ async fn a_block_that_is_appended_again_after_a_failure_is_there_once(place: &Pl
     store.request_log().append(&[]).await.unwrap();
     assert_eq!(left(&store).await, ["r1"]);
 }
+
+#[tokio::test]
+async fn postgresql_has_the_space_of_what_was_erased_back_at_once() {
+    let place = Place::postgres();
+    let store = place.open().await;
+    for n in 0..20_i64 {
+        append(&store, &[request(&format!("r{n}"), "k1", "u1", NOON + n * HOUR)]).await;
+    }
+    assert!(count(&place, "SELECT pg_relation_size('request_blocks')").await > 0);
+    let everything = Erasure { before_ms: Some(i64::MAX), requests: true, ..Erasure::default() };
+    assert_eq!(store.erasures().erase(&everything, &change()).await.unwrap().requests, 20);
+    store.erasures().free_space().await.unwrap();
+    assert_eq!(count(&place, "SELECT pg_relation_size('request_blocks')").await, 0);
+    Place::sqlite().open().await.erasures().free_space().await.unwrap();
+}
