@@ -1,6 +1,7 @@
 //! What waits for the store beside the requests: a queue that is bounded in bytes, and the pace of whoever empties it on the
 //! store's thread. The request log and the contents log each have one.
 
+use std::future::Future;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -105,28 +106,29 @@ impl<T> Backlog<T> {
     }
 }
 
-/// When it is time to erase what is too old.
-#[derive(Debug)]
-pub struct Retention {
-    keep: Duration,
-    swept: Option<Instant>,
-}
+/// How long something is kept.
+#[derive(Clone, Copy, Debug)]
+pub struct Retention(pub Duration);
 
 impl Retention {
-    /// Of what is kept so long.
-    pub fn new(keep: Duration) -> Self {
-        Self { keep, swept: None }
-    }
-
-    /// Before which time all is to go; None while it is not time to look.
-    pub fn due(&self) -> Option<i64> {
-        let pause = (self.keep / 10).clamp(SHORTEST_SWEEP, LONGEST_SWEEP);
-        self.swept.is_none_or(|swept| swept.elapsed() >= pause).then(|| ago_ms(self.keep))
-    }
-
-    /// It is erased.
-    pub fn swept(&mut self) {
-        self.swept = Some(Instant::now());
+    /// Erases what is too old for as long as the process lives, beside the writing, which need not wait for it: `erase` is told
+    /// before which time all is to go.
+    pub async fn enforce<W>(self, failures: &IntCounter, whose: &'static str, erase: impl Fn(i64) -> W)
+    where
+        W: Future<Output = Result<(), StoreError>>,
+    {
+        let regular = (self.0 / 10).clamp(SHORTEST_SWEEP, LONGEST_SWEEP);
+        loop {
+            let pause = match erase(ago_ms(self.0)).await {
+                Ok(()) => regular,
+                Err(error) => {
+                    failures.inc();
+                    tracing::warn!(%error, whose, "what is too old is not erased");
+                    BACKOFF
+                }
+            };
+            tokio::time::sleep(pause).await;
+        }
     }
 }
 
@@ -159,5 +161,20 @@ mod tests {
         assert_eq!(begun.elapsed(), EVERY, "at once");
         backlog.pause(Err(StoreError::Busy { reason: "it is".to_owned() }), &failures, "a test").await;
         assert_eq!((begun.elapsed(), failures.get()), (EVERY + BACKOFF, 1));
+    }
+    #[tokio::test(start_paused = true)]
+    async fn what_is_too_old_is_erased_again_and_again_and_sooner_after_a_failure() {
+        let failures = IntCounter::new("failures", "Of a test.").unwrap();
+        let (begun, times) = (tokio::time::Instant::now(), Mutex::new(Vec::new()));
+        let erase = |before_ms: i64| {
+            assert!(before_ms <= ago_ms(Duration::from_secs(100)));
+            let mut times = times.lock().unwrap();
+            times.push(begun.elapsed().as_secs());
+            let fails = times.len() == 2;
+            async move { if fails { Err(StoreError::Busy { reason: "it is".to_owned() }) } else { Ok(()) } }
+        };
+        let enforced = Retention(Duration::from_secs(100)).enforce(&failures, "a test", erase);
+        let _ = tokio::time::timeout(Duration::from_secs(30), enforced).await;
+        assert_eq!((times.lock().unwrap().as_slice(), failures.get()), (&[0, 10, 15, 25][..], 1));
     }
 }

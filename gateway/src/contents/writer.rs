@@ -40,11 +40,24 @@ impl Writer {
     pub fn new(log: Arc<ContentsLog>, store: Store, sealer: Option<Sealer>, config: &LogConfig) -> Self {
         let keep = config.contents.keep.0;
         let longest_keep = keep.max(config.requests.keep.0);
-        Self { log, store, sealer, retention: Retention::new(keep), longest_keep }
+        Self { log, store, sealer, retention: Retention(keep), longest_keep }
     }
 
     /// Writes and erases for as long as the process lives.
-    pub async fn run(mut self) {
+    pub async fn run(self) {
+        let (store, metrics, longest_keep) = (self.store.clone(), self.log.metrics, self.longest_keep);
+        let erase = |before_ms| {
+            let store = &store;
+            async move {
+                store.contents().erase_before(before_ms).await?;
+                store.erasures().forget_before(ago_ms(longest_keep)).await
+            }
+        };
+        let failures = &metrics.request_log.contents_failures;
+        tokio::join!(self.retention.enforce(failures, "prompts and answers", erase), self.feed());
+    }
+
+    async fn feed(self) {
         let mut waiting: Vec<Waiting> = Vec::new();
         let mut batch = Batch::default();
         loop {
@@ -55,17 +68,16 @@ impl Writer {
         }
     }
 
-    async fn write(&mut self, waiting: &mut Vec<Waiting>, batch: &mut Batch) -> Result<(), StoreError> {
+    async fn write(&self, waiting: &mut Vec<Waiting>, batch: &mut Batch) -> Result<(), StoreError> {
         loop {
             self.fill(waiting, batch);
             if batch.held == 0 {
-                break;
+                return Ok(());
             }
             self.store.contents().append(&batch.sealed).await?;
             self.log.backlog.give_back(batch.held);
             *batch = Batch::default();
         }
-        self.sweep().await
     }
 
     /// Seals up to a batch of what waits.
@@ -84,13 +96,5 @@ impl Writer {
                 }
             }
         }
-    }
-
-    async fn sweep(&mut self) -> Result<(), StoreError> {
-        let Some(before_ms) = self.retention.due() else { return Ok(()) };
-        self.store.contents().erase_before(before_ms).await?;
-        self.store.erasures().forget_before(ago_ms(self.longest_keep)).await?;
-        self.retention.swept();
-        Ok(())
     }
 }

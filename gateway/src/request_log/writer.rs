@@ -33,12 +33,19 @@ pub struct Writer {
 impl Writer {
     /// Of this log; what is older than `keep` is erased.
     pub fn new(log: Arc<RequestLog>, store: Store, keep: Duration) -> Self {
-        let retention = Retention::new(keep);
-        Self { log, store, retention, waiting: Vec::new(), blocks: Vec::new(), held: 0 }
+        Self { log, store, retention: Retention(keep), waiting: Vec::new(), blocks: Vec::new(), held: 0 }
     }
 
     /// Writes and erases for as long as the process lives.
-    pub async fn run(mut self) {
+    pub async fn run(self) {
+        let (store, metrics) = (self.store.clone(), self.log.metrics);
+        let failures = &metrics.request_log.failures;
+        let enforced =
+            self.retention.enforce(failures, "the request log", |before_ms| sweep(&store, before_ms));
+        tokio::join!(enforced, self.feed());
+    }
+
+    async fn feed(mut self) {
         loop {
             let done = self.write().await;
             let failures = &self.log.metrics.request_log.failures;
@@ -52,14 +59,13 @@ impl Writer {
                 self.pack();
             }
             if self.held == 0 {
-                break;
+                return Ok(());
             }
             // The same ones again after a failure: one that was stored after all is not stored twice.
             self.store.request_log().append(&self.blocks).await?;
             self.log.backlog.give_back(std::mem::take(&mut self.held));
             self.blocks.clear();
         }
-        self.sweep().await
     }
 
     /// Makes blocks of up to a batch of what waits.
@@ -79,18 +85,17 @@ impl Writer {
             }
         }
     }
+}
 
-    async fn sweep(&mut self) -> Result<(), StoreError> {
-        let Some(before_ms) = self.retention.due() else { return Ok(()) };
-        self.store.request_log().erase_before(before_ms).await?;
-        self.retention.swept();
-        for _ in 0..JOINS {
-            if !self.store.request_log().join_blocks(ago_ms(SETTLED)).await? {
-                break;
-            }
-            // The ledger uses this thread too.
-            tokio::task::yield_now().await;
+/// Erases what is too old, then joins what came out small.
+async fn sweep(store: &Store, before_ms: i64) -> Result<(), StoreError> {
+    store.request_log().erase_before(before_ms).await?;
+    for _ in 0..JOINS {
+        if !store.request_log().join_blocks(ago_ms(SETTLED)).await? {
+            break;
         }
-        Ok(())
+        // The ledger uses this thread too.
+        tokio::task::yield_now().await;
     }
+    Ok(())
 }

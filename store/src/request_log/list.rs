@@ -87,9 +87,8 @@ impl<'a> Search<'a> {
         let mut position = (i64::MAX, String::new());
         let most = if self.filter.request_id.is_some() { HEADS_WITH_IDS } else { HEADS };
         while self.limit > 0 {
-            let heads = self.heads_behind(transaction, position, most).await?;
+            let heads = self.heads_behind(transaction, &position, most).await?;
             let is_last = heads.len() < most;
-            position = (i64::MIN, String::new());
             for head in &heads {
                 position = (head.int("last_at")?, head.text("id")?);
                 let last_at = position.0;
@@ -115,7 +114,7 @@ impl<'a> Search<'a> {
     async fn heads_behind(
         &self,
         transaction: &mut Transaction,
-        position: (i64, String),
+        position: &(i64, String),
         most: usize,
     ) -> Result<Vec<Row>> {
         let ids = if self.filter.request_id.is_some() { ", ids" } else { "" };
@@ -126,7 +125,7 @@ impl<'a> Search<'a> {
         );
         let values: Vec<Value> = vec![
             position.0.into(),
-            position.1.into(),
+            position.1.as_str().into(),
             self.filter.from_ms.unwrap_or(i64::MIN).into(),
             // Those that begin before the end do not last longer.
             self.end.0.saturating_add(SPAN_MS).into(),
