@@ -73,7 +73,7 @@ async fn left(store: &Store) -> Vec<String> {
     found.into_iter().map(|request| request.request_id).collect()
 }
 
-async fn count(place: &Place, sql: &'static str) -> i64 {
+pub(super) async fn count(place: &Place, sql: &'static str) -> i64 {
     use sqlx::{Connection as _, Row as _};
     if place.is_sqlite() {
         let mut connection = sqlx::SqliteConnection::connect(&place.url).await.unwrap();
