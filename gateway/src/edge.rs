@@ -39,6 +39,7 @@ pub use guess_limiter::GuessLimiter;
 
 /// Between two reads of a request.
 const READ_TIMEOUT: Duration = Duration::from_secs(60);
+
 /// The public listener's application.
 pub struct Edge {
     app: Arc<App>,

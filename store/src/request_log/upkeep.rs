@@ -2,8 +2,6 @@
 
 use std::sync::Arc;
 
-use domain::Usage;
-
 use super::block::{RequestBlock, SPAN_MS};
 use super::{LoggedRequest, RequestLog, append};
 use crate::database::Row;
@@ -79,20 +77,10 @@ impl RequestLog<'_> {
 fn read(row: &Row) -> Result<LoggedRequest> {
     let small =
         |column| u32::try_from(row.int(column)?).map_err(|error| StoreError::database(error.to_string()));
-    let subject = Subject {
-        key_id: row.text("key_id")?,
-        key_name: row.text("key_name")?,
-        team_id: row.text("team_id")?,
-        user_id: row.text("user_id")?,
-        model: row.text("model")?,
-        deployment: row.text("deployment")?,
-        provider: row.text("provider")?,
-        tags: row.json("tags")?,
-    };
     Ok(LoggedRequest {
         request_id: row.text("request_id")?,
         at_ms: row.int("at")?,
-        subject: Arc::new(subject),
+        subject: Arc::new(Subject::read(row)?),
         operation: row.text("operation")?.into(),
         status: u16::try_from(small("status")?).map_err(|error| StoreError::database(error.to_string()))?,
         error: row.text("error")?.into(),
@@ -100,13 +88,7 @@ fn read(row: &Row) -> Result<LoggedRequest> {
         attempts: small("attempts")?,
         duration_ms: row.count("duration_ms")?,
         first_token_ms: row.count_or_null("first_token_ms")?,
-        usage: Usage {
-            prompt: row.count("input_tokens")?,
-            completion: row.count("output_tokens")?,
-            cached: row.count("cached_tokens")?,
-            cache_write: row.count("cache_write_tokens")?,
-            reasoning: row.count("reasoning_tokens")?,
-        },
+        usage: row.usage()?,
         cost: row.micros("cost_micros")?,
     })
 }
