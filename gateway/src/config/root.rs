@@ -177,7 +177,7 @@ pub struct RequestLogConfig {
     pub enabled: bool,
     /// How long they are kept, also of an earlier process and when no more are logged.
     pub keep: Span,
-    /// How much memory those that wait for the store may take, about 300 bytes each; those beyond it are not logged, and
+    /// How much memory those that wait for the store may take, about 250 bytes each; those beyond it are not logged, and
     /// counted in a metric.
     pub memory: Size,
 }
