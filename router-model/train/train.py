@@ -13,7 +13,7 @@ from sklearn.linear_model import Ridge
 
 HERE = Path(__file__).resolve().parent
 BITS, HAND, SEED, FOLDS, STEPS = 17, 16, 7, 5, 1000
-HAND_ALPHA, PRIOR, MOST_FLOOR = 300.0, 10, 0.5
+HAND_ALPHA, PRIOR, MOST_FLOOR, MOST_ROUNDS = 300.0, 10, 0.5, 1000
 # Ridge and smoothing of what all models of a row have in common, and of what sets one apart.
 COMMON, APART = (2.0, 0.5), (0.7, 0.8)
 # Ridge of the scores for kinds of tasks, the weight of the features made by hand there, and what may be a kind.
@@ -158,7 +158,9 @@ def ridge(inputs, targets, alpha, tolerance=1e-4):
     found, way = np.zeros_like(rest), rest.copy()
     length = (rest**2).sum(0)
     goal = tolerance**2 * length
-    while (length > goal).any():
+    for _ in range(MOST_ROUNDS):
+        if (length <= goal).all():
+            break
         moved = product(way)
         step = length / np.maximum((way * moved).sum(0), 1e-30)
         found, rest = found + step * way, rest - step * moved
