@@ -73,6 +73,7 @@ bench:
 
 # Parse, splice, translate, event codec; a key's limits among many keys.
 micro:
+	cargo bench --locked -p lookups
 	cargo bench --locked -p bench
 
 # Every decoder for ten minutes: `make fuzz`, or one for a minute: `make fuzz FUZZ=streams/bedrock FUZZ_SECONDS=60`.

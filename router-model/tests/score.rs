@@ -89,3 +89,38 @@ fn an_explanation_adds_up_to_the_score() {
         assert!(sides.into_iter().flatten().all(|reason| !reason.what.is_empty()));
     }
 }
+
+#[test]
+fn the_kind_of_a_task_is_recognised_and_tells_who_does_well_at_it() {
+    let model = RouteModel::shipped().unwrap();
+    let prompt =
+        "You are an expert Python programmer. Write a function to find the shared elements from two lists.";
+    let explanations = model.explain(prompt);
+    let code = explanations.iter().find(|explanation| explanation.head == "codegemma-7b").unwrap();
+    let kind = |reason: &router_model::score::Reason| reason.what == "[kind: mbpp]";
+    assert!(code.raised.iter().any(kind), "{code:?}");
+    let scores = model.score(prompt).unwrap();
+    let quality = |head: &str| scores.quality()[model.head(head).unwrap()];
+    assert!(quality("codegemma-7b") > quality("llama3-chatqa-1.5-8b"));
+}
+
+#[test]
+fn a_model_of_the_layout_without_kinds_is_still_read() {
+    use sha2::{Digest, Sha256};
+    let head = format!(
+        r#"{{"name": "old", "features": {FEATURES_VERSION}, "heads": ["only"], "quantiles": [0.0, 1.0]}}"#
+    );
+    let mut file = b"SBROUTE2".to_vec();
+    file.extend(u32::try_from(head.len()).unwrap().to_le_bytes());
+    file.extend(head.as_bytes());
+    file.extend(vec![0; 2 << 17]);
+    // A row for the table's sum, sixteen for the features made by hand, then bias and floor.
+    file.extend(
+        [[0.0_f32; 17].as_slice(), &[0.0, 0.25]].concat().iter().flat_map(|value| value.to_le_bytes()),
+    );
+    let hash = Sha256::digest(&file);
+    file.extend_from_slice(&hash);
+    let model = load(&file).unwrap();
+    assert_eq!(model.score("hello").unwrap().quality(), [0.625]);
+    assert_eq!(model.explain("hello")[0].quality, 0.625);
+}

@@ -17,52 +17,71 @@ FEATURES_VERSION, OPSET = 2, 17
 
 
 def quantise(kept):
-    """One scale a head. Slope, shift and scale all go into the small matrix, so that a sigmoid is all that is left. How telling
-    a row is is in its cells already, and stands beside them for the length of a prompt."""
-    cells = kept["table"] * kept["telling"][:, None]
+    """One scale a head or kind. Scales go into the small matrices, so that softmax and sigmoid are all that is left. How
+    telling a row is is in its cells already, and stands beside them for the length of a prompt."""
+    cells = np.hstack([kept["table"], kept["kind_table"]]) * kept["telling"][:, None]
     scale = np.maximum(np.abs(cells).max(0), 1e-12) / 127
-    table = np.column_stack([np.rint(cells / scale), kept["telling"]]).astype(np.int8)
-    matrix = np.vstack([np.diag(scale * kept["slope"]), kept["hand"] * kept["slope"]]).astype("<f4")
-    bias = (kept["bias"] * kept["slope"] + kept["shift"]).astype("<f4")
-    return table, matrix, bias, kept["floor"].astype("<f4")
+    heads = kept["table"].shape[1]
+    return {
+        "table": np.column_stack([np.rint(cells / scale), kept["telling"]]).astype(np.int8),
+        "kind_matrix": np.vstack([np.diag(scale[heads:]), kept["kind_hand"]]).astype("<f4"),
+        "kind_bias": kept["kind_bias"].astype("<f4"),
+        "matrix": np.vstack([np.diag(scale[:heads]), kept["kind_means"], kept["hand"]]).astype("<f4"),
+        "bias": kept["bias"].astype("<f4"), "floor": kept["floor"].astype("<f4"),
+    }
 
 
-def write_model(path, about, table, matrix, bias, floor):
+def write_model(path, about, tensors):
     head = json.dumps({**about, "features": FEATURES_VERSION}).encode()
-    content = b"SBROUTE2" + struct.pack("<I", len(head)) + head
-    content += b"".join(tensor.tobytes() for tensor in (table, matrix, bias, floor))
+    content = b"SBROUTE3" + struct.pack("<I", len(head)) + head + b"".join(tensor.tobytes() for tensor in tensors.values())
     path.write_bytes(content + hashlib.sha256(content).digest())
 
 
-def write_onnx(path, about, table, matrix, bias, floor):
+def write_onnx(path, about, tensors):
     """buckets int64[n], weights float[n], hand float[16] -> quality float[1, heads]"""
-    heads = len(bias)
-    tensors = {"table": table, "matrix": matrix, "bias": bias, "floor": floor, "room": 1 - floor, "row": np.array([0], dtype=np.int64),
-               "cells_of": np.array([heads, 1], dtype=np.int64), "one": np.array(1, dtype=np.float32), "column": np.array([1], dtype=np.int64)}
+    heads, kinds = len(about["heads"]), len(about["kinds"])
+    whole = lambda *values: np.array(values, dtype=np.int64)
+    tensors = {**tensors, "room": 1 - tensors["floor"], "row": whole(0), "column": whole(1),
+               "cells_of": whole(heads, kinds, 1), "one": np.array(1, dtype=np.float32)}
+    if not kinds:
+        tensors["cells_of"] = whole(heads, 1)
+        del tensors["kind_matrix"], tensors["kind_bias"]
+    node = helper.make_node
+    sums = lambda cells, out: [node("MatMul", ["weights_row", cells], [f"long_{out}"]), node("Div", [f"long_{out}", "divisor"], [out])]
     nodes = [
-        helper.make_node("Gather", ["table", "buckets"], ["cells"], axis=0),
-        helper.make_node("Cast", ["cells"], ["rows"], to=TensorProto.FLOAT),
-        helper.make_node("Unsqueeze", ["weights", "row"], ["weights_row"]),
-        helper.make_node("Split", ["rows", "cells_of"], ["cells_of_heads", "telling"], axis=1),
-        helper.make_node("MatMul", ["weights_row", "cells_of_heads"], ["long_sums"]),
-        helper.make_node("Squeeze", ["telling", "column"], ["telling_row"]),
-        helper.make_node("Mul", ["weights", "telling_row"], ["weighted"]),
-        helper.make_node("ReduceL2", ["weighted"], ["length"], keepdims=0),
-        helper.make_node("Max", ["length", "one"], ["divisor"]),
-        helper.make_node("Div", ["long_sums", "divisor"], ["sums"]),
-        helper.make_node("Unsqueeze", ["hand", "row"], ["hand_row"]),
-        helper.make_node("Concat", ["sums", "hand_row"], ["inputs"], axis=1),
-        helper.make_node("Gemm", ["inputs", "matrix", "bias"], ["logits"]),
-        helper.make_node("Sigmoid", ["logits"], ["curve"]),
-        helper.make_node("Mul", ["curve", "room"], ["part"]),
-        helper.make_node("Add", ["part", "floor"], ["quality"]),
+        node("Gather", ["table", "buckets"], ["cells"], axis=0),
+        node("Cast", ["cells"], ["rows"], to=TensorProto.FLOAT),
+        node("Unsqueeze", ["weights", "row"], ["weights_row"]),
+        node("Unsqueeze", ["hand", "row"], ["hand_row"]),
+        node("Split", ["rows", "cells_of"], ["cells_of_heads", *["cells_of_kinds"] * bool(kinds), "telling"], axis=1),
+        node("Squeeze", ["telling", "column"], ["telling_row"]),
+        node("Mul", ["weights", "telling_row"], ["weighted"]),
+        node("ReduceL2", ["weighted"], ["length"], keepdims=0),
+        node("Max", ["length", "one"], ["divisor"]),
+        *sums("cells_of_heads", "sums"),
+    ]
+    if kinds:
+        nodes += [
+            *sums("cells_of_kinds", "kind_sums"),
+            node("Concat", ["kind_sums", "hand_row"], ["kind_inputs"], axis=1),
+            node("MatMul", ["kind_inputs", "kind_matrix"], ["kind_mixed"]),
+            node("Add", ["kind_mixed", "kind_bias"], ["kind_logits"]),
+            node("Softmax", ["kind_logits"], ["likely"], axis=1),
+        ]
+    nodes += [
+        node("Concat", ["sums", *["likely"] * bool(kinds), "hand_row"], ["inputs"], axis=1),
+        node("MatMul", ["inputs", "matrix"], ["mixed"]),
+        node("Add", ["mixed", "bias"], ["logits"]),
+        node("Sigmoid", ["logits"], ["plain"]),
+        node("Mul", ["plain", "room"], ["lifted"]),
+        node("Add", ["lifted", "floor"], ["quality"]),
     ]
     graph = helper.make_graph(
         nodes, about["name"],
         [helper.make_tensor_value_info("buckets", TensorProto.INT64, ["n"]),
          helper.make_tensor_value_info("weights", TensorProto.FLOAT, ["n"]),
          helper.make_tensor_value_info("hand", TensorProto.FLOAT, [16])],
-        [helper.make_tensor_value_info("quality", TensorProto.FLOAT, [1, len(bias)])],
+        [helper.make_tensor_value_info("quality", TensorProto.FLOAT, [1, heads])],
         [numpy_helper.from_array(tensor, name) for name, tensor in tensors.items()],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=9, producer_name="signalbox")
@@ -82,8 +101,8 @@ def main():
     about = json.loads(str(kept["about"]))
     tensors = quantise(kept)
     options.out.mkdir(parents=True, exist_ok=True)
-    write_model(options.out / f"{about['name']}.sbm", about, *tensors)
-    write_onnx(options.out / f"{about['name']}.onnx", about, *tensors)
+    write_model(options.out / f"{about['name']}.sbm", about, tensors)
+    write_onnx(options.out / f"{about['name']}.onnx", about, tensors)
     files = sorted(path for path in options.out.iterdir() if path.suffix in (".sbm", ".onnx"))
     sums = [f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.name}\n" for path in files]
     (options.out / "SHA256SUMS").write_text("".join(sums))

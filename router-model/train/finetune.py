@@ -166,7 +166,7 @@ def main():
     tokens = tokenise(options.weights, [prompt[at] for at in rows.keys])
     if not train(model, tokens, rows.scores, state, options.seconds):
         return
-    torch.save({"model": model.state_dict(), "heads": rows.models}, out)
+    torch.save({"model": model.state_dict(), "heads": [str(head) for head in rows.models]}, out)
     state.unlink(missing_ok=True)
     for name, test in zip(("mmlu", "gsm8k"), tests):
         np.savez(out.with_name(f"{out.stem}-{name}.npz"), keys=test.keys, heads=np.array(rows.models),

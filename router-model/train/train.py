@@ -8,47 +8,58 @@ from pathlib import Path
 
 import numpy as np
 import scipy.sparse as sparse
-from scipy.optimize import minimize
+from scipy.optimize import minimize, minimize_scalar
 from sklearn.linear_model import Ridge
 
 HERE = Path(__file__).resolve().parent
 BITS, HAND, SEED, FOLDS, STEPS = 17, 16, 7, 5, 1000
-HAND_ALPHA, PRIOR, MOST_FLOOR = 300.0, 10, 0.5
+HAND_ALPHA, PRIOR, MOST_FLOOR, MOST_ROUNDS = 300.0, 10, 0.5, 1000
 # Ridge and smoothing of what all models of a row have in common, and of what sets one apart.
 COMMON, APART = (2.0, 0.5), (0.7, 0.8)
+# Ridge of the scores for kinds of tasks, the weight of the features made by hand there, and what may be a kind.
+KIND_RIDGE, KIND_HAND, KIND_ROWS, MOST_KINDS = 0.5, 0.05, 40, 32
 
 
 class Rows:
-    """Prepared rows: words as a sparse matrix, features made by hand, a column of scores for each model."""
+    """Prepared rows: words as a sparse matrix, features made by hand, a column of scores for each model, and where each comes
+    from: a group, whose labels are smoothed together, and a kind of task, which the model is to recognise."""
 
-    def __init__(self, words, hand, scores, models, groups, keys):
+    def __init__(self, words, hand, scores, models, groups, kinds, keys):
         self.words, self.hand, self.scores = words, hand, scores
-        self.models, self.groups, self.keys = list(models), groups, keys
+        self.models, self.groups, self.kinds, self.keys = list(models), groups, kinds, keys
 
     def __len__(self):
         return len(self.hand)
 
     def pick(self, which):
-        return Rows(self.words[which], self.hand[which], self.scores[which], self.models, self.groups[which], self.keys[which])
+        return Rows(self.words[which], self.hand[which], self.scores[which], self.models, self.groups[which],
+                    self.kinds[which], self.keys[which])
 
     def column(self, model):
         return self.scores[:, self.models.index(model)]
+
+
+def kinds_of(name, groups):
+    """Groups that are few and large are kinds of tasks; many small ones, like MMLU's subjects, are one kind together."""
+    few = len(groups) >= KIND_ROWS * len(np.unique(groups)) and len(np.unique(groups)) <= MOST_KINDS
+    return groups if few and all(groups) else np.full(len(groups), name)
 
 
 def load(work, name):
     kept = np.load(Path(work) / f"{name}.npz")
     shape = (len(kept["starts"]) - 1, 1 << BITS)
     words = sparse.csr_matrix((kept["weights"], kept["buckets"].astype(np.int32), kept["starts"]), shape=shape)
-    return Rows(words, kept["hand"].astype(np.float64), kept["scores"], kept["models"], kept["groups"], kept["keys"])
+    return Rows(words, kept["hand"].astype(np.float64), kept["scores"], kept["models"], kept["groups"],
+                kinds_of(name, kept["groups"]), kept["keys"])
 
 
 def join(sets):
     models = sorted({model for rows in sets for model in rows.models})
     scores = [np.column_stack([rows.column(m) if m in rows.models else np.full(len(rows), np.nan) for m in models])
               for rows in sets]
-    return Rows(sparse.vstack([rows.words for rows in sets]).tocsr(), np.vstack([rows.hand for rows in sets]),
-                np.vstack(scores), models, np.concatenate([rows.groups for rows in sets]),
-                np.concatenate([rows.keys for rows in sets]))
+    together = lambda part: np.concatenate([getattr(rows, part) for rows in sets])
+    return Rows(sparse.vstack([rows.words for rows in sets]).tocsr(), together("hand"), np.vstack(scores), models,
+                together("groups"), together("kinds"), together("keys"))
 
 
 def without(rows, others):
@@ -56,33 +67,58 @@ def without(rows, others):
     return rows.pick(~np.isin(rows.keys, np.concatenate([other.keys for other in others])))
 
 
+def sigmoid(logit):
+    return 1 / (1 + np.exp(-logit))
+
+
+def softmax(logits):
+    raised = np.exp(logits - logits.max(1, keepdims=True))
+    return raised / raised.sum(1, keepdims=True)
+
+
 class Heads:
-    """Linear scores: words @ table + hand @ matrix + bias, then a sigmoid of a line, lifted by the floor.
+    """Three things tell how well a model answers, each linear in the words: how hard a prompt is for all models, what sets this
+    one apart, and how well it does at the kinds of tasks that the prompt looks like. Their sum goes through a sigmoid, lifted
+    by the floor. A prompt's words are first multiplied by how telling each is, and brought to length 1."""
 
-    A prompt's words are first multiplied by how telling each is, and brought to length 1."""
-
-    def __init__(self, models):
-        self.models = list(models)
-        self.telling = np.ones(1 << BITS)
-        self.table = np.zeros((1 << BITS, len(self.models)))
-        self.hand = np.zeros((HAND, len(self.models)))
-        self.bias = np.zeros(len(self.models))
-        self.slope, self.shift = np.full(len(self.models), 4.0), np.full(len(self.models), -2.0)
-        self.floor = np.zeros(len(self.models))
+    def __init__(self, models, kinds):
+        self.models, self.kinds = list(models), list(kinds)
+        heads, buckets = len(self.models), 1 << BITS
+        self.telling = np.ones(buckets)
+        self.common, self.apart = np.zeros((buckets, heads)), np.zeros((buckets, heads))
+        self.hand = np.zeros(HAND)
+        self.common_bias, self.apart_bias = np.zeros(heads), np.zeros(heads)
+        self.kind_table, self.kind_hand = np.zeros((buckets, len(self.kinds))), np.zeros((HAND, len(self.kinds)))
+        self.kind_bias, self.warmth = np.zeros(len(self.kinds)), 1.0
+        self.kind_means = np.zeros((len(self.kinds), heads))
+        # How much each of the three counts, a column for each head.
+        self.trust = np.ones((3, heads))
+        self.shift, self.floor = np.zeros(heads), np.zeros(heads)
 
     def inputs(self, words):
         words = (words @ sparse.diags(self.telling)).tocsr()
         lengths = np.sqrt(np.asarray(words.multiply(words).sum(1)).ravel())
         return (sparse.diags(1 / np.maximum(lengths, 1)) @ words).tocsr()
 
-    def raw(self, rows):
-        return self.inputs(rows.words) @ self.table + rows.hand @ self.hand + self.bias
+    def kind_scores(self, rows):
+        return self.inputs(rows.words) @ self.kind_table + rows.hand @ self.kind_hand + self.kind_bias
+
+    def parts(self, rows, kind_scores=None):
+        """What the three say of each row and head. How well a model does at a kind is told as the distance to its mean."""
+        words = self.inputs(rows.words)
+        common = words @ self.common + (rows.hand @ self.hand)[:, None] + self.common_bias
+        apart = words @ self.apart + self.apart_bias
+        if not self.kinds:
+            return np.stack([common, apart, np.zeros_like(common)])
+        scores = self.kind_scores(rows) if kind_scores is None else kind_scores
+        return np.stack([common, apart, softmax(self.warmth * scores) @ self.kind_means])
 
     def quality(self, rows):
-        return self.lifted(self.raw(rows))
+        return self.lifted(self.parts(rows))
 
-    def lifted(self, raw):
-        return self.floor + (1 - self.floor) / (1 + np.exp(-(raw * self.slope + self.shift)))
+    def lifted(self, parts):
+        logit = np.einsum("prh,ph->rh", parts, self.trust) + self.shift
+        return self.floor + (1 - self.floor) * sigmoid(logit)
 
 
 def telling(words):
@@ -108,61 +144,144 @@ def smoothed(labels, groups, share):
     return (1 - share) * labels + share * means[which]
 
 
-def words_of(words, labels, groups, how):
-    ridge, share = how
-    fitted = Ridge(ridge, solver="sparse_cg", tol=1e-4).fit(words, smoothed(labels, groups, share))
-    return fitted.coef_, fitted.intercept_
+def words_of(words, columns, groups, how):
+    alpha, share = how
+    return ridge(words, np.column_stack([smoothed(labels, groups, share) for labels in columns.T]), alpha)
+
+
+def ridge(inputs, targets, alpha, tolerance=1e-4):
+    """Least squares of all targets at once by conjugate gradients; much quicker than one after the other."""
+    mean, middle = np.asarray(inputs.mean(0)).ravel(), targets.mean(0)
+    turned = inputs.T.tocsr()
+    product = lambda many: turned @ (inputs @ many) - len(targets) * np.outer(mean, mean @ many) + alpha * many
+    rest = turned @ (targets - middle) - np.outer(mean, (targets - middle).sum(0))
+    found, way = np.zeros_like(rest), rest.copy()
+    length = (rest**2).sum(0)
+    goal = tolerance**2 * length
+    for _ in range(MOST_ROUNDS):
+        if (length <= goal).all():
+            break
+        moved = product(way)
+        step = length / np.maximum((way * moved).sum(0), 1e-30)
+        found, rest = found + step * way, rest - step * moved
+        before, length = length, (rest**2).sum(0)
+        way = rest + length / np.maximum(before, 1e-30) * way
+    return found, middle - mean @ found
+
+
+def families(rows, models):
+    """Heads that were labelled on the same rows, and which rows those are."""
+    found = {}
+    for at, model in enumerate(models):
+        there = ~np.isnan(rows.column(model))
+        found.setdefault(there.tobytes(), ([], there))[0].append(at)
+    return found.values()
 
 
 def fit(rows, models=None):
     """The features made by hand get one weight for all heads, of what they tell within each group: what holds in every
     group holds in a new one. The words explain the rest: what all models of a row have in common, and what sets each apart."""
-    heads = Heads(models or rows.models)
+    heads = Heads(models or rows.models, kinds_in(rows))
     mean, deviation = rows.hand.mean(0), rows.hand.std(0) + 1e-6
     hand = (rows.hand - mean) / deviation
     common = np.nanmean(rows.scores, 1)
     shared = Ridge(HAND_ALPHA, fit_intercept=False).fit(within(hand, rows.groups), within(common, rows.groups)).coef_
     rest = common - hand @ shared
-    heads.telling = telling(rows.words)
+    heads.telling, heads.hand = telling(rows.words), shared / deviation
     words = heads.inputs(rows.words)
-    for at, model in enumerate(heads.models):
-        labels = rows.column(model)
-        there = ~np.isnan(labels)
+    for family, there in families(rows, heads.models):
+        labels = np.column_stack([rows.column(heads.models[at])[there] for at in family])
         some, groups = words[there], rows.groups[there]
-        of_all, bias_of_all = words_of(some, rest[there], groups, COMMON)
-        of_one, bias_of_one = words_of(some, (labels - common)[there], groups, APART)
-        heads.table[:, at] = of_all + of_one
-        heads.hand[:, at] = shared / deviation
-        heads.bias[at] = bias_of_all + bias_of_one - mean @ heads.hand[:, at]
+        table, bias = words_of(some, rest[there][:, None], groups, COMMON)
+        heads.common[:, family], heads.common_bias[family] = table, bias - mean @ heads.hand
+        heads.apart[:, family], heads.apart_bias[family] = words_of(some, labels - common[there][:, None], groups, APART)
+    if heads.kinds:
+        recognise(heads, rows, words, hand * KIND_HAND, mean, deviation / KIND_HAND)
     return heads
 
 
-def calibrate(raw, labels):
-    """Slope, shift and floor of least log loss for labels between 0 and 1. The floor is what guessing gets."""
-    def loss(line):
-        floor = MOST_FLOOR / (1 + np.exp(-line[2]))
-        quality = floor + (1 - floor) / (1 + np.exp(-(line[0] * raw + line[1])))
-        return -np.mean(labels * np.log(quality + 1e-9) + (1 - labels) * np.log(1 - quality + 1e-9))
-    slope, shift, floor = minimize(loss, [6.0, -3.0, -2.0], method="BFGS").x
-    return slope, shift, MOST_FLOOR / (1 + np.exp(-floor))
+def kinds_in(rows):
+    found = np.unique(rows.kinds)
+    return found if len(found) > 1 else []
+
+
+def recognise(heads, rows, words, hand, mean, deviation):
+    """A least-squares score for each kind of task, and how well each model does there, drawn to its mean over all kinds: what a
+    kind tells of a model that never met it is nothing."""
+    which = np.searchsorted(heads.kinds, rows.kinds)
+    both = sparse.hstack([words, sparse.csr_matrix(hand)]).tocsr()
+    table, bias = ridge(both, np.eye(len(heads.kinds))[which], KIND_RIDGE, 1e-3)
+    heads.kind_table, heads.kind_hand = table[:-HAND], table[-HAND:] / deviation[:, None]
+    heads.kind_bias = bias - mean @ heads.kind_hand
+    for at, model in enumerate(heads.models):
+        labels = rows.column(model)
+        there = ~np.isnan(labels)
+        many = np.bincount(which[there], minlength=len(heads.kinds))
+        above = np.bincount(which[there], labels[there] - labels[there].mean(), minlength=len(heads.kinds))
+        heads.kind_means[:, at] = above / (many + PRIOR)
+
+
+def warmth_of(scores, which):
+    """By what scores of kinds are to be multiplied to be probabilities."""
+    rows = np.arange(len(scores))
+    loss = lambda log: -np.mean(np.log(softmax(np.exp(log) * scores)[rows, which] + 1e-12))
+    return float(np.exp(minimize_scalar(loss, bounds=(-2, 6), method="bounded").x))
+
+
+def calibrate(parts, labels):
+    """Trust in each part, the same for all heads here, and shift and floor of each head: of least log loss for labels between
+    0 and 1. The floor is what guessing gets. `parts` are [parts, rows, heads], `labels` [rows, heads]."""
+    many, heads = len(parts), labels.shape[1]
+
+    def loss(found):
+        trust, shift, level = found[:many], found[many : many + heads], sigmoid(found[many + heads :])
+        floor, likely = MOST_FLOOR * level, sigmoid(np.tensordot(trust, parts, 1) + shift)
+        quality = np.clip(floor + (1 - floor) * likely, 1e-9, 1 - 1e-9)
+        of_quality = ((1 - labels) / (1 - quality) - labels / quality) / labels.size
+        of_logit = of_quality * (1 - floor) * likely * (1 - likely)
+        of_level = (of_quality * (1 - likely)).sum(0) * floor * (1 - level)
+        cost = -np.mean(labels * np.log(quality) + (1 - labels) * np.log(1 - quality))
+        return cost, np.concatenate([(parts * of_logit).sum((1, 2)), of_logit.sum(0), of_level])
+
+    begin = np.concatenate([np.full(many, 4.0), np.full(2 * heads, -2.0)])
+    found = minimize(loss, begin, method="BFGS", jac=True).x
+    return found[:many], found[many : many + heads], MOST_FLOOR * sigmoid(found[many + heads :])
 
 
 def out_of_fold(rows, folds, models=None):
-    raw = np.full((len(rows), len(models or rows.models)), np.nan)
-    for fold in np.unique(folds):
-        raw[folds == fold] = fit(rows.pick(folds != fold), models).raw(rows.pick(folds == fold))
-    return raw
+    """The parts of each row by heads that did not see its fold, and the warmth of the kinds' scores there."""
+    fitted = {fold: fit(rows.pick(folds != fold), models) for fold in np.unique(folds)}
+    kinds = kinds_in(rows)
+    if any(list(heads.kinds) != list(kinds) for heads in fitted.values()):
+        raise SystemExit("a kind of task has too few rows to be in every fold: leave it out, or give it the name of another")
+    warmth, scores = 1.0, {fold: None for fold in fitted}
+    if len(kinds):
+        which = np.searchsorted(kinds, rows.kinds)
+        scores = {fold: heads.kind_scores(rows.pick(folds == fold)) for fold, heads in fitted.items()}
+        warmth = warmth_of(np.concatenate(list(scores.values())), np.concatenate([which[folds == fold] for fold in scores]))
+    parts = np.zeros((3, len(rows), len(models or rows.models)))
+    for fold, heads in fitted.items():
+        heads.warmth = warmth
+        parts[:, folds == fold] = heads.parts(rows.pick(folds == fold), scores[fold])
+    return parts, warmth
 
 
 def fit_calibrated(rows, folds, models=None):
     """Heads fitted on all rows, and calibrated on scores that each row got from heads that did not see its fold."""
     heads = fit(rows, models)
-    raw = out_of_fold(rows, folds, models)
-    for at, model in enumerate(heads.models):
-        labels = rows.column(model)
-        there = ~np.isnan(labels)
-        heads.slope[at], heads.shift[at], heads.floor[at] = calibrate(raw[there, at], labels[there])
-    return heads, heads.lifted(raw)
+    parts, heads.warmth = out_of_fold(rows, folds, models)
+    for family, there in families(rows, heads.models):
+        labels = np.column_stack([rows.column(heads.models[at])[there] for at in family])
+        told = parts[:, there][:, :, family]
+        if len(family) > 2:
+            trust, heads.shift[family], heads.floor[family] = calibrate(told, labels)
+            heads.trust[:, family] = trust[:, None]
+            continue
+        # Kinds made the order of a pair's prompts worse on subjects that were held out.
+        for place, at in enumerate(family):
+            (slope,), heads.shift[[at]], heads.floor[[at]] = calibrate(told[:2, :, [place]].sum(0)[None], labels[:, [place]])
+            heads.trust[:, at] = slope, slope, 0
+    return heads, heads.lifted(parts)
 
 
 def random_folds(rows, seed=SEED):
@@ -174,6 +293,17 @@ def random_folds(rows, seed=SEED):
 def win(quality, models):
     strong, weak = (models.index(name) if name in models else other for name, other in (("strong", -1), ("weak", 0)))
     return (1 + quality[:, strong] - quality[:, weak]) / 2
+
+
+def vars_of(heads):
+    """Everything that export.py needs: what the words say is one table, for the parts differ in how far they are trusted only."""
+    return {
+        "table": (heads.common * heads.trust[0] + heads.apart * heads.trust[1]).astype(np.float32), "telling": heads.telling,
+        "hand": np.outer(heads.hand, heads.trust[0]), "floor": heads.floor,
+        "bias": heads.common_bias * heads.trust[0] + heads.apart_bias * heads.trust[1] + heads.shift,
+        "kind_table": (heads.kind_table * heads.warmth).astype(np.float32), "kind_hand": heads.kind_hand * heads.warmth,
+        "kind_bias": heads.kind_bias * heads.warmth, "kind_means": heads.kind_means * heads.trust[2],
+    }
 
 
 def main():
@@ -188,12 +318,12 @@ def main():
     measured = ~np.isnan(rows.column("strong")) if pair else np.full(len(rows), True)
     wins = win(quality[measured], heads.models)
     about = {
-        "name": options.name, "heads": heads.models, "seed": SEED, "common": COMMON, "apart": APART, "rows": len(rows),
+        "name": options.name, "heads": heads.models, "kinds": [str(kind) for kind in heads.kinds], "seed": SEED,
+        "common": COMMON, "apart": APART, "rows": len(rows),
         "data": {name: str(np.load(options.work / f"{name}.npz")["sha256"]) for name in options.sets},
         "quantiles": [round(float(at), 5) for at in np.quantile(wins, np.linspace(0, 1, STEPS + 1))],
     }
-    np.savez(options.work / "model.npz", table=heads.table.astype(np.float32), telling=heads.telling, hand=heads.hand,
-             bias=heads.bias, slope=heads.slope, shift=heads.shift, floor=heads.floor, about=json.dumps(about))
+    np.savez(options.work / "model.npz", about=json.dumps(about), **vars_of(heads))
     print(f"{options.name}: {len(rows)} rows, {len(heads.models)} heads: {', '.join(heads.models)}")
 
 

@@ -133,6 +133,12 @@ pub const CRATES: &[CrateRule] = &[
     },
     CrateRule { name: "bench", ours: Ours::Any, others: Others::Any, reason: "it measures every crate" },
     CrateRule {
+        name: "lookups",
+        ours: Ours::Only(&["domain", "cache", "router-model"]),
+        others: Others::Any,
+        reason: "it measures what a lookup costs and must not wait for the gateway to be built",
+    },
+    CrateRule {
         name: "xtask",
         ours: Ours::Only(&[]),
         others: Others::Any,

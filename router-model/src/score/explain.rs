@@ -1,10 +1,11 @@
-//! Why a score is what it is. The heads are linear, so each word's and each feature's part of the logit is exact.
+//! Why a score is what it is. The heads are linear in words, kinds of tasks and features made by hand, so the part that each
+//! has in the logit is exact.
 
 use std::collections::HashMap;
 
 use super::features::{Features, each_gram};
 use super::hand::HAND_NAMES;
-use super::linear::{length, lifted};
+use super::linear::{length, lifted, likely_kinds, sums};
 use super::weights::Weights;
 
 /// How many reasons on each side.
@@ -28,7 +29,7 @@ pub struct Explanation {
 /// A part of a logit.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Reason {
-    /// Words of the prompt, or the name of a feature made by hand in brackets.
+    /// Words of the prompt, or in brackets the name of a feature made by hand, or of a kind of task that it looks like.
     pub what: String,
     /// How much it adds.
     pub logit: f32,
@@ -41,28 +42,36 @@ pub(super) fn explain(weights: &Weights, prompt: &str) -> Vec<Explanation> {
     each_gram(prompt, |bucket, gram| {
         grams.entry(bucket).or_insert_with(|| gram.to_owned());
     });
-    (0..weights.head.heads.len()).map(|head| explain_head(weights, &features, &grams, head)).collect()
+    let kinds = likely_kinds(weights, &features, &sums(weights, &features).1);
+    (0..weights.head.heads.len()).map(|head| explain_head(weights, &features, &grams, &kinds, head)).collect()
 }
 
 fn explain_head(
     weights: &Weights,
     features: &Features,
     grams: &HashMap<u32, String>,
+    kinds: &[f32],
     head: usize,
 ) -> Explanation {
     let heads = weights.head.heads.len();
     let length = length(weights, features);
     let column: Vec<f32> = weights.matrix.iter().skip(head).step_by(heads).copied().collect();
-    let (of_table, of_hand) = column.split_at_checked(heads).unwrap_or_default();
+    let (of_table, rest) = column.split_at_checked(heads).unwrap_or_default();
+    let (of_kinds, of_hand) = rest.split_at_checked(kinds.len()).unwrap_or_default();
     let words = features.buckets.iter().zip(&features.weights).map(|(bucket, weight)| {
         let sum: f32 =
             weights.row(*bucket).iter().zip(of_table).map(|(cell, factor)| f32::from(*cell) * factor).sum();
         Reason { what: grams.get(bucket).cloned().unwrap_or_default(), logit: weight * sum / length }
     });
-    let hand = features.hand.iter().zip(of_hand).zip(HAND_NAMES);
-    let hand =
-        hand.map(|((input, factor), name)| Reason { what: format!("[{name}]"), logit: input * factor });
-    let mut reasons: Vec<Reason> = words.chain(hand).collect();
+    let named = |((input, factor), name): ((&f32, &f32), &str)| Reason {
+        what: format!("[{name}]"),
+        logit: input * factor,
+    };
+    let hand = features.hand.iter().zip(of_hand).zip(HAND_NAMES).map(named);
+    let kind_names = weights.head.kinds.iter().map(|kind| format!("kind: {kind}"));
+    let kinds =
+        kinds.iter().zip(of_kinds).zip(kind_names).map(|(factors, name)| named((factors, name.as_str())));
+    let mut reasons: Vec<Reason> = words.chain(hand).chain(kinds).collect();
     let bias = weights.bias.get(head).copied().unwrap_or_default();
     let logit = bias + reasons.iter().map(|reason| reason.logit).sum::<f32>();
     reasons.sort_by(|one, other| other.logit.total_cmp(&one.logit));

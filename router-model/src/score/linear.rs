@@ -1,4 +1,5 @@
-//! The built-in evaluator: rows of the table, added up by weight, and a small matrix. The same tensors as the ONNX file.
+//! The built-in evaluator: rows of the table, added up by weight; a small matrix and a softmax for what kind of task the
+//! prompt is; a small matrix for the heads. The same tensors as the ONNX file.
 
 use super::features::Features;
 use super::sigmoid;
@@ -31,29 +32,48 @@ pub(super) fn length(weights: &Weights, features: &Features) -> f32 {
 }
 
 fn logits(weights: &Weights, features: &Features) -> Vec<f32> {
+    let (mut inputs, kinds) = sums(weights, features);
+    inputs.extend(likely_kinds(weights, features, &kinds));
+    inputs.extend_from_slice(&features.hand);
+    mix(&weights.matrix, &weights.bias, &inputs)
+}
+
+/// The table's sums for the heads and for the kinds, of a prompt of length 1.
+pub(super) fn sums(weights: &Weights, features: &Features) -> (Vec<f32>, Vec<f32>) {
     let heads = weights.head.heads.len();
-    let mut inputs = vec![0.0_f32; heads + 1];
+    let mut sums = vec![0.0_f32; heads + weights.head.kinds.len() + 1];
     let mut squares = 0.0_f32;
     for (bucket, weight) in features.buckets.iter().zip(&features.weights) {
         let row = weights.row(*bucket);
-        for (sum, cell) in inputs.iter_mut().zip(row) {
+        for (sum, cell) in sums.iter_mut().zip(row) {
             *sum += weight * f32::from(*cell);
         }
         squares += (weight * f32::from(row.last().copied().unwrap_or(1))).powi(2);
     }
-    inputs.truncate(heads);
+    sums.pop();
     let length = squares.sqrt().max(1.0);
-    for sum in &mut inputs {
+    for sum in &mut sums {
         *sum /= length;
     }
-    inputs.extend_from_slice(&features.hand);
-    mix(weights, &inputs)
+    let kinds = sums.split_off(heads);
+    (sums, kinds)
 }
 
-/// The matrix: `inputs` are the table's sums, then the features made by hand.
-fn mix(weights: &Weights, inputs: &[f32]) -> Vec<f32> {
-    let mut logits = weights.bias.clone();
-    for (input, row) in inputs.iter().zip(weights.matrix.chunks_exact(logits.len().max(1))) {
+/// How probable it is that a prompt is of each kind, from the table's sums for the kinds.
+pub(super) fn likely_kinds(weights: &Weights, features: &Features, sums: &[f32]) -> Vec<f32> {
+    let inputs = [sums, &features.hand].concat();
+    let mut likely = mix(&weights.kind_matrix, &weights.kind_bias, &inputs);
+    let most = likely.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    likely.iter_mut().for_each(|logit| *logit = (*logit - most).exp());
+    let total: f32 = likely.iter().sum();
+    likely.iter_mut().for_each(|part| *part /= total);
+    likely
+}
+
+/// The bias and each input times its row of a matrix.
+fn mix(matrix: &[f32], bias: &[f32], inputs: &[f32]) -> Vec<f32> {
+    let mut logits = bias.to_vec();
+    for (input, row) in inputs.iter().zip(matrix.chunks_exact(logits.len().max(1))) {
         for (logit, cell) in logits.iter_mut().zip(row) {
             *logit += input * cell;
         }

@@ -1,5 +1,5 @@
-//! A model's file: magic, length of the head, the head as JSON, table, matrix, bias, floor, SHA-256 of all that. Every length is
-//! checked before it is believed.
+//! A model's file: magic, length of the head, the head as JSON, table, matrix and bias of the kinds, matrix, bias, floor,
+//! SHA-256 of all that. Every length is checked before it is believed.
 
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
@@ -8,10 +8,14 @@ use super::features::{BUCKET_BITS, FEATURES_VERSION};
 use super::hand::HAND;
 use super::{ModelError, STRONG, WEAK};
 
-const MAGIC: &[u8] = b"SBROUTE2";
+const MAGIC: &[u8] = b"SBROUTE3";
+/// A model that knows no kinds of tasks.
+const MAGIC_WITHOUT_KINDS: &[u8] = b"SBROUTE2";
 const HASH_BYTES: usize = 32;
 /// A model has no more heads than this.
 const HEADS_MAX: usize = 256;
+/// Nor does it tell more kinds of tasks apart.
+const KINDS_MAX: usize = 256;
 
 /// What the file says of itself. Training adds more, which is for readers.
 #[derive(Clone, Debug, Deserialize)]
@@ -19,6 +23,9 @@ pub(super) struct Head {
     pub(super) name: String,
     pub(super) features: u32,
     pub(super) heads: Vec<String>,
+    /// Kinds of tasks that it recognises, if any.
+    #[serde(default)]
+    pub(super) kinds: Vec<String>,
     /// Win rates of the calibration prompts at equal steps from the lowest to the highest.
     pub(super) quantiles: Vec<f32>,
 }
@@ -30,9 +37,13 @@ pub(super) struct Weights {
     pub(super) version: String,
     pub(super) weak: usize,
     pub(super) strong: usize,
-    /// `2^BUCKET_BITS` rows of one cell a head, and one for how telling the row is.
+    /// `2^BUCKET_BITS` rows of one cell a head, one a kind, and one for how telling the row is.
     table: Box<[i8]>,
-    /// A row for each of the table's sums and each feature made by hand, a column for each head.
+    /// A row for each of the table's sums of kinds and each feature made by hand, a column for each kind.
+    pub(super) kind_matrix: Vec<f32>,
+    pub(super) kind_bias: Vec<f32>,
+    /// A row for each of the table's sums of heads, each kind's probability and each feature made by hand, a column for each
+    /// head.
     pub(super) matrix: Vec<f32>,
     pub(super) bias: Vec<f32>,
     /// What each head's probability never falls below.
@@ -44,7 +55,10 @@ impl Weights {
         let damaged = |what: &str| ModelError::Damaged(what.to_owned());
         let (content, hash) =
             file.split_last_chunk::<HASH_BYTES>().ok_or_else(|| damaged("it is too short"))?;
-        let rest = content.strip_prefix(MAGIC).ok_or_else(|| damaged("it does not begin as one"))?;
+        let rest = content
+            .strip_prefix(MAGIC)
+            .or_else(|| content.strip_prefix(MAGIC_WITHOUT_KINDS))
+            .ok_or_else(|| damaged("it does not begin as one"))?;
         if Sha256::digest(content).as_slice() != hash {
             return Err(damaged("its checksum is wrong"));
         }
@@ -64,34 +78,37 @@ impl Weights {
 
     fn read_tensors(head: Head, version: String, tensors: &[u8]) -> Result<Self, ModelError> {
         let damaged = |what: String| ModelError::Damaged(what);
-        let heads = head.heads.len();
+        let (heads, kinds) = (head.heads.len(), head.kinds.len());
         if heads == 0 || heads > HEADS_MAX {
             return Err(damaged(format!("it has {heads} heads, 1 to {HEADS_MAX} are possible")));
+        }
+        if kinds > KINDS_MAX {
+            return Err(damaged(format!("it has {kinds} kinds of tasks, {KINDS_MAX} are possible")));
         }
         let find = |name: &str| head.heads.iter().position(|head| head == name);
         // A private model without the pair compares its last head with its first.
         let (weak, strong) = (find(WEAK).unwrap_or(0), find(STRONG).unwrap_or(heads - 1));
-        let cells = (heads + 1) << BUCKET_BITS;
-        let floats = (heads + HAND) * heads + 2 * heads;
+        let cells = (heads + kinds + 1) << BUCKET_BITS;
+        let sizes = [(kinds + HAND) * kinds, kinds, (heads + kinds + HAND) * heads, heads, heads];
+        let floats: usize = sizes.iter().sum();
         let (table, rest) =
             tensors.split_at_checked(cells).filter(|(_, rest)| rest.len() == floats * 4).ok_or_else(
                 || damaged(format!("it has {} bytes of weights, not {}", tensors.len(), cells + floats * 4)),
             )?;
-        let mut matrix: Vec<f32> =
-            rest.as_chunks::<4>().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect();
-        let mut bias = matrix.split_off((heads + HAND) * heads);
-        let floor = bias.split_off(heads);
+        let mut floats = rest.as_chunks::<4>().0.iter().map(|bytes| f32::from_le_bytes(*bytes));
+        let [kind_matrix, kind_bias, matrix, bias, floor] =
+            sizes.map(|size| floats.by_ref().take(size).collect::<Vec<f32>>());
         let table = table.iter().map(|cell| cell.cast_signed()).collect();
         let rising = head.quantiles.is_sorted() && head.quantiles.iter().all(|at| at.is_finite());
         if head.quantiles.len() < 2 || !rising {
             return Err(damaged("its quantiles do not rise".to_owned()));
         }
-        Ok(Self { head, version, weak, strong, table, matrix, bias, floor })
+        Ok(Self { head, version, weak, strong, table, kind_matrix, kind_bias, matrix, bias, floor })
     }
 
-    /// A bucket's cells, one a head and then how telling it is.
+    /// A bucket's cells, one a head, one a kind, and then how telling it is.
     pub(super) fn row(&self, bucket: u32) -> &[i8] {
-        let cells = self.head.heads.len() + 1;
+        let cells = self.head.heads.len() + self.head.kinds.len() + 1;
         let begin = bucket as usize * cells;
         self.table.get(begin..begin + cells).unwrap_or_default()
     }

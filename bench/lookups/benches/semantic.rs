@@ -7,6 +7,7 @@ use std::hint::black_box;
 
 use cache::semantic::{Entry, SemanticCache, Settings, Signature, Vector};
 use criterion::{Criterion, criterion_group, criterion_main};
+use lookups::Spread;
 use router_model::embed::StaticEmbedder;
 
 const VERBS: &[&str] =
@@ -49,7 +50,7 @@ fn decision(criterion: &mut Criterion) {
     criterion.bench_function("semantic/embed", |bench| {
         bench.iter(|| embedder.embed(black_box(next.next().unwrap())));
     });
-    for count in [5_000, 100_000] {
+    for (count, most) in [(5_000, 40.0), (100_000, 300.0)] {
         let cache = filled(count, embedder);
         // Learnt weights cost a look-up each: a class without any would be too quick.
         for text in &asked {
@@ -61,13 +62,13 @@ fn decision(criterion: &mut Criterion) {
                 .enumerate()
                 .for_each(|(at, candidate)| cache.learn(candidate, at == 0, at == 0));
         }
-        criterion.bench_function(&format!("semantic/decision/{count}"), |bench| {
-            bench.iter(|| {
-                let text = black_box(next.next().unwrap());
-                let vector = Vector::new(&embedder.embed(text).unwrap()).unwrap();
-                cache.lookup(1, 1, &Signature::of(text).unwrap(), &vector).decision
-            });
-        });
+        let decide = |text: &String| {
+            let vector = Vector::new(&embedder.embed(text).unwrap()).unwrap();
+            cache.lookup(1, 1, &Signature::of(text).unwrap(), &vector).decision
+        };
+        let what = format!("semantic/decision/{count}");
+        criterion.bench_function(&what, |bench| bench.iter(|| decide(black_box(next.next().unwrap()))));
+        Spread::of(asked.iter().cycle().take(8 * asked.len()), decide).print(&what, &[(50, most)]);
     }
 }
 

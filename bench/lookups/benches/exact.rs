@@ -11,8 +11,10 @@ use bytes::Bytes;
 use cache::exact::{Cipher, Entry, ExactCache, Flags, Key, Peek, Question, Settings};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use domain::{Micros, Usage};
+use lookups::Spread;
 
 const NOW: u64 = 1_000_000;
+const ENTRIES: usize = 10_000;
 
 fn cache(folder: &std::path::Path, key: Option<&[u8]>) -> Arc<ExactCache> {
     let disk = Some((folder.to_owned(), 256 << 20));
@@ -60,10 +62,10 @@ fn entry() -> Entry {
 fn lookups(criterion: &mut Criterion) {
     let folder = std::env::temp_dir().join(format!("signalbox-bench-cache-{}", std::process::id()));
     let cache = cache(&folder, None);
-    for number in 0..10_000 {
+    for number in 0..ENTRIES {
         cache.keep(&cache.lookup(key(&cache, &body(number))), entry());
     }
-    let (known, unknown) = (body(9_999), body(1_000_000));
+    let (known, unknown) = (body(ENTRIES - 1), body(1_000_000));
     let mut group = criterion.benchmark_group("exact");
     group.throughput(Throughput::Bytes(known.len() as u64));
     group.bench_function("key", |bencher| bencher.iter(|| key(&cache, black_box(&known))));
@@ -89,8 +91,20 @@ fn lookups(criterion: &mut Criterion) {
     stop.store(true, Ordering::Relaxed);
     other.join().unwrap();
     group.finish();
+    spreads(&cache);
     cache.close();
     std::fs::remove_dir_all(&folder).unwrap();
+}
+
+/// Every entry once, far from the one before, and as many questions that nobody asked.
+fn spreads(cache: &ExactCache) {
+    let asked = |from: usize| (0..ENTRIES).map(move |at| body(from + at * 7_919 % ENTRIES));
+    let look = |body: String| cache.peek(&cache.lookup(key(cache, &body)), NOW);
+    // The first round is the first time that anyone reads these entries.
+    for _ in 0..3 {
+        Spread::of(asked(0), look).print("exact/key and hit", &[(50, 15.0), (99, 60.0)]);
+        Spread::of(asked(1_000_000), look).print("exact/key and miss", &[(50, 2.0)]);
+    }
 }
 
 /// An entry that came back from an encrypted disk is in memory and is opened once.
