@@ -22,8 +22,8 @@ mod validate;
 
 pub use alert::{AlertConfig, AlertKind, WebhookConfig, WebhookFormat};
 pub use cache::{
-    CacheConfig, CacheDiskConfig, CacheScope, Embedder, ExactCacheConfig, Sampled, SemanticCacheConfig,
-    SharedCacheConfig,
+    CacheConfig, CacheDiskConfig, CacheScope, Embedder, ExactCacheConfig, MinilmConfig, Sampled,
+    SemanticCacheConfig, SharedCacheConfig,
 };
 pub use cluster::{ClusterConfig, WhenAway};
 pub use contents::ContentsConfig;

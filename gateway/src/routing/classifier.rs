@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
-use router_model::score::onnx::{self, OnnxError, OnnxScorer, Runtime};
-use router_model::score::{ModelError, RouteModel, ScoreError, Scores};
+use router_model::runtime::{LIBRARY, Runtime};
+use router_model::score::onnx::{self, OnnxError, OnnxScorer};
+use router_model::score::{ModelError, RouteModel, Scores};
 
 use super::evidence::Unscored;
 use crate::config::{ModelRuntime, RouterConfig, onnxruntime_path};
@@ -54,28 +55,14 @@ impl Classifier {
         let scores = match &self.onnx {
             None => self.model.score(text),
             // Boxed: it is seldom asked for, and would be part of every request's future.
-            Some((scorer, deadline)) => Box::pin(through_queue(scorer, *deadline, text)).await?,
+            Some((scorer, deadline)) => {
+                Box::pin(scorer.score(text, Instant::now() + *deadline)).await.map_err(|_| Unscored::Late)?
+            }
         };
         scores.map_err(|problem| {
             tracing::warn!(%problem, "the router's model has no score for a prompt");
             Unscored::BadScore
         })
-    }
-}
-
-async fn through_queue(
-    scorer: &OnnxScorer,
-    deadline: Duration,
-    text: &str,
-) -> Result<Result<Scores, ScoreError>, Unscored> {
-    let (sender, receiver) = tokio::sync::oneshot::channel();
-    let until = Instant::now() + deadline;
-    // Nobody may wait any longer.
-    let reply = Box::new(move |scores| drop(sender.send(scores)));
-    scorer.submit(text, until, reply).map_err(|_| Unscored::Late)?;
-    match tokio::time::timeout_at(until.into(), receiver).await {
-        Ok(Ok(scores)) => Ok(scores),
-        _ => Err(Unscored::Late),
     }
 }
 
@@ -118,7 +105,7 @@ impl<'m> Classifiers<'m> {
         self.metrics.onnx_up.with_label_values(&[name]).set(i64::from(started.is_ok()));
         match started {
             Ok(scorer) => Some((scorer, self.config.deadline.0)),
-            Err(problem @ (OnnxError::NoLibrary(_) | OnnxError::BadLibrary { .. })) => {
+            Err(problem @ OnnxError::Runtime(_)) => {
                 MISSED.get_or_init(|| tracing::error!(%problem, "the built-in evaluator takes over"));
                 None
             }
@@ -154,7 +141,7 @@ fn read(path: &Path) -> Result<Vec<u8>, OnnxError> {
 
 /// Where the library may be, the first one first.
 pub fn library_places(config: &RouterConfig) -> Vec<PathBuf> {
-    let beside = std::env::current_exe().ok().and_then(|program| Some(program.parent()?.join(onnx::LIBRARY)));
+    let beside = std::env::current_exe().ok().and_then(|program| Some(program.parent()?.join(LIBRARY)));
     let configured = config.library.as_ref().map(PathBuf::from);
     onnxruntime_path().into_iter().chain(configured).chain(beside).collect()
 }
