@@ -15,7 +15,7 @@ use super::route::{Kind, Parameter};
 use crate::answer_cache::Controls;
 use crate::keys::Principal;
 use crate::request::Request;
-use crate::routing::{Decision, Exclusion, Prospect, Reason, Subject, assess};
+use crate::routing::{Decision, Exclusion, Prospect, Reason, Stage1Outcome, Subject, assess};
 
 /// What [`explain`] takes beside the request.
 pub(super) const QUERY: &[Parameter] = &[
@@ -59,12 +59,24 @@ pub(super) struct RouteExplanation {
     win: Option<f32>,
     /// The share of calibration prompts that score lower.
     quantile: Option<f32>,
+    /// What the transformer behind the classifier had to do with it; null where there is none.
+    stage1: Option<Stage1Explanation>,
     /// The prompt in tokens, estimated.
     tokens: u64,
     /// An external router would be asked first; it is not asked here.
     external: bool,
     /// In the order in which they would be asked; those that would not be come last.
     candidates: Vec<CandidateExplanation>,
+}
+
+/// Whether a second opinion was asked for. Public API.
+#[derive(Debug, Serialize, JsonSchema)]
+struct Stage1Explanation {
+    outcome: Stage1Outcome,
+    /// By how much the decision was clear before; null when it was not asked for anyway.
+    margin: Option<f32>,
+    /// The pair's win rate by the transformer alone; it is in `win` and `quality` already.
+    win: Option<f32>,
 }
 
 /// What is known of a candidate. Public API.
@@ -163,6 +175,11 @@ fn view(
         classifier: decision.classifier.to_string(),
         win: score.map(|score| score.win),
         quantile: score.map(|score| score.quantile),
+        stage1: evidence.stage1.map(|stage1| Stage1Explanation {
+            outcome: stage1.outcome,
+            margin: stage1.margin,
+            win: stage1.win,
+        }),
         tokens: evidence.tokens,
         external: subject.route.external.is_some(),
         candidates: candidates.collect(),

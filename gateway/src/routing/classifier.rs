@@ -7,9 +7,11 @@ use std::time::{Duration, Instant};
 
 use router_model::runtime::{LIBRARY, Runtime};
 use router_model::score::onnx::{self, OnnxError, OnnxScorer};
+use router_model::score::transformer::Transformer;
 use router_model::score::{ModelError, RouteModel, Scores};
 
 use super::evidence::Unscored;
+use super::stage1::{self, Stage1};
 use crate::config::{ModelRuntime, RouterConfig, onnxruntime_path};
 use crate::telemetry::RouteMetrics;
 
@@ -72,12 +74,14 @@ pub struct Classifiers<'m> {
     metrics: &'m RouteMetrics,
     config: &'m RouterConfig,
     loaded: HashMap<String, Option<Classifier>>,
+    /// The inner one is None when it cannot be used.
+    transformer: Option<Option<Arc<Transformer>>>,
 }
 
 impl<'m> Classifiers<'m> {
     /// None yet.
     pub fn new(metrics: &'m RouteMetrics, config: &'m RouterConfig) -> Self {
-        Self { metrics, config, loaded: HashMap::new() }
+        Self { metrics, config, loaded: HashMap::new(), transformer: None }
     }
 
     /// The classifier of this name; None when it cannot be used, which is said once and shown as a metric.
@@ -94,6 +98,19 @@ impl<'m> Classifiers<'m> {
         let loaded = loaded.ok().map(|model| Classifier { onnx: onnx(&model), model });
         self.loaded.insert(name.to_owned(), loaded.clone());
         loaded
+    }
+
+    /// The second stage; None where none is configured. One that cannot be used is said at each load, and shown as a metric.
+    pub(super) fn stage1(&mut self) -> Option<Stage1> {
+        let config = self.config.stage1.as_ref()?;
+        let transformer = self.transformer.get_or_insert_with(|| {
+            let opened = stage1::open(config, &library_places(self.config));
+            self.metrics.stage1_up.with_label_values::<&str>(&[]).set(i64::from(opened.is_ok()));
+            opened
+                .inspect_err(|problem| tracing::error!(%problem, "router.stage1: classifiers decide alone"))
+                .ok()
+        });
+        Some(Stage1::new(transformer.clone(), config))
     }
 
     /// Where it runs through ONNX Runtime; None leaves it to the built-in evaluator.

@@ -37,6 +37,7 @@ mod simulate;
 #[cfg(feature = "onnxruntime-tests")]
 #[path = "../../../router-model/tests/support/small_model.rs"]
 mod small_model;
+mod stage1;
 mod streams;
 mod strict_client;
 mod tls;
