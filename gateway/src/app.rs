@@ -20,7 +20,7 @@ use pingora::services::listening::Service;
 use crate::admin::Admin;
 use crate::alerts::{Deliveries, StateWatch};
 use crate::answer_cache::{self, AnswerCache};
-use crate::background::{ConfigFile, ConfigWatch, Drain, NameRefresh};
+use crate::background::{ConfigFile, ConfigWatch, Drain, IdleSweep, NameRefresh};
 use crate::backups::Schedule;
 use crate::budgets::{Account, BudgetBook};
 use crate::coalesce::Coalescer;
@@ -377,6 +377,7 @@ pub fn serve(
     server.add_service(admin);
 
     server.add_service(background_service("names", NameRefresh::new(app.clone())));
+    server.add_service(background_service("idle", IdleSweep::new(app.clone())));
     server.add_service(background_service("health", HealthChecks::new(app.clone())));
     server.add_service(background_service("alerts", Deliveries::new(app.clone())));
     server.add_service(background_service("states", StateWatch::new(app.clone())));

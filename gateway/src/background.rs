@@ -16,6 +16,7 @@ use crate::config::{self, AlertKind};
 
 const WATCH_INTERVAL: Duration = Duration::from_secs(1);
 const NAME_INTERVAL: Duration = Duration::from_secs(30);
+const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
 const DRAIN_INTERVAL: Duration = Duration::from_millis(50);
 /// How long connections without a request may keep a process that ends.
 const LONGEST_CLOSE: Duration = Duration::from_secs(2);
@@ -37,6 +38,11 @@ pub struct ConfigFile {
 
 /// Resolves providers' host names again and again.
 pub struct NameRefresh {
+    app: Arc<App>,
+}
+
+/// Closes connections to providers that lie idle for too long or whose other side has closed them.
+pub struct IdleSweep {
     app: Arc<App>,
 }
 
@@ -132,6 +138,25 @@ impl BackgroundService for NameRefresh {
             tokio::select! {
                 _ = shutdown.changed() => return,
                 () = tokio::time::sleep(NAME_INTERVAL) => {}
+            }
+        }
+    }
+}
+
+impl IdleSweep {
+    /// Of the connections of this process.
+    pub fn new(app: Arc<App>) -> Self {
+        Self { app }
+    }
+}
+
+#[async_trait]
+impl BackgroundService for IdleSweep {
+    async fn start(&self, mut shutdown: ShutdownWatch) {
+        loop {
+            tokio::select! {
+                _ = shutdown.changed() => return,
+                () = tokio::time::sleep(SWEEP_INTERVAL) => self.app.upstream.sweep(),
             }
         }
     }

@@ -15,7 +15,8 @@ use super::{Ledger, now_ms};
 use crate::budgets::{Account, Owner};
 use crate::telemetry::Metrics;
 
-/// Between two looks at the log.
+/// Between two looks at the log, unless there was much in it: what comes while a little is applied is not worth a
+/// transaction of its own.
 const EVERY: Duration = Duration::from_millis(200);
 /// Between two looks at what others spend, and at logs that others have left behind.
 const REFRESH: Duration = Duration::from_secs(1);
@@ -92,14 +93,14 @@ impl Applier {
                 }
                 self.refresh(&mut refreshed, &mut next).await?;
                 self.tidy(&mut tidied).await?;
-                Ok::<bool, ApplyError>(step.is_end)
+                Ok::<bool, ApplyError>(step.has_more())
             };
             let done = done.await;
             self.measure();
             match done {
-                Ok(is_end) => {
+                Ok(has_more) => {
                     backoff = BACKOFF;
-                    if is_end {
+                    if !has_more {
                         tokio::time::sleep(EVERY).await;
                     }
                 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use store::{Applied, LedgerEntry, LogBatch, Position, Store, StoreError};
 
 use super::open_attempts::OpenAttempts;
-use super::tail::{Piece, Tail};
+use super::tail::{CHUNK, Piece, Tail};
 
 /// One log on its way to the store.
 #[derive(Debug)]
@@ -41,6 +41,11 @@ impl Step {
     /// Attempts that ended.
     pub(super) fn ended(&self) -> &[LedgerEntry] {
         &self.batch.ended
+    }
+
+    /// Is it likely that much lies behind it?
+    pub(super) fn has_more(&self) -> bool {
+        self.finished.is_some() || self.bytes >= CHUNK / 2
     }
 }
 

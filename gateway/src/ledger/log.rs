@@ -1,11 +1,13 @@
-//! The write-ahead log of one process: a folder with a lock and numbered segments. An appended line has been given to the
-//! operating system, so it outlives the process (not the machine's power).
+//! The write-ahead log of one process: a folder with a lock and numbered segments, each a [`Journal`]. An appended line
+//! has been given to the operating system, so it outlives the process (not the machine's power).
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use journal::Journal;
 
 use super::subjects::Subjects;
 
@@ -13,6 +15,8 @@ use super::subjects::Subjects;
 const BACKLOG: usize = 16 << 20;
 /// A longer segment is followed by another one, so that what is applied can be deleted.
 const SEGMENT: u64 = 4 << 20;
+/// Set aside for a segment: its last lines end beyond the length at which another one follows.
+const ROOM: usize = SEGMENT as usize + (64 << 10);
 const LOCK: &str = "lock";
 
 /// The log that this process writes.
@@ -30,7 +34,7 @@ pub(super) struct Log {
 struct Segment {
     number: u64,
     length: u64,
-    file: File,
+    file: Journal,
     /// What is about to be written; kept for its room.
     lines: Vec<u8>,
     /// What the segment has said of who pays for what.
@@ -132,9 +136,9 @@ impl Log {
 impl Segment {
     /// Writes the encoded lines; answers their length.
     fn write(&mut self) -> io::Result<u64> {
-        self.file.write_all(&self.lines).inspect_err(|_| {
+        self.file.append(&self.lines).inspect_err(|_| {
             // The next line must not hang on to a half one, nor refer to a subject that was not written.
-            let _ = self.file.write_all(b"\n");
+            let _ = self.file.append(b"\n");
             self.subjects.forget();
         })?;
         Ok(self.lines.len() as u64)
@@ -145,8 +149,8 @@ impl Segment {
         if self.backlog.is_empty() {
             return Ok(0);
         }
-        self.file.write_all(b"\n")?;
-        self.file.write_all(&self.backlog)?;
+        self.file.append(b"\n")?;
+        self.file.append(&self.backlog)?;
         let flushed = 1 + self.backlog.len() as u64;
         self.backlog = Vec::new();
         Ok(flushed)
@@ -162,12 +166,8 @@ impl Segment {
     }
 }
 
-fn open(folder: &Path, number: u64) -> io::Result<File> {
-    let mut options = OpenOptions::new();
-    options.create(true).append(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(segment_path(folder, number))
+fn open(folder: &Path, number: u64) -> io::Result<Journal> {
+    Journal::create(&segment_path(folder, number), ROOM)
 }
 
 /// A segment's file.

@@ -11,8 +11,12 @@ use store::{LedgerEntry, Position, Subject};
 use super::line::{Ending, Line, decode};
 use super::log::segment_path;
 
-/// Read at once, at most. Ends alone would be as many lines as the store takes at once: none is shorter than 59 bytes.
-const CHUNK: u64 = 512 << 10;
+/// No line is shorter, in bytes.
+const SHORTEST: usize = 59;
+/// Read at once, at most. Ends alone would be as many lines as the store takes at once.
+pub(super) const CHUNK: u64 = 512 << 10;
+/// Looked at together for the log's end, behind which there may be much of nothing.
+const LOOK: u64 = 64 << 10;
 
 /// A position in a log.
 #[derive(Debug)]
@@ -85,10 +89,7 @@ impl Tail {
         let mut bytes = std::mem::take(&mut self.bytes);
         bytes.clear();
         match File::open(segment_path(&self.folder, self.at.segment)) {
-            Ok(mut file) => {
-                file.seek(SeekFrom::Start(self.at.offset))?;
-                file.take(most).read_to_end(&mut bytes)?;
-            }
+            Ok(file) => read_to_zero(file, self.at.offset, most, &mut bytes)?,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => return Err(error),
         }
@@ -113,7 +114,7 @@ impl Tail {
     }
 
     fn events(&mut self, bytes: &[u8]) -> Piece {
-        let (mut events, mut damaged) = (Vec::new(), 0);
+        let (mut events, mut damaged) = (Vec::with_capacity(bytes.len() / SHORTEST), 0);
         for line in bytes.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
             match decode(line) {
                 Some(Line::Subject(number, subject)) => {
@@ -141,6 +142,24 @@ impl Tail {
             _ => Ok(()),
         }
     }
+}
+
+/// Reads so many bytes at most, and none from the first zero on: behind its last line a segment has zeros as long as it
+/// is written, and within a line that is being copied.
+fn read_to_zero(mut file: File, from: u64, most: u64, bytes: &mut Vec<u8>) -> io::Result<()> {
+    file.seek(SeekFrom::Start(from))?;
+    while (bytes.len() as u64) < most {
+        let seen = bytes.len();
+        let look = LOOK.min(most - seen as u64);
+        if file.by_ref().take(look).read_to_end(bytes)? == 0 {
+            break;
+        }
+        if let Some(zero) = memchr::memchr(0, bytes.get(seen..).unwrap_or_default()) {
+            bytes.truncate(seen + zero);
+            break;
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -210,6 +229,20 @@ mod tests {
         assert_eq!(all(&mut tail).0.len(), 0);
         fs::write(segment_path(&folder.0, 0), [head, rest].concat()).unwrap();
         assert_eq!(all(&mut tail).0, [1]);
+    }
+
+    #[test]
+    fn zeros_are_not_read_neither_behind_the_last_line_nor_within_one_that_is_being_copied() {
+        let whole = [line(1), line(2), vec![0; 100]].concat();
+        let mut half = whole.clone();
+        half[line(1).len() + 20] = 0;
+        let folder = Folder::with(&[&half]);
+        let mut tail = Tail::new(&folder.0).unwrap();
+        assert_eq!(all(&mut tail), (vec![1], 0, vec![]));
+        fs::write(segment_path(&folder.0, 0), &whole).unwrap();
+        assert_eq!(all(&mut tail), (vec![2], 0, vec![]));
+        fs::write(segment_path(&folder.0, 1), line(3)).unwrap();
+        assert_eq!(all(&mut tail), (vec![3], 0, vec![0]));
     }
 
     #[test]

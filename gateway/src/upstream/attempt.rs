@@ -139,14 +139,9 @@ impl Attempt<'_> {
         request: &UpstreamRequest,
         in_flight: InFlight,
     ) -> Result<Opened, AttemptFailure> {
-        let resolved =
-            tokio::time::timeout(self.timeouts.connect, self.deployment.provider.resolver.peer()).await;
-        let peer = match resolved {
-            Ok(Ok(peer)) => peer,
-            Ok(Err(reason)) => return Err(connect_failure(FailureKind::Connect, reason).into()),
-            Err(_) => {
-                return Err(connect_failure(FailureKind::Connect, "name resolution took too long").into());
-            }
+        let peer = match self.deployment.provider.resolver.known() {
+            Some(peer) => peer,
+            None => Box::pin(self.resolve()).await?,
         };
         let started = Instant::now();
         let silence = if self.call.head.stream { self.timeouts.first_token } else { self.timeouts.answer };
@@ -161,6 +156,16 @@ impl Attempt<'_> {
             }
         };
         self.receive(session, peer, started + silence, &request.context, in_flight).await
+    }
+
+    /// The first request to a name looks it up.
+    async fn resolve(&self) -> Result<Arc<HttpPeer>, AttemptFailure> {
+        let resolver = &self.deployment.provider.resolver;
+        match tokio::time::timeout(self.timeouts.connect, resolver.peer()).await {
+            Ok(Ok(peer)) => Ok(peer),
+            Ok(Err(reason)) => Err(connect_failure(FailureKind::Connect, reason).into()),
+            Err(_) => Err(connect_failure(FailureKind::Connect, "name resolution took too long").into()),
+        }
     }
 
     async fn connect(&self, peer: &HttpPeer) -> Result<(Stream, bool), AttemptFailure> {

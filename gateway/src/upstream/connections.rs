@@ -1,4 +1,4 @@
-//! Connections to providers: taken from Pingora's pool or made anew, and given back. A request goes out as one write:
+//! Connections to providers: idle ones taken or new ones made by Pingora, and given back. A request goes out as one write:
 //! Pingora's own client flushes the header before it has the body, and for the second packet the provider wakes up a
 //! second time.
 
@@ -13,18 +13,23 @@ use pingora::upstreams::peer::{HttpPeer, Peer};
 use pingora::{Error, ErrorType, OrErr};
 use tokio::io::AsyncWriteExt;
 
+use super::idle::Idle;
 use super::resolve::IDLE_CONNECTION;
 
 /// A longer body is not copied behind the header, and costs another packet anyway.
 const ONE_WRITE: usize = 16 << 10;
 
 /// The connections of all providers.
-pub struct Connections(TransportConnector);
+pub struct Connections {
+    connector: TransportConnector,
+    idle: Idle,
+}
 
 impl Connections {
     /// Keeps so many idle ones for each worker thread.
     pub fn new(idle: usize) -> Self {
-        Self(TransportConnector::new(Some(ConnectorOptions::new(idle))))
+        let connector = TransportConnector::new(Some(ConnectorOptions::new(idle)));
+        Self { connector, idle: Idle::new(idle, IDLE_CONNECTION) }
     }
 
     /// A connection, and whether it has served before.
@@ -32,10 +37,10 @@ impl Connections {
     /// # Errors
     /// When none can be made.
     pub(super) async fn get(&self, peer: &HttpPeer) -> Result<(Stream, bool), Box<Error>> {
-        match self.0.reused_stream(peer).await {
+        match self.idle.take(peer.reuse_hash()) {
             Some(stream) => Ok((stream, true)),
             // Boxed: what it takes to connect is large, and every future around it would be copied with it.
-            None => Ok((Box::pin(self.0.new_stream(peer)).await?, false)),
+            None => Ok((Box::pin(self.connector.new_stream(peer)).await?, false)),
         }
     }
 
@@ -43,8 +48,13 @@ impl Connections {
     pub(super) async fn release(&self, mut session: Box<HttpSession>, peer: &HttpPeer) {
         session.respect_keepalive();
         if let Some(stream) = session.reuse().await {
-            self.0.release_stream(stream, peer.reuse_hash(), Some(IDLE_CONNECTION));
+            self.idle.keep(peer.reuse_hash(), stream);
         }
+    }
+
+    /// Closes idle connections that are too old or that their provider has closed. To be called every second.
+    pub fn sweep(&self) {
+        self.idle.sweep();
     }
 }
 

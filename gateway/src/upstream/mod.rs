@@ -9,6 +9,7 @@ mod cooldown;
 mod credential;
 mod deployment;
 mod failure;
+mod idle;
 mod observe;
 mod opened_stream;
 mod origin;

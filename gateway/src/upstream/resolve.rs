@@ -31,12 +31,17 @@ impl Resolver {
         Self { origin: origin.clone(), peer: ArcSwapOption::new(peer) }
     }
 
+    /// The peer to connect to, if its name has ever resolved.
+    pub fn known(&self) -> Option<Arc<HttpPeer>> {
+        self.peer.load_full()
+    }
+
     /// The peer to connect to.
     ///
     /// # Errors
     /// When the name has never resolved.
     pub async fn peer(&self) -> Result<Arc<HttpPeer>, String> {
-        match self.peer.load_full() {
+        match self.known() {
             Some(peer) => Ok(peer),
             None => self.refresh().await,
         }
