@@ -2,6 +2,7 @@
 //! vector or a classifier's probabilities, on threads of its own and by a deadline. Knows nothing of who asks or why.
 
 mod network;
+mod pace;
 mod tokens;
 
 use std::fmt::Write;
@@ -12,6 +13,7 @@ use sha2::Digest;
 
 use network::Network;
 pub use network::Output;
+use pace::Pace;
 use tokens::Tokens;
 
 use crate::Unanswered;
@@ -100,7 +102,8 @@ pub struct Encoder {
     pool: Pool<String, Result<Vec<f32>, EncodeError>>,
     longest_bytes: usize,
     width: usize,
-    version: String,
+    name: String,
+    checksum: String,
 }
 
 impl Encoder {
@@ -112,7 +115,8 @@ impl Encoder {
         let tokens = Tokens::open(folder, settings.max_tokens)?;
         let longest_bytes = tokens.longest_bytes();
         let model = folder.join(MODEL);
-        let version = version(folder, &model)?;
+        let checksum = checksum(&read(&model)?);
+        let name = folder.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
         let refused = |problem| EncoderFault::Refused { folder: folder.to_owned(), problem };
         let mut width = 0;
         let mut workers = Vec::new();
@@ -120,13 +124,25 @@ impl Encoder {
             let session = runtime.session_of(&model).map_err(|problem| refused(problem.to_string()))?;
             let mut network = Network::new(session, settings.output).map_err(refused)?;
             let tokens = tokens.clone();
-            let mut worker = move |text: String| network.run(&tokens.of(&text).map_err(EncodeError::Failed)?);
-            width = worker(TRIAL.to_owned()).map_err(|problem| refused(problem.to_string()))?.len();
+            let mut pace = Pace::default();
+            let mut worker = move |text: String, until: Instant| -> Result<Vec<f32>, EncodeError> {
+                let tokens = tokens.of(&text).map_err(EncodeError::Failed)?;
+                let began = Instant::now();
+                if !pace.allows(tokens.len(), began, until) {
+                    return Err(Unanswered::Late.into());
+                }
+                let numbers = network.run(&tokens)?;
+                pace.saw(tokens.len(), began.elapsed());
+                Ok(numbers)
+            };
+            // Nothing is known of its pace: it runs, however long it takes.
+            let tried = worker(TRIAL.to_owned(), Instant::now());
+            width = tried.map_err(|problem| refused(problem.to_string()))?.len();
             workers.push(worker);
         }
         let pool = Pool::start("encoder", workers, settings.queue);
         let pool = pool.map_err(|problem| EncoderFault::NoThread(problem.to_string()))?;
-        Ok(Self { pool, longest_bytes, width, version })
+        Ok(Self { pool, longest_bytes, width, name, checksum })
     }
 
     /// How many numbers a text gets: dimensions or heads.
@@ -135,10 +151,16 @@ impl Encoder {
         self.width
     }
 
-    /// The folder's name and the first twelve digits of the SHA-256 of its model, as in `minilm@0123456789ab`.
+    /// The folder's name and the beginning of its checksum, as in `minilm@0123456789ab`.
     #[must_use]
-    pub fn version(&self) -> &str {
-        &self.version
+    pub fn version(&self) -> String {
+        format!("{}@{}", self.name, self.checksum.get(..12).unwrap_or_default())
+    }
+
+    /// The SHA-256 of its model: what another one says is not to be compared.
+    #[must_use]
+    pub fn checksum(&self) -> &str {
+        &self.checksum
     }
 
     /// The numbers of a text's beginning: a vector of length 1, or probabilities. It waits no longer than `patience`.
@@ -151,16 +173,13 @@ impl Encoder {
     }
 }
 
-fn version(folder: &Path, model: &Path) -> Result<String, EncoderFault> {
-    let bytes = read(model)?;
-    let digest = sha2::Sha256::digest(&bytes);
-    let mut version = folder.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
-    version.push('@');
-    for byte in digest.iter().take(6) {
+fn checksum(bytes: &[u8]) -> String {
+    let mut digits = String::new();
+    for byte in sha2::Sha256::digest(bytes) {
         // Writing to a text cannot fail.
-        let _ = write!(version, "{byte:02x}");
+        let _ = write!(digits, "{byte:02x}");
     }
-    Ok(version)
+    digits
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, EncoderFault> {

@@ -36,13 +36,13 @@ struct Job<Q, A> {
 }
 
 impl<Q: Send + 'static, A: Send + 'static> Pool<Q, A> {
-    /// A thread for each of `workers`; so many questions wait for them.
+    /// A thread for each of `workers`, which get a question and its deadline; so many questions wait for them.
     ///
     /// # Errors
     /// The system's, when a thread cannot start.
     pub(crate) fn start<W>(name: &str, workers: Vec<W>, queue: usize) -> std::io::Result<Self>
     where
-        W: FnMut(Q) -> A + Send + 'static,
+        W: FnMut(Q, Instant) -> A + Send + 'static,
     {
         let (sender, receiver) = sync_channel(queue.max(1));
         let receiver = Arc::new(Mutex::new(receiver));
@@ -72,7 +72,7 @@ impl<Q: Send + 'static, A: Send + 'static> Pool<Q, A> {
 }
 
 /// Until the last owner of the queue is gone.
-fn work<Q, A>(receiver: &Mutex<Receiver<Job<Q, A>>>, worker: &mut impl FnMut(Q) -> A) {
+fn work<Q, A>(receiver: &Mutex<Receiver<Job<Q, A>>>, worker: &mut impl FnMut(Q, Instant) -> A) {
     loop {
         let next = receiver.lock().unwrap_or_else(PoisonError::into_inner).recv();
         let Ok(Job { question, until, reply }) = next else { return };
@@ -80,7 +80,7 @@ fn work<Q, A>(receiver: &Mutex<Receiver<Job<Q, A>>>, worker: &mut impl FnMut(Q) 
             continue;
         }
         // A text that breaks the model must not take the thread from all others.
-        if let Ok(answer) = catch_unwind(AssertUnwindSafe(|| worker(question))) {
+        if let Ok(answer) = catch_unwind(AssertUnwindSafe(|| worker(question, until))) {
             let _ = reply.send(answer);
         }
     }
@@ -101,7 +101,7 @@ mod tests {
     fn held(queue: usize) -> (Pool<u32, u32>, mpsc::Receiver<u32>, mpsc::Sender<()>) {
         let (begin, begun) = mpsc::channel();
         let (go, may_go) = mpsc::channel();
-        let worker = move |question: u32| {
+        let worker = move |question: u32, _| {
             begin.send(question).unwrap();
             may_go.recv().unwrap();
             question + 1
@@ -149,7 +149,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_question_that_breaks_the_worker_leaves_the_thread_to_the_others() {
-        let worker = |question: u32| {
+        let worker = |question: u32, _| {
             assert_ne!(question, 13);
             question
         };

@@ -91,6 +91,8 @@ struct CandidateExplanation {
     quality: Option<f32>,
     /// The same before feedback corrected it.
     raw_quality: Option<f32>,
+    /// The same by the transformer alone; null when it was not asked or does not know the head.
+    stage1_quality: Option<f32>,
     /// What the answer would cost, in dollars.
     cost_usd: Option<f64>,
     /// How long its first token takes by what was measured of late.
@@ -202,6 +204,7 @@ fn candidate(
         excluded,
         quality: prospect.quality,
         raw_quality: prospect.raw_quality,
+        stage1_quality: prospect.stage1_quality,
         cost_usd: prospect.cost_nanos.map(|nanos| nanos as f64 / 1e9),
         latency_ms: prospect.latency_us.map(|micros| micros as f64 / 1e3),
         raised: list(words.map(|words| &words.raised)),

@@ -62,7 +62,7 @@ impl Embedders {
         let transformer = is_wanted.then(open).and_then(|opened| match opened {
             Ok(encoder) => {
                 tracing::info!(model = encoder.version(), "a transformer makes vectors of questions");
-                let salt = salt(encoder.version());
+                let salt = salt(encoder.checksum());
                 Some(Transformer { encoder, patience: config.minilm.deadline.0, salt })
             }
             Err(problem) => {
@@ -136,8 +136,8 @@ impl Embedders {
 }
 
 /// Another model's vectors, or another build's, are others.
-fn salt(version: &str) -> u128 {
-    let half = |seed| u128::from(XxHash3_64::oneshot_with_seed(seed, version.as_bytes()));
+fn salt(checksum: &str) -> u128 {
+    let half = |seed| u128::from(XxHash3_64::oneshot_with_seed(seed, checksum.as_bytes()));
     half(1) << 64 | half(2)
 }
 

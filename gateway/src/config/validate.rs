@@ -46,6 +46,7 @@ pub(super) fn run(config: &Config, faults: &mut Faults) -> Vec<Fault> {
     backup(config, faults);
     cluster(config, faults, &mut notices);
     cache(config, faults, &mut notices);
+    embedders(config, &mut notices);
     notices.0
 }
 
@@ -375,6 +376,16 @@ fn cache(config: &Config, faults: &mut Faults, notices: &mut Faults) {
                 .add("cache.semantic.audit_share", "is 0: no hit is checked any more once hits are served");
         }
         minilm(config, semantic, faults, notices);
+    }
+}
+
+fn embedders(config: &Config, notices: &mut Faults) {
+    if config.cache.as_ref().is_some_and(|cache| cache.semantic.is_some()) {
+        return;
+    }
+    for (name, _) in config.models.iter().filter(|(_, model)| model.embedder.is_some()) {
+        let path = format!("models.{name}.embedder");
+        notices.add(path, "has no effect: there is no `cache.semantic` that wants vectors");
     }
 }
 

@@ -138,11 +138,9 @@ async fn second_opinion(
     };
     let waiting = Instant::now();
     let question = Question { route, text, scores, name };
-    let (blended, told) = stage1.ask(&question, evidence, &subject.app.hesitations).await;
-    if let Some(blended) = &blended {
-        predict(evidence, route, Some(blended), shift);
+    if let Some(blended) = stage1.ask(&question, evidence, &subject.app.hesitations).await {
+        predict(evidence, route, Some(&blended), shift);
     }
-    evidence.stage1 = Some(told);
     waiting.elapsed()
 }
 
@@ -176,6 +174,7 @@ fn prospect(subject: &Subject<'_>, candidate: &Candidate, needs: &Needs, cached:
         excluded: None,
         quality: None,
         raw_quality: None,
+        stage1_quality: None,
         cost_nanos: None,
         latency_us: None,
     };

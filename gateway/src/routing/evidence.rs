@@ -78,6 +78,9 @@ pub struct Prospect {
     /// The same before feedback corrected it.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "exact::optional")]
     pub raw_quality: Option<f32>,
+    /// The same by the transformer alone, where it was asked and knows the head; it is in both already.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "exact::optional")]
+    pub stage1_quality: Option<f32>,
     /// What the answer would cost, in billionths of a dollar.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cost_nanos: Option<u64>,

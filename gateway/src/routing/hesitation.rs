@@ -30,15 +30,17 @@ struct Margins {
 
 impl Hesitations {
     /// Is this margin among the smallest, of which there is this share?
-    pub(super) fn is_unsure(&self, model: &str, margin: Option<f32>, share: f64) -> bool {
-        let Some(margin) = margin else { return false };
+    pub(super) fn is_unsure(&self, model: &str, margin: f32, share: f64) -> bool {
         if share >= 1.0 {
             return true;
         }
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let learnt = all.get_mut(model).and_then(|margins| margins.cut(share));
-        // Before, prompts are taken to be like those of the classifier's calibration: a band of this width around the cut.
-        f64::from(margin) <= learnt.map_or(share / 2.0, f64::from)
+        match all.get_mut(model).and_then(|margins| margins.cut(share)) {
+            // Prompts that are all alike are none of the least sure.
+            Some(learnt) => margin < learnt,
+            // Before, they are taken to be like those of the classifier's calibration: a band of this width around the cut.
+            None => share > 0.0 && f64::from(margin) <= share / 2.0,
+        }
     }
 
     /// A decision was made.
@@ -76,10 +78,8 @@ impl Margins {
         let mut sorted: Vec<f32> = self.last.iter().copied().collect();
         let at = ((sorted.len() as f64 * share) as usize).min(sorted.len() - 1);
         let (_, cut, _) = sorted.select_nth_unstable_by(at, f32::total_cmp);
-        // None of them when the share is none.
-        let cut = if share > 0.0 { *cut } else { -1.0 };
-        self.cut = Some((share, cut));
-        Some(cut)
+        self.cut = Some((share, *cut));
+        Some(*cut)
     }
 }
 
@@ -127,10 +127,9 @@ mod tests {
     #[test]
     fn before_enough_was_seen_a_band_of_quantiles_is_unsure() {
         let hesitations = Hesitations::default();
-        assert!(hesitations.is_unsure("auto", Some(0.15), 0.3));
-        assert!(!hesitations.is_unsure("auto", Some(0.16), 0.3));
-        assert!(!hesitations.is_unsure("auto", None, 0.3));
-        assert!(hesitations.is_unsure("auto", Some(0.9), 1.0));
+        assert!(hesitations.is_unsure("auto", 0.15, 0.3));
+        assert!(!hesitations.is_unsure("auto", 0.16, 0.3));
+        assert!(hesitations.is_unsure("auto", 0.9, 1.0));
     }
 
     #[test]
@@ -140,12 +139,19 @@ mod tests {
         let margin = |at: u32| 0.4 + 0.0001 * (at * 7919 % 1000) as f32;
         let mut asked = 0;
         for at in 0..2000 {
-            asked += u32::from(hesitations.is_unsure("auto", Some(margin(at)), 0.3));
+            asked += u32::from(hesitations.is_unsure("auto", margin(at), 0.3));
             hesitations.saw("auto", margin(at));
         }
         assert!((500..680).contains(&asked), "{asked}");
-        assert!(!hesitations.is_unsure("other", Some(0.4), 0.3), "each virtual model learns for itself");
-        assert!(!hesitations.is_unsure("auto", Some(0.4), 0.0));
+        assert!(!hesitations.is_unsure("other", 0.4, 0.3), "each virtual model learns for itself");
+        assert!(!hesitations.is_unsure("auto", 0.4, 0.0));
+    }
+
+    #[test]
+    fn prompts_that_are_all_alike_are_not_all_unsure() {
+        let hesitations = Hesitations::default();
+        (0..100).for_each(|_| hesitations.saw("auto", 0.1));
+        assert!(!hesitations.is_unsure("auto", 0.1, 0.3) && hesitations.is_unsure("auto", 0.05, 0.3));
     }
 
     #[test]

@@ -213,6 +213,7 @@ mod tests {
             excluded: None,
             quality: None,
             raw_quality: None,
+            stage1_quality: None,
             cost_nanos: None,
             latency_us: None,
         };
@@ -240,6 +241,7 @@ mod tests {
             excluded: None,
             quality: Some(*quality),
             raw_quality: Some(*quality),
+            stage1_quality: None,
             cost_nanos: Some(*cost),
             latency_us: Some(*latency),
         });

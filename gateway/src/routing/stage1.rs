@@ -8,7 +8,7 @@ use std::time::Duration;
 use router_model::encoder::{EncodeError, EncoderFault};
 use router_model::runtime::Runtime;
 use router_model::score::transformer::Transformer;
-use router_model::score::{RouteModel, Scores};
+use router_model::score::{RouteModel, Scores, win};
 
 use super::evidence::{Evidence, SecondOpinion, Stage1Outcome};
 use super::hesitation::Hesitations;
@@ -39,6 +39,14 @@ pub(super) struct Question<'a> {
     pub(super) name: &'a str,
 }
 
+/// A second opinion that was given.
+struct Second {
+    /// Both together.
+    scores: Scores,
+    /// It alone, for each of the classifier's heads that it knows.
+    said: Vec<Option<f32>>,
+}
+
 impl Stage1 {
     /// With what a configuration says of it.
     pub(super) fn new(transformer: Option<Arc<Transformer>>, config: &Stage1Config) -> Self {
@@ -50,38 +58,60 @@ impl Stage1 {
         }
     }
 
-    /// Both scores together, when a second opinion is wanted and comes in time; and what is to be told of it.
+    /// Both scores together, when a second opinion is wanted and comes in time. The evidence tells what came of it.
     pub(super) async fn ask(
         &self,
         question: &Question<'_>,
-        evidence: &Evidence,
+        evidence: &mut Evidence,
         hesitations: &Hesitations,
-    ) -> (Option<Scores>, SecondOpinion) {
-        let told = |outcome| SecondOpinion { outcome, margin: None, win: None };
-        let model = question.route.classifier.as_ref().map(|classifier| &*classifier.model);
-        let Some(model) = model.filter(|_| !question.route.is_settled(evidence)) else {
-            return (None, told(Stage1Outcome::Settled));
-        };
-        let Some(transformer) = self.transformer.as_ref().filter(|it| it.knows(model)) else {
-            return (None, told(Stage1Outcome::Down));
-        };
-        let margin = evidence.margin(model);
-        let told = |outcome| SecondOpinion { outcome, margin, win: None };
-        if !hesitations.is_unsure(question.name, margin, self.unsure) {
-            return (None, told(Stage1Outcome::Sure));
-        }
-        if question.text.len() as u64 / 4 > self.longest_tokens {
-            return (None, told(Stage1Outcome::Long));
-        }
-        if !self.has_time(evidence) {
-            return (None, told(Stage1Outcome::NoTime));
-        }
-        // Boxed: it would be part of every routed request's future.
-        match Box::pin(self.opinion(transformer, model, question)).await {
-            Ok((scores, win)) => {
-                (Some(scores), SecondOpinion { outcome: Stage1Outcome::Scored, margin, win })
+    ) -> Option<Scores> {
+        let model = question.route.classifier.as_ref().map(|classifier| &*classifier.model)?;
+        let margin = evidence.margin(model).filter(|_| !question.route.is_settled(evidence));
+        let transformer = self.transformer.as_ref().filter(|transformer| transformer.knows(model));
+        let answer = match (margin, transformer) {
+            (None, _) => Err(Stage1Outcome::Settled),
+            (_, None) => Err(Stage1Outcome::Down),
+            (Some(margin), Some(transformer)) => {
+                match self.keeps_from_asking(question, evidence, margin, hesitations) {
+                    Some(outcome) => Err(outcome),
+                    // Boxed: it would be part of every routed request's future.
+                    None => Box::pin(self.opinion(transformer, model, question)).await,
+                }
             }
-            Err(outcome) => (None, told(outcome)),
+        };
+        let Second { scores, said } = match answer {
+            Ok(second) => second,
+            Err(outcome) => {
+                evidence.stage1 = Some(SecondOpinion { outcome, margin, win: None });
+                return None;
+            }
+        };
+        let (weak, strong) = model.pair();
+        let of = |head: usize| said.get(head).copied().flatten();
+        let pair = of(strong).zip(of(weak)).map(|(strong, weak)| win(strong, weak));
+        for (prospect, candidate) in evidence.candidates.iter_mut().zip(&question.route.candidates) {
+            prospect.stage1_quality = candidate.head().and_then(of);
+        }
+        evidence.stage1 = Some(SecondOpinion { outcome: Stage1Outcome::Scored, margin, win: pair });
+        Some(scores)
+    }
+
+    /// Why it is not to be asked, if it is not.
+    fn keeps_from_asking(
+        &self,
+        question: &Question<'_>,
+        evidence: &Evidence,
+        margin: f32,
+        hesitations: &Hesitations,
+    ) -> Option<Stage1Outcome> {
+        if !hesitations.is_unsure(question.name, margin, self.unsure) {
+            Some(Stage1Outcome::Sure)
+        } else if question.text.len() as u64 / 4 > self.longest_tokens {
+            Some(Stage1Outcome::Long)
+        } else if !self.has_time(evidence) {
+            Some(Stage1Outcome::NoTime)
+        } else {
+            None
         }
     }
 
@@ -90,7 +120,7 @@ impl Stage1 {
         transformer: &Transformer,
         model: &RouteModel,
         question: &Question<'_>,
-    ) -> Result<(Scores, Option<f32>), Stage1Outcome> {
+    ) -> Result<Second, Stage1Outcome> {
         let opinion = transformer.opinion(question.text, self.patience).await;
         let opinion = opinion.map_err(|problem| match problem.label() {
             "late" => Stage1Outcome::Late,
@@ -100,7 +130,8 @@ impl Stage1 {
         let scores = transformer
             .blend(model, question.scores, &opinion)
             .map_err(|problem| failed(&EncodeError::Failed(problem.to_string())))?;
-        Ok((scores, transformer.strong_win(model, &opinion)))
+        let said = (0..model.heads().len()).map(|head| transformer.quality(model, &opinion, head)).collect();
+        Ok(Second { scores, said })
     }
 
     /// Is there a candidate that answers within the route's `max_latency` even after the whole deadline? What is not

@@ -28,7 +28,7 @@ async fn a_decision_is_explained_without_being_made() {
     let told = done(&gateway, "POST", PATH, chat("Name three colours of the rainbow.")).await;
     assert_eq!((&told["model"], &told["chosen"]), (&json!("auto"), &json!("cheap")), "{told}");
     assert_eq!(told["reason"], "classifier");
-    assert_eq!(told["stage1"], json!({"outcome": "down", "margin": null, "win": null}));
+    assert_eq!(told["stage1"]["outcome"], "down", "{told}");
     assert!(told["classifier"].as_str().unwrap().contains('@'), "{told}");
     let of = |model: &str| {
         let all = told["candidates"].as_array().unwrap();

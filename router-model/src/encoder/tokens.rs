@@ -48,7 +48,9 @@ impl Tokens {
 
     /// The numbers of a text's tokens.
     pub(super) fn of(&self, text: &str) -> Result<Vec<i64>, String> {
-        let encoding = self.tokenizer.encode_fast(text, true).map_err(|problem| problem.to_string())?;
+        // What it says of the problem may quote the text, which no log may have.
+        let cut = self.tokenizer.encode_fast(text, true);
+        let encoding = cut.map_err(|_| "its tokenizer cannot cut the text".to_owned())?;
         Ok(encoding.get_ids().iter().map(|id| i64::from(*id)).collect())
     }
 }

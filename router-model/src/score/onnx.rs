@@ -61,7 +61,7 @@ impl OnnxScorer {
                 runtime.session(model).map_err(|problem| OnnxError::Refused(problem.to_string()))?;
             try_out(&mut session, reference)?;
             let reference = reference.clone();
-            Ok(move |features| evaluate(&mut session, &reference, features))
+            Ok(move |features, _| evaluate(&mut session, &reference, features))
         };
         let workers = (0..threads.max(1)).map(worker).collect::<Result<Vec<_>, OnnxError>>()?;
         let pool = Pool::start("onnx", workers, queue);

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::{RouteModel, ScoreError, Scores, win};
+use super::{RouteModel, ScoreError, Scores};
 use crate::encoder::{EncodeError, Encoder, EncoderFault, Output, Settings};
 use crate::runtime::Runtime;
 
@@ -78,7 +78,7 @@ impl Transformer {
 
     /// Name and checksum, as in `stage1@0123456789ab`.
     #[must_use]
-    pub fn version(&self) -> &str {
+    pub fn version(&self) -> String {
         self.encoder.version()
     }
 
@@ -96,15 +96,11 @@ impl Transformer {
         self.encoder.encode(prompt, patience).await.map(Opinion)
     }
 
-    /// The win rate of the pair by this opinion alone; None when it does not know both of its heads.
+    /// The probability of one of the model's heads by this opinion alone; None when it does not know that head.
     #[must_use]
-    pub fn strong_win(&self, model: &RouteModel, opinion: &Opinion) -> Option<f32> {
-        let (weak, strong) = model.pair();
-        let of = |wanted: usize| {
-            let at = self.card.heads.iter().position(|head| model.head(head) == Some(wanted))?;
-            opinion.0.get(at).copied()
-        };
-        Some(win(of(strong)?, of(weak)?))
+    pub fn quality(&self, model: &RouteModel, opinion: &Opinion, head: usize) -> Option<f32> {
+        let at = self.card.heads.iter().position(|known| model.head(known) == Some(head))?;
+        opinion.0.get(at).copied()
     }
 
     /// Both together: of each head that this one knows the mean, weighted by the card's blend; of the others the linear
