@@ -4,6 +4,7 @@ mod admins;
 mod backup;
 mod cache;
 mod credentials;
+mod erase;
 mod keys;
 mod ledger;
 mod place;
@@ -106,6 +107,8 @@ enum Command {
     /// Providers' credentials of the store; gateways that run follow within a second.
     #[command(subcommand)]
     Credentials(credentials::CredentialsCommand),
+    /// Erase prompts and answers, and with --requests the request log, of whatever fits all that is named.
+    Erase(erase::Erase),
     /// The encryption of what the store keeps.
     #[command(subcommand)]
     Encryption(credentials::EncryptionCommand),
@@ -129,6 +132,7 @@ pub fn run() -> ExitCode {
         Command::Keys(command) => keys::run(command),
         Command::Admins(command) => admins::run(command),
         Command::Credentials(command) => credentials::run(command),
+        Command::Erase(options) => erase::run(options),
         Command::Encryption(command) => credentials::run_encryption(&command),
     };
     result.unwrap_or_else(|error| {

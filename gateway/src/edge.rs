@@ -26,6 +26,7 @@ use crate::error::GatewayError;
 use crate::phases::respond;
 use crate::pipeline;
 use crate::request::Record;
+use crate::request_id;
 use crate::telemetry::TraceContext;
 use crate::upstream::Deployment;
 
@@ -38,8 +39,6 @@ pub use guess_limiter::GuessLimiter;
 
 /// Between two reads of a request.
 const READ_TIMEOUT: Duration = Duration::from_secs(60);
-/// Longest request id that is taken over from a client.
-const LONGEST_REQUEST_ID: usize = 128;
 
 /// The public listener's application.
 pub struct Edge {
@@ -85,7 +84,7 @@ impl ProxyHttp for Edge {
         }
         let head = session.downstream_session.req_header();
         let text = |name: &str| head.headers.get(name).and_then(|value| value.to_str().ok());
-        ctx.record.request_id = request_id(text("x-request-id"));
+        ctx.record.request_id = request_id::choose(text("x-request-id"));
         ctx.record.trace = text("traceparent").and_then(TraceContext::parse);
         ctx.record.client = client_format(head);
         Ok(())
@@ -213,17 +212,6 @@ impl ProxyHttp for Edge {
         downstream.capture(ctx.capture.take());
         respond::error(&mut downstream, &mut ctx.record, &error).await;
         FailToProxy { error_code: error.face().status, can_reuse_downstream: false }
-    }
-}
-
-/// The client's own id when it is harmless, else a new one.
-fn request_id(given: Option<&str>) -> String {
-    let harmless = |id: &&str| {
-        !id.is_empty() && id.len() <= LONGEST_REQUEST_ID && id.bytes().all(|b| b.is_ascii_graphic())
-    };
-    match given.filter(harmless) {
-        Some(id) => id.to_owned(),
-        None => format!("req_{:016x}{:08x}", fastrand::u64(..), fastrand::u32(..)),
     }
 }
 

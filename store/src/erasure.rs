@@ -84,13 +84,22 @@ impl Erasures<'_> {
     pub async fn erase(self, what: &Erasure, change: &Change) -> Result<Erased> {
         let (condition, values) = condition(what)?;
         self.note(what, change).await?;
-        let contents = self.0.contents().delete(&condition, values.clone()).await?;
+        let contents = self.0.contents().delete(&condition, values).await?;
         let requests = match what.requests {
-            true => self.0.request_log().delete(&condition, values).await?,
+            true => self.0.request_log().erase(what).await?,
             false => 0,
         };
         self.0.database.fold_log().await?;
         Ok(Erased { contents, requests })
+    }
+
+    /// Lets PostgreSQL use the space of what was erased, which overwrites it in time, and shortens files that end with such
+    /// space. Nobody who reads or writes has to wait for it. With SQLite there is nothing to do.
+    ///
+    /// # Errors
+    /// `Busy` when it takes longer than a statement may, or somebody else does the same: the database does it by itself later.
+    pub async fn free_space(self) -> Result<()> {
+        self.0.database.vacuum("VACUUM request_contents, request_blocks").await
     }
 
     /// Erasures behind this number, in order, at most a thousand. Old ones are forgotten: then the first is not the next.
@@ -148,7 +157,27 @@ impl Erasures<'_> {
     }
 }
 
+impl Erasure {
+    /// Does it name more than a time?
+    pub(crate) fn names_somebody(&self) -> bool {
+        [&self.key_id, &self.team_id, &self.user_id, &self.request_id].iter().any(|it| it.is_some())
+    }
+}
+
 impl Noted {
+    /// What is to be erased, up to this time.
+    pub(crate) fn of(what: &Erasure, until_ms: i64) -> Self {
+        let text = |text: &Option<String>| text.clone().unwrap_or_default();
+        Self {
+            until_ms,
+            key_id: text(&what.key_id),
+            team_id: text(&what.team_id),
+            user_id: text(&what.user_id),
+            request_id: text(&what.request_id),
+            requests: what.requests,
+        }
+    }
+
     /// Was it erased?
     pub(crate) fn concerns(&self, it: &Owned<'_>) -> bool {
         let fits = |wanted: &str, is: &str| wanted.is_empty() || wanted == is;

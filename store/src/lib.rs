@@ -16,6 +16,7 @@ mod error;
 mod keys;
 mod ledger;
 mod location;
+mod packed;
 mod records;
 mod reports;
 mod request_log;
@@ -42,7 +43,7 @@ pub use ledger::{
 pub use location::check_location;
 pub use records::Records;
 pub use reports::{Dimension, ReportQuery, ReportRow, Reports, Totals};
-pub use request_log::{LoggedRequest, RequestFilter, RequestLog};
+pub use request_log::{LoggedRequest, RequestBlock, RequestFilter, RequestLog, RequestPage};
 pub use revision::{Revisions, Topic, Watch};
 pub use schema::SCHEMA_VERSION;
 pub use sessions::{AdminSession, Sessions};

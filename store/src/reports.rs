@@ -142,13 +142,7 @@ fn read(row: &Row, groups: usize) -> Result<ReportRow> {
     let totals = Totals {
         requests: row.count("requests")?,
         attempts: row.count("attempts")?,
-        usage: Usage {
-            prompt: row.count("input_tokens")?,
-            completion: row.count("output_tokens")?,
-            cached: row.count("cached_tokens")?,
-            cache_write: row.count("cache_write_tokens")?,
-            reasoning: row.count("reasoning_tokens")?,
-        },
+        usage: row.usage()?,
         cost: row.micros("cost_micros")?,
         saved: row.micros("saved_micros")?,
     };

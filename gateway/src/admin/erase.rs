@@ -2,7 +2,7 @@
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use store::Erasure;
+use store::{Erased, Erasure};
 
 use super::cache;
 use super::call::Call;
@@ -66,6 +66,9 @@ pub(super) async fn erase(call: Call) -> Result<Reply, Fault> {
     confine(&call, &mut what).await?;
     let (erasure, change) = (what.clone(), call.change());
     let erased = call.store(async move |store| store.erasures().erase(&erasure, &change).await).await?;
+    if erased != Erased::default() {
+        free_space(&call);
+    }
     let cache_purged = match &call.app.answers {
         Some(answers) => {
             let holding = answers.holding(what.key_id.as_deref(), what.team_id.as_deref());
@@ -75,6 +78,17 @@ pub(super) async fn erase(call: Call) -> Result<Reply, Fault> {
         None => false,
     };
     Ok(Reply::ok(&ErasedView { contents: erased.contents, requests: erased.requests, cache_purged }))
+}
+
+/// PostgreSQL's, without the caller having to wait for it.
+fn free_space(call: &Call) {
+    let Some(storage) = &call.app.storage else { return };
+    let store = storage.store.clone();
+    storage.spawn(async move {
+        if let Err(error) = store.erasures().free_space().await {
+            tracing::warn!(%error, "the space of what was erased is freed when the database does so by itself");
+        }
+    });
 }
 
 /// A team erases what is its own, and names nobody else.

@@ -12,6 +12,7 @@ use super::reply::Reply;
 use super::reports::moment;
 use super::route::{Kind, Parameter};
 use super::spend::CATCH_UP;
+use crate::keys;
 use crate::ledger::{EntryRow, SheetFormat};
 
 /// What [`list`] takes.
@@ -115,7 +116,7 @@ async fn filter(call: &Call) -> Result<Option<LedgerFilter>, Fault> {
     Ok(is_theirs.then_some(filter))
 }
 
-/// The id of the key with this name; what is no name is an id. A key of the configuration has its name for an id.
+/// The id of the key with this name, or with this id.
 pub(super) async fn key_id(call: &Call, name: String) -> Result<String, Fault> {
-    call.store(|store| async move { Ok(store.keys().by_name(&name).await?.map_or(name, |key| key.id)) }).await
+    call.store(|store| async move { keys::id_of(&store, name).await }).await
 }

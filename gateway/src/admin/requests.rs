@@ -1,5 +1,8 @@
 //! `GET /api/v1/requests`: what happened to each request, newest first. No prompt and no answer is here.
 
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
 use domain::Usage;
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -12,6 +15,12 @@ use super::ledger::key_id;
 use super::reply::Reply;
 use super::reports::moment;
 use super::route::{Kind, Parameter};
+use crate::request_id;
+
+/// How far the clock that made an id may be from the one that logged the request.
+const NEAR_MS: i64 = 60_000;
+/// How long a request whose id tells no time is looked for.
+const SEARCH_TIME: Duration = Duration::from_secs(8);
 
 /// What [`list`] takes.
 pub(super) const QUERY: &[Parameter] = &[
@@ -29,6 +38,7 @@ pub(super) const QUERY: &[Parameter] = &[
 /// A page. Public API.
 #[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct RequestPage {
+    /// Fewer than asked for, or none, also when much was read in vain and the log goes on.
     data: Vec<RequestRow>,
     /// The `before` of the next page; null on the last one.
     next: Option<String>,
@@ -68,20 +78,21 @@ pub(super) struct RequestRow {
 impl RequestRow {
     fn of(request: LoggedRequest) -> Self {
         let Usage { prompt, completion, cached, cache_write, reasoning } = request.usage;
+        let subject = Arc::unwrap_or_clone(request.subject);
         Self {
             request_id: request.request_id,
             at_ms: request.at_ms,
-            key_id: request.key_id,
-            key_name: request.key_name,
-            team_id: request.team_id,
-            user_id: request.user_id,
-            operation: request.operation,
-            model: request.model,
-            deployment: request.deployment,
-            provider: request.provider,
+            key_id: subject.key_id,
+            key_name: subject.key_name,
+            team_id: subject.team_id,
+            user_id: subject.user_id,
+            operation: request.operation.into_owned(),
+            model: subject.model,
+            deployment: subject.deployment,
+            provider: subject.provider,
             status: request.status,
-            error: request.error,
-            cache: request.cache,
+            error: request.error.into_owned(),
+            cache: request.cache.into_owned(),
             attempts: request.attempts,
             duration_ms: request.duration_ms,
             first_token_ms: request.first_token_ms,
@@ -91,7 +102,7 @@ impl RequestRow {
             cache_write_tokens: cache_write,
             reasoning_tokens: reasoning,
             cost_micros: request.cost.0,
-            tags: request.tags,
+            tags: subject.tags,
         }
     }
 }
@@ -115,23 +126,48 @@ pub(super) async fn list(call: Call) -> Result<Reply, Fault> {
     if !confine(&mut filter, call.scope()) {
         return Ok(Reply::ok(&RequestPage { data: Vec::new(), next: None }));
     }
-    let rows = call.store(move |store| async move { store.request_log().list(&filter, limit).await }).await?;
-    let next = rows.last().filter(|_| rows.len() == limit as usize);
-    let next = next.map(|row| format!("{}.{}", row.at_ms, row.request_id));
-    Ok(Reply::ok(&RequestPage { data: rows.into_iter().map(RequestRow::of).collect(), next }))
+    let page = call.store(move |store| async move { store.request_log().list(&filter, limit).await }).await?;
+    let next = page.next.map(|(at_ms, id)| format!("{at_ms}.{id}"));
+    Ok(Reply::ok(&RequestPage { data: page.requests.into_iter().map(RequestRow::of).collect(), next }))
 }
 
 /// One of them.
 pub(super) async fn get(call: Call) -> Result<Reply, Fault> {
     let mut filter = RequestFilter { request_id: Some(call.id.clone()), ..RequestFilter::default() };
     confine(&mut filter, call.scope());
-    let rows = call.store(move |store| async move { store.request_log().list(&filter, 1).await }).await?;
+    let mut found = None;
+    if let Some(at_ms) = request_id::time_ms(&call.id) {
+        let (from_ms, to_ms) = (Some(at_ms.saturating_sub(NEAR_MS)), Some(at_ms.saturating_add(NEAR_MS)));
+        found = first(&call, RequestFilter { from_ms, to_ms, ..filter.clone() }).await?;
+    }
+    if found.is_none() {
+        found = first(&call, filter).await?;
+    }
     let missing = || {
         let message =
             "There is no such request in the log: it may be too old, still run, or `log.requests` is off.";
         Fault::not_found(message)
     };
-    rows.into_iter().next().map(|row| Reply::ok(&RequestRow::of(row))).ok_or_else(missing)
+    found.map(|row| Reply::ok(&RequestRow::of(row))).ok_or_else(missing)
+}
+
+/// The newest that matches.
+async fn first(call: &Call, mut filter: RequestFilter) -> Result<Option<LoggedRequest>, Fault> {
+    let begun = Instant::now();
+    loop {
+        let asked = filter.clone();
+        let page = call.store(move |store| async move { store.request_log().list(&asked, 1).await }).await?;
+        let found = page.requests.into_iter().next();
+        if found.is_some() || page.next.is_none() {
+            return Ok(found);
+        }
+        if begun.elapsed() > SEARCH_TIME {
+            let text =
+                "The log is too long to find this request in it in time: list it with `from` and `to`.";
+            return Err(Fault::unavailable(text));
+        }
+        filter.before = page.next;
+    }
 }
 
 /// Only what is the caller's; false when nothing is both that and what was asked for.

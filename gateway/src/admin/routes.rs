@@ -107,7 +107,7 @@ routes! {
     GET "/api/v1/ledger" Owner ledger::list [.query(ledger::QUERY).gives_rows::<EntryPage>(&["text/csv", "application/jsonl"])]
         "The single entries of the ledger: attempts, and requests that needed none.";
     GET "/api/v1/requests" Owner requests::list [.query(requests::QUERY).gives::<RequestPage>()]
-        "What happened to each request, newest first, when `log.requests` is on.";
+        "What happened to each request, newest first, unless `log.requests` is off.";
     GET "/api/v1/requests/{id}" Owner requests::get [.gives::<RequestRow>()]
         "What happened to one request.";
     GET "/api/v1/requests/{id}/contents" Contents contents::get [.gives::<ContentsList>()]

@@ -168,17 +168,18 @@ pub struct LogConfig {
     pub contents: ContentsConfig,
 }
 
-/// What the store keeps of each request: who asked for what, when, and how it ended; no prompt and no answer.
+/// What the store keeps of each request: who asked for what, when, and how it ended; no prompt and no answer. A change takes
+/// a restart.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct RequestLogConfig {
-    /// Whether requests are logged; needs a `store`.
+    /// Whether requests are logged; without a `store` none is.
     pub enabled: bool,
     /// How long they are kept, also of an earlier process and when no more are logged.
     pub keep: Span,
-    /// How many may wait for the store; those beyond it are not logged, and counted in a metric.
-    #[schemars(range(min = 1))]
-    pub queue: u32,
+    /// How much memory those that wait for the store may take, about 250 bytes each; those beyond it are not logged, and
+    /// counted in a metric.
+    pub memory: Size,
 }
 
 impl Config {
@@ -278,6 +279,6 @@ impl Default for LogConfig {
 
 impl Default for RequestLogConfig {
     fn default() -> Self {
-        Self { enabled: false, keep: Span::from_millis(30 * 86_400_000), queue: 20_000 }
+        Self { enabled: true, keep: Span::from_millis(30 * 86_400_000), memory: Size(16 << 20) }
     }
 }

@@ -96,9 +96,6 @@ fn listeners(config: &Config, faults: &mut Faults) {
     if !["error", "warn", "info", "debug", "trace"].contains(&config.log.level.as_str()) {
         faults.add("log.level", format!("`{}` is none of error, warn, info, debug", config.log.level));
     }
-    if config.log.requests.enabled && config.store == NO_STORE {
-        faults.add("log.requests.enabled", "has nowhere to write to: set `store`");
-    }
 }
 
 fn check_provider(path: &str, name: &str, provider: &ProviderConfig, faults: &mut Faults) {

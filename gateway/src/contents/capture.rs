@@ -50,10 +50,10 @@ impl Capture {
         if kept.is_empty() {
             return;
         }
-        if self.log.take(kept.len()) {
+        if self.log.backlog.take(kept.len()) {
             part.bytes.extend_from_slice(kept);
         } else {
-            self.log.give_back(self.said.len());
+            self.log.backlog.give_back(self.said.len());
             self.said = Said::default();
             self.is_lost = true;
             self.log.lost();
@@ -65,9 +65,9 @@ impl Drop for Capture {
     fn drop(&mut self) {
         let said = std::mem::take(&mut self.said);
         if said.is_empty() {
-            return self.log.give_back(ContentsLog::RECORD);
+            return self.log.backlog.give_back(ContentsLog::RECORD);
         }
-        self.log.append(Waiting {
+        self.log.backlog.push(Waiting {
             request_id: std::mem::take(&mut self.request_id),
             at_ms: self.at_ms,
             principal: self.principal.clone(),

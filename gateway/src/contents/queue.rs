@@ -1,27 +1,20 @@
 //! What waits for the store, and how much memory that and the running requests take together.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::time::Instant;
 
 use super::{Capture, Said};
+use crate::backlog::Backlog;
 use crate::config::ContentsConfig;
 use crate::keys::Principal;
 use crate::ledger::ago_ms;
 use crate::telemetry::Metrics;
 
-/// How long the end of the process waits for what is queued, and how often it looks.
-const DRAIN_TIME: Duration = Duration::from_secs(2);
-const DRAIN_PAUSE: Duration = Duration::from_millis(50);
-
 /// The near end.
 #[derive(Debug)]
 pub struct ContentsLog {
-    queue: Mutex<Vec<Waiting>>,
-    /// Bytes of running requests, in the queue and with the writer.
-    held: AtomicUsize,
-    /// The most of them; 0: nothing can be kept.
-    memory: usize,
+    /// Running requests hold room in it too.
+    pub(super) backlog: Backlog<Waiting>,
     largest: usize,
     pub(super) metrics: &'static Metrics,
 }
@@ -44,7 +37,7 @@ impl ContentsLog {
         let bytes = |size: u64| usize::try_from(size).unwrap_or(usize::MAX);
         let memory = if can_seal { bytes(config.memory.0) } else { 0 };
         let largest = bytes(config.largest.0);
-        Self { queue: Mutex::default(), held: AtomicUsize::new(0), memory, largest, metrics }
+        Self { backlog: Backlog::new(memory), largest, metrics }
     }
 
     /// Begins to listen to a request; None, and counted, when there is no room for it. `started` is when it arrived.
@@ -54,7 +47,7 @@ impl ContentsLog {
         request_id: &str,
         started: Instant,
     ) -> Option<Box<Capture>> {
-        if !self.take(Self::RECORD) {
+        if !self.backlog.take(Self::RECORD) {
             self.lost();
             return None;
         }
@@ -64,10 +57,7 @@ impl ContentsLog {
 
     /// Waits until the store has what was said, two seconds at most.
     pub async fn drain(&self) {
-        let begun = Instant::now();
-        while self.held.load(Ordering::Relaxed) > 0 && begun.elapsed() < DRAIN_TIME {
-            tokio::time::sleep(DRAIN_PAUSE).await;
-        }
+        self.backlog.drain().await;
     }
 
     /// Bytes of a prompt, and of an answer.
@@ -75,32 +65,9 @@ impl ContentsLog {
         self.largest
     }
 
-    /// Takes room; false when there is none.
-    pub(super) fn take(&self, bytes: usize) -> bool {
-        let held = self.held.fetch_add(bytes, Ordering::Relaxed);
-        let is_there = held.saturating_add(bytes) <= self.memory;
-        if !is_there {
-            self.held.fetch_sub(bytes, Ordering::Relaxed);
-        }
-        is_there
-    }
-
-    pub(super) fn give_back(&self, bytes: usize) {
-        self.held.fetch_sub(bytes, Ordering::Relaxed);
-    }
-
     /// Something of a key that keeps its prompts is not kept.
     pub(super) fn lost(&self) {
         self.metrics.request_log.contents_dropped.inc();
-    }
-
-    /// Its room goes along with it.
-    pub(super) fn append(&self, waiting: Waiting) {
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner).push(waiting);
-    }
-
-    pub(super) fn take_all(&self) -> Vec<Waiting> {
-        std::mem::take(&mut *self.queue.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
@@ -130,7 +97,7 @@ mod tests {
         capture.prompt(&[b'b'; 60]);
         capture.answer(&[b'c'; 100]);
         drop(capture);
-        let said = &log.take_all()[0].said;
+        let said = &log.backlog.take_all()[0].said;
         assert_eq!((said.prompt.bytes.len(), said.prompt.is_cut), (100, true));
         assert_eq!((said.answer.bytes.len(), said.answer.is_cut), (100, false));
     }
@@ -145,13 +112,13 @@ mod tests {
         second.prompt(&[b'b'; 76]);
         second.answer(b"c");
         drop((first, second));
-        let waiting = log.take_all();
+        let waiting = log.backlog.take_all();
         assert_eq!(waiting.iter().map(|it| it.request_id.as_str()).collect::<Vec<_>>(), ["r1"]);
-        assert_eq!(log.held.load(Ordering::Relaxed), waiting[0].held());
+        assert_eq!(log.backlog.held(), waiting[0].held());
         // A request of which nothing was heard leaves nothing.
         drop(log.begin(&anonymous(), "r4", Instant::now()).unwrap());
-        assert!(log.take_all().is_empty());
-        assert_eq!(log.held.load(Ordering::Relaxed), waiting[0].held());
+        assert!(log.backlog.take_all().is_empty());
+        assert_eq!(log.backlog.held(), waiting[0].held());
     }
 
     #[test]

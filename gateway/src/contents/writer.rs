@@ -1,26 +1,20 @@
 //! The far end of the queue, on the store's thread: seals what was said, stores it in batches, and erases what is too old.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use store::{SealedContents, Store, StoreError};
 
 use super::ContentsLog;
 use super::queue::Waiting;
 use super::sealed::seal;
+use crate::backlog::Retention;
 use crate::config::LogConfig;
 use crate::ledger::ago_ms;
 use crate::seal::Sealer;
 
-/// Between two looks at the queue.
-const EVERY: Duration = Duration::from_millis(500);
 /// Bytes of one transaction, about, so that others can write in between.
 const BATCH: usize = 4 << 20;
-/// Between two erasures of what is too old: a tenth of the time that it is kept, within these.
-const SHORTEST_SWEEP: Duration = Duration::from_secs(1);
-const LONGEST_SWEEP: Duration = Duration::from_secs(600);
-/// After the store has failed.
-const BACKOFF: Duration = Duration::from_secs(5);
 
 /// The far end.
 #[derive(Debug)]
@@ -29,10 +23,9 @@ pub struct Writer {
     store: Store,
     /// None: nothing is appended, but what is there grows old.
     sealer: Option<Sealer>,
-    keep: Duration,
+    retention: Retention,
     /// How long an erasure must be known: nothing is kept longer.
     longest_keep: Duration,
-    swept: Option<Instant>,
 }
 
 /// What is sealed and not yet stored.
@@ -46,38 +39,45 @@ impl Writer {
     /// Of this log.
     pub fn new(log: Arc<ContentsLog>, store: Store, sealer: Option<Sealer>, config: &LogConfig) -> Self {
         let keep = config.contents.keep.0;
-        Self { log, store, sealer, keep, longest_keep: keep.max(config.requests.keep.0), swept: None }
+        let longest_keep = keep.max(config.requests.keep.0);
+        Self { log, store, sealer, retention: Retention(keep), longest_keep }
     }
 
     /// Writes and erases for as long as the process lives.
-    pub async fn run(mut self) {
+    pub async fn run(self) {
+        let (store, metrics, longest_keep) = (self.store.clone(), self.log.metrics, self.longest_keep);
+        let erase = |before_ms| {
+            let store = &store;
+            async move {
+                store.contents().erase_before(before_ms).await?;
+                store.erasures().forget_before(ago_ms(longest_keep)).await
+            }
+        };
+        let failures = &metrics.request_log.contents_failures;
+        tokio::join!(self.retention.enforce(failures, "prompts and answers", erase), self.feed());
+    }
+
+    async fn feed(self) {
         let mut waiting: Vec<Waiting> = Vec::new();
         let mut batch = Batch::default();
         loop {
-            waiting.extend(self.log.take_all());
-            let pause = match self.write(&mut waiting, &mut batch).await {
-                Ok(()) => EVERY,
-                Err(error) => {
-                    self.log.metrics.request_log.contents_failures.inc();
-                    tracing::warn!(%error, "prompts and answers wait for their store");
-                    BACKOFF
-                }
-            };
-            tokio::time::sleep(pause).await;
+            waiting.extend(self.log.backlog.take_all());
+            let done = self.write(&mut waiting, &mut batch).await;
+            let failures = &self.log.metrics.request_log.contents_failures;
+            self.log.backlog.pause(done, failures, "prompts and answers").await;
         }
     }
 
-    async fn write(&mut self, waiting: &mut Vec<Waiting>, batch: &mut Batch) -> Result<(), StoreError> {
+    async fn write(&self, waiting: &mut Vec<Waiting>, batch: &mut Batch) -> Result<(), StoreError> {
         loop {
             self.fill(waiting, batch);
             if batch.held == 0 {
-                break;
+                return Ok(());
             }
             self.store.contents().append(&batch.sealed).await?;
-            self.log.give_back(batch.held);
+            self.log.backlog.give_back(batch.held);
             *batch = Batch::default();
         }
-        self.sweep().await
     }
 
     /// Seals up to a batch of what waits.
@@ -96,15 +96,5 @@ impl Writer {
                 }
             }
         }
-    }
-
-    async fn sweep(&mut self) -> Result<(), StoreError> {
-        let pause = (self.keep / 10).clamp(SHORTEST_SWEEP, LONGEST_SWEEP);
-        if self.swept.is_none_or(|swept| swept.elapsed() >= pause) {
-            self.store.contents().erase_before(ago_ms(self.keep)).await?;
-            self.store.erasures().forget_before(ago_ms(self.longest_keep)).await?;
-            self.swept = Some(Instant::now());
-        }
-        Ok(())
     }
 }

@@ -3,10 +3,11 @@
 use std::time::{Duration, Instant, SystemTime};
 
 use domain::{Micros, Usage};
-use store::{Kind, LoggedRequest};
+use store::Kind;
 
-use crate::ledger::{End, now_ms};
+use crate::ledger::End;
 use crate::request::Record;
+use crate::request_log::Ended;
 use crate::telemetry::AccessLine;
 use crate::upstream::Deployment;
 
@@ -28,7 +29,8 @@ pub fn run(record: &mut Record) {
         record.save(Kind::Coalesced, record.outcome, Micros(0));
     }
     settle(record);
-    let seconds = record.started.elapsed().as_secs_f64();
+    let duration = record.started.elapsed();
+    let seconds = duration.as_secs_f64();
     let metrics = record.app.metrics;
     metrics.overhead.observe(record.overhead().as_secs_f64());
     match &record.deployment {
@@ -51,12 +53,13 @@ pub fn run(record: &mut Record) {
         metrics.coalesced.inc();
     }
     if !record.app.access_log.is_off() {
-        log(record);
+        log(record, duration);
     }
-    let record = &*record;
     // Looks at our health are no requests of anybody.
-    if record.operation.is_some() || record.principal.is_some() {
-        record.app.request_log.append(|| logged(record));
+    let is_somebodys = record.operation.is_some() || record.principal.is_some();
+    if is_somebodys && !record.app.request_log.is_off() {
+        let ended = ended(record, duration);
+        record.app.request_log.append(ended);
     }
 }
 
@@ -112,7 +115,7 @@ fn settle(record: &mut Record) {
     }
 }
 
-fn log(record: &Record) {
+fn log(record: &Record, duration: Duration) {
     let usage = record.usage.unwrap_or_default();
     let micros = |duration: Duration| u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
     record.app.access_log.append(&AccessLine {
@@ -135,38 +138,30 @@ fn log(record: &Record) {
         prompt_tokens: usage.prompt,
         completion_tokens: usage.completion,
         cost_micros: record.cost().unwrap_or_default().0,
-        duration_us: micros(record.started.elapsed()),
+        duration_us: micros(duration),
         ttft_us: record.ttft.map(micros),
         overhead_us: micros(record.overhead()),
     });
 }
 
-fn logged(record: &Record) -> LoggedRequest {
-    let millis = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
-    let text = |text: Option<&str>| text.unwrap_or_default().to_owned();
-    let principal = record.principal.as_deref();
-    let deployment = record.deployment.as_deref();
-    let duration_ms = millis(record.started.elapsed());
-    LoggedRequest {
-        request_id: record.request_id.clone(),
-        at_ms: now_ms().saturating_sub_unsigned(duration_ms),
-        key_id: text(principal.map(|principal| &*principal.id)),
-        key_name: text(principal.map(|principal| &*principal.name)),
-        team_id: text(principal.and_then(|principal| principal.team.as_deref())),
-        user_id: text(principal.and_then(|principal| principal.user.as_deref())),
-        operation: text(record.operation.map(providers::Operation::as_str)),
-        model: text(record.model.as_ref().map(|model| model.name.as_str())),
-        deployment: text(deployment.map(|deployment| deployment.id.as_str())),
-        provider: text(deployment.map(|deployment| deployment.provider.name.as_str())),
+/// The last that is made of it: what it shares with others goes over instead of being counted once more.
+fn ended(record: &mut Record, duration: Duration) -> Ended {
+    let cost = record.cost();
+    Ended {
+        request_id: std::mem::take(&mut record.request_id),
+        started: record.started,
+        duration,
+        first_token: record.ttft,
+        principal: record.principal.take(),
+        model: record.model.take(),
+        deployment: record.deployment.take(),
+        operation: record.operation,
+        cache: record.cache,
         status: record.status,
-        error: if record.outcome == "ok" { String::new() } else { record.outcome.to_owned() },
-        cache: text(record.cache.map(crate::answer_cache::Mark::as_str)),
         attempts: record.attempts,
-        duration_ms,
-        first_token_ms: record.ttft.map(millis),
-        usage: record.usage.unwrap_or_default(),
-        cost: record.cost().unwrap_or_default(),
-        tags: principal.map_or_else(Vec::new, |principal| principal.tags.to_vec()),
+        outcome: record.outcome,
+        usage: record.usage,
+        cost,
     }
 }
 

@@ -28,7 +28,7 @@ const SHED_DRAIN_TIME: Duration = Duration::from_millis(20);
 
 /// A provider that sends faster than we pass on would otherwise have a worker for itself for a millisecond at a time,
 /// and every stream like it adds one to what the others wait.
-const PIECES_IN_A_ROW: u32 = 16;
+const BYTES_IN_A_ROW: usize = 2 << 10;
 
 /// Sends an answer that has begun, or the rest of one.
 ///
@@ -177,10 +177,10 @@ async fn pump(
     for piece in held {
         client.write(piece, false).await?;
     }
-    let mut pieces = 0_u32;
+    let mut passed = 0;
     loop {
-        pieces = pieces.wrapping_add(1);
-        if pieces.is_multiple_of(PIECES_IN_A_ROW) {
+        if passed >= BYTES_IN_A_ROW {
+            passed = 0;
             tokio::task::yield_now().await;
         }
         let waiting = Instant::now();
@@ -195,6 +195,7 @@ async fn pump(
                 if stream.is_complete() {
                     ended(stream, request, record).await;
                 }
+                passed += piece.len();
                 client.write(piece, false).await?;
             }
             Ok(None) => return Ok(None),

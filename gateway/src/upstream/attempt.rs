@@ -296,6 +296,7 @@ impl Attempt<'_> {
             idle: self.timeouts.idle,
             throughput: Throughput::new(self.timeouts.min_chars_per_second),
             slow: None,
+            broken: None,
             deadline: self.call.deadline,
             ended: false,
             held: Vec::new(),

@@ -1,9 +1,11 @@
 //! A stream whose first token is here: read, decoded, and watched until its end.
 
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use domain::{Failure, FailureKind, Usage};
 use pingora::protocols::http::v1::client::HttpSession;
 use pingora::upstreams::peer::HttpPeer;
@@ -16,6 +18,10 @@ use super::{AttemptFailure, Connections, InFlight, ProviderReply, Throughput, cl
 /// After the reason for stopping, so long is waited for usage and end marker.
 const END_MARKER_WAIT: Duration = Duration::from_secs(2);
 
+/// What is here already is given on together, up to so many bytes and pieces: one write, and no worker for a stream alone.
+const TOGETHER: usize = 16 << 10;
+const PIECES_TOGETHER: u32 = 32;
+
 /// A running stream.
 pub struct OpenedStream {
     pub(super) session: Box<HttpSession>,
@@ -27,6 +33,8 @@ pub struct OpenedStream {
     pub(super) throughput: Throughput,
     /// It has turned out to be too slow.
     pub(super) slow: Option<Failure>,
+    /// It broke off behind pieces that were to be given on first.
+    pub(super) broken: Option<Box<AttemptFailure>>,
     pub(super) deadline: Instant,
     pub(super) ended: bool,
     /// Pieces that were held back until the first token came, each of them one upstream chunk.
@@ -35,18 +43,23 @@ pub struct OpenedStream {
 }
 
 impl OpenedStream {
-    /// The next piece for the client; None at the proper end.
+    /// The next piece for the client, with those behind it that have arrived; None at the proper end. Nothing is waited for
+    /// to make a piece larger.
     ///
     /// # Errors
     /// When the stream broke, stalled, or ended before it was complete.
     pub async fn next(&mut self) -> Result<Option<Bytes>, AttemptFailure> {
+        if let Some(broken) = self.broken.take() {
+            return Err(*broken);
+        }
         if let Some(slow) = self.slow.take().filter(|_| !self.decoder.has_finished()) {
             return Err(slow.into());
         }
         loop {
             let remaining = self.deadline.saturating_duration_since(Instant::now());
             let idle = if self.decoder.has_finished() { self.idle.min(END_MARKER_WAIT) } else { self.idle };
-            if let Some(piece) = self.read(idle.min(remaining), FailureKind::Idle).await? {
+            if let Some(first) = self.read(Some(idle.min(remaining)), FailureKind::Idle).await? {
+                let piece = self.together(first);
                 // Told with the next call: this piece counts as sent.
                 self.slow = self.throughput.passed(self.decoder.text().len(), Instant::now()).err();
                 return Ok(Some(piece));
@@ -91,15 +104,54 @@ impl OpenedStream {
     pub(super) async fn first_token(&mut self, until: Instant) -> Result<(), AttemptFailure> {
         while !self.decoder.content_started() && !self.ended {
             let remaining = until.min(self.deadline).saturating_duration_since(Instant::now());
-            if let Some(piece) = self.read(remaining, FailureKind::FirstToken).await? {
+            if let Some(piece) = self.read(Some(remaining), FailureKind::FirstToken).await? {
                 self.held.push(piece);
             }
         }
         Ok(())
     }
 
-    /// One read. Nothing may have come of it: half an event, or the end.
-    async fn read(&mut self, limit: Duration, silent: FailureKind) -> Result<Option<Bytes>, AttemptFailure> {
+    /// This piece, and behind it those that can be read without waiting.
+    fn together(&mut self, first: Bytes) -> Bytes {
+        let mut all = BytesMut::new();
+        for _ in 1..PIECES_TOGETHER {
+            if self.ended || first.len().max(all.len()) >= TOGETHER {
+                break;
+            }
+            let Some(read) = self.read_here() else { break };
+            match read {
+                Ok(Some(piece)) => {
+                    if all.is_empty() {
+                        all.reserve(TOGETHER);
+                        all.extend_from_slice(&first);
+                    }
+                    all.extend_from_slice(&piece);
+                }
+                Ok(None) => {}
+                Err(broken) => {
+                    self.broken = Some(Box::new(broken));
+                    break;
+                }
+            }
+        }
+        if all.is_empty() { first } else { all.freeze() }
+    }
+
+    /// A read of what is here; None when nothing is. Whoever waits next is woken, not this look.
+    fn read_here(&mut self) -> Option<Result<Option<Bytes>, AttemptFailure>> {
+        let read = pin!(tokio::task::unconstrained(self.read(None, FailureKind::Idle)));
+        match read.poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(read) => Some(read),
+            Poll::Pending => None,
+        }
+    }
+
+    /// One read, without a limit of its own where it does not wait. Nothing may have come of it: half an event, or the end.
+    async fn read(
+        &mut self,
+        limit: Option<Duration>,
+        silent: FailureKind,
+    ) -> Result<Option<Bytes>, AttemptFailure> {
         if self.ended {
             return Ok(None);
         }
@@ -107,7 +159,7 @@ impl OpenedStream {
             // What came before the fault has been given on; the fault itself is told now.
             return self.decoder.feed(Bytes::new()).map_err(broken_off);
         }
-        self.session.read_timeout = Some(limit);
+        self.session.read_timeout = limit;
         match self.session.read_body_bytes().await {
             Ok(Some(chunk)) => {
                 let chunk = self

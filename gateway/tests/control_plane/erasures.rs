@@ -15,7 +15,10 @@ use crate::ledger::STORE;
 use crate::operator::{call, done};
 
 async fn erases(extra: &str, url: &str) {
-    let gateway = start(&format!("{extra}\ncache: {{memory: 16MiB, exact: {{ttl: 1h}}}}\nlog: {{access: 'off', level: error, requests: {{enabled: true}}}}")).await;
+    let gateway = start(&format!(
+        "{extra}\ncache: {{memory: 16MiB, exact: {{ttl: 1h}}}}\nlog: {{access: 'off', level: error}}"
+    ))
+    .await;
     done(&gateway, "POST", "/api/v1/teams", json!({"id": "red", "name": "red"})).await;
     done(&gateway, "POST", "/api/v1/users", json!({"id": "ada", "name": "ada"})).await;
     let kept = |more: Value| {
@@ -163,4 +166,55 @@ async fn every_gateway_makes_kept_answers_void_also_one_that_was_away() {
         assert!(Instant::now() < deadline, "it keeps what was erased while it was away");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
+}
+
+/// What the command line says to this; None when it refuses.
+fn erase(gateway: &Gateway, arguments: &[&str]) -> Option<Value> {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_signalbox"));
+    command.args(["erase", "--config", "signalbox.yaml"]).args(arguments);
+    let output = command.current_dir(&gateway.folder).output().unwrap();
+    output.status.success().then(|| serde_json::from_slice(&output.stdout).unwrap())
+}
+
+async fn erases_from_the_command_line(extra: &str) {
+    let gateway = start(&format!("{extra}\ncache: {{memory: 16MiB, exact: {{ttl: 1h}}}}")).await;
+    let (key, _) = make_key(&gateway, "k", json!({"store_prompts": true})).await;
+    for id in ["r-1", "r-2", "r-3"] {
+        chat(&gateway, &key, id, &body("echoes", id, false)).await;
+    }
+    cache_mark(&gateway, "is it kept?").await;
+    assert_eq!(cache_mark(&gateway, "is it kept?").await, "hit");
+    until_written(&gateway, &key).await;
+    let erased = |contents: u64, requests: u64| Some(json!({"contents": contents, "requests": requests}));
+    assert_eq!(erase(&gateway, &["--request", "r-1"]), erased(1, 0));
+    assert!(is_unknown(&gateway, "r-1").await);
+    assert_eq!(call(&gateway, "GET", "/api/v1/requests/r-1", Value::Null).await.0, 200);
+    assert_eq!(erase(&gateway, &["--key", "k", "--request", "r-2", "--requests"]), erased(1, 1));
+    assert_eq!(call(&gateway, "GET", "/api/v1/requests/r-2", Value::Null).await.0, 404);
+    assert_eq!(erase(&gateway, &["--user", "nobody", "--requests"]), erased(0, 0));
+    assert_eq!(erase(&gateway, &["--before", "2020-01-01", "--requests"]), erased(0, 0));
+    // `r-1`, `r-3`, the last one, and a list of models.
+    assert_eq!(erase(&gateway, &["--key", "k", "--requests"]), erased(2, 4));
+    for refused in [&[][..], &["--requests"], &["--before", "soon"]] {
+        assert_eq!(erase(&gateway, refused), None, "{refused:?}");
+    }
+    let deadline = Instant::now() + PATIENCE;
+    while cache_mark(&gateway, "is it kept?").await == "hit" {
+        assert!(Instant::now() < deadline, "the running gateway keeps its answer");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let audit =
+        done(&gateway, "GET", "/api/v1/audit?object_kind=request_contents&limit=50", Value::Null).await;
+    let erasures = audit["data"].as_array().unwrap().iter().filter(|it| it["action"] == "erase");
+    assert_eq!(erasures.map(|it| it["actor"].as_str().unwrap()).collect::<Vec<_>>(), ["cli"; 5], "{audit}");
+}
+
+#[tokio::test]
+async fn the_command_line_erases_beside_a_running_gateway() {
+    erases_from_the_command_line(STORE).await;
+}
+
+#[tokio::test]
+async fn the_command_line_erases_from_postgresql_too() {
+    erases_from_the_command_line(&format!("{}\n{ENCRYPTION_KEY}", postgres())).await;
 }

@@ -41,3 +41,4 @@ mod postgres_server;
 mod redis_server;
 mod reports;
 mod requests;
+mod scan;

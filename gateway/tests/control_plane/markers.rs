@@ -1,8 +1,9 @@
 //! Secrets, prompts and answers carry markers through every path; no log, metric, answer of the admin API, database, cache,
-//! ledger or backup may show one in plain text.
+//! ledger or backup may show one, in any form that `scan` knows. That the search sees one in each of these places is tested too.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -11,6 +12,7 @@ use crate::echo::{self, ANSWERS};
 use crate::gateway::{Gateway, KEY};
 use crate::operator::{self, TOKEN, call, done};
 use crate::postgres_server::server;
+use crate::scan::{Place, Secrets, files};
 
 const MODELS: &str = "
   echoes: {deployments: [{provider: echo, model: m}]}
@@ -36,40 +38,8 @@ cache:
   disk: {{path: data/cache, size: 64MiB, key: 3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c}}
   exact: {{ttl: 1h}}
   semantic: {{max_error: 0.5}}
-log: {{access: access.log, level: debug, requests: {{enabled: true}}}}"
+log: {{access: access.log, level: debug}}"
     )
-}
-
-/// Everything that must be nowhere in plain text.
-struct Secrets(Vec<(&'static str, String)>);
-
-impl Secrets {
-    /// Which of them the bytes show, and what follows it there.
-    fn found(&self, bytes: &[u8]) -> Option<String> {
-        let text = String::from_utf8_lossy(bytes);
-        let shown = |(what, secret): &(&str, String)| {
-            let after: String = text.get(text.find(secret.as_str())?..)?.chars().take(300).collect();
-            Some(format!("{what}: {after}"))
-        };
-        self.0.iter().find_map(shown)
-    }
-
-    fn assert_absent(&self, place: &str, bytes: &[u8]) {
-        if let Some(found) = self.found(bytes) {
-            panic!("{place} shows {found}");
-        }
-    }
-}
-
-fn files(folder: &Path, found: &mut Vec<PathBuf>) {
-    for entry in std::fs::read_dir(folder).unwrap().flatten() {
-        let path = entry.path();
-        if path.is_dir() {
-            files(&path, found);
-        } else if entry.file_type().unwrap().is_file() && !path.ends_with("signalbox.yaml") {
-            found.push(path);
-        }
-    }
 }
 
 async fn send(gateway: &Gateway, key: &str, path: &str, body: String) -> (u16, String) {
@@ -245,28 +215,32 @@ async fn start(extra: &str) -> Marked {
     Marked { gateway, secrets: Secrets(secrets), kept, newest, ids }
 }
 
+/// Everything that is searched, with a backup and a dump of this name.
+async fn searched(gateway: &Gateway, ids: &[(&str, String)], url: &str, name: &str) -> Vec<Place> {
+    signalbox(gateway, &["backup", "--config", "signalbox.yaml", "--to", &format!("{name}.jsonl")]);
+    if url.starts_with("postgres") {
+        let path = gateway.folder.join(format!("{name}.dump"));
+        store::Store::open(url).await.unwrap().dump(&path, 1).await.unwrap();
+    }
+    let told = told(gateway, ids).await.into_iter();
+    let mut places: Vec<_> = told.map(|(name, text)| Place { name, bytes: text.into_bytes() }).collect();
+    for resource in ["keys", "credentials", "admins"] {
+        let bytes = signalbox(gateway, &[resource, "list", "--config", "signalbox.yaml"]);
+        places.push(Place { name: format!("signalbox {resource} list"), bytes });
+    }
+    let mut found = Vec::new();
+    files(&gateway.folder, &mut found);
+    places.extend(found.iter().map(PathBuf::as_path).map(Place::file));
+    places
+}
+
 impl Marked {
-    /// Searches everything, with a backup and a dump of this name; the files that were searched.
-    async fn scan(&self, url: &str, name: &str) -> Vec<PathBuf> {
-        let Self { gateway, secrets, ids, .. } = self;
-        signalbox(gateway, &["backup", "--config", "signalbox.yaml", "--to", &format!("{name}.jsonl")]);
-        for (place, text) in told(gateway, ids).await {
-            secrets.assert_absent(&place, text.as_bytes());
-        }
-        for resource in ["keys", "credentials", "admins"] {
-            let told = signalbox(gateway, &[resource, "list", "--config", "signalbox.yaml"]);
-            secrets.assert_absent(resource, &told);
-        }
-        if url.starts_with("postgres") {
-            let path = gateway.folder.join(format!("{name}.dump"));
-            store::Store::open(url).await.unwrap().dump(&path, 1).await.unwrap();
-        }
-        let mut found = Vec::new();
-        files(&gateway.folder, &mut found);
-        for path in &found {
-            secrets.assert_absent(&path.display().to_string(), &std::fs::read(path).unwrap());
-        }
-        found
+    /// Searches everything, with a backup and a dump of this name; the places that were searched.
+    async fn scan(&self, url: &str, name: &str) -> Vec<String> {
+        let places = searched(&self.gateway, &self.ids, url, name).await;
+        let found: Vec<String> = places.iter().flat_map(|place| self.secrets.found(place)).collect();
+        assert!(found.is_empty(), "{found:#?}");
+        places.into_iter().map(|place| place.name).collect()
     }
 
     fn read(&self, name: &str) -> String {
@@ -285,13 +259,14 @@ async fn shows_nothing(extra: &str, url: &str) {
     let found = marked.scan(url, "first").await;
     // They are where they should be, so that a scan of nothing would be seen.
     for part in ["access.log", "messages.log", "first.jsonl", "data/cache", "data/ledger"] {
-        assert!(found.iter().any(|path| path.to_string_lossy().contains(part)), "{part} in {found:?}");
+        assert!(found.iter().any(|name| name.contains(part)), "{part} in {found:?}");
     }
-    let configuration = marked.read("signalbox.yaml");
-    assert!(marked.secrets.found(configuration.as_bytes()).is_some(), "what holds secrets is seen to");
+    let configuration = Place::file(&marked.gateway.folder.join("signalbox.yaml"));
+    assert!(!marked.secrets.found(&configuration).is_empty(), "what holds secrets is seen to");
     assert!(marked.read("access.log").lines().count() >= 30);
     assert!(marked.read("messages.log").contains("DEBUG"));
     assert!(marked.rows("first.jsonl", "request_contents").len() >= 14);
+    assert!(!marked.rows("first.jsonl", "request_blocks").is_empty());
 
     let user = json!({"user": "bob", "requests": true});
     let erased = done(&marked.gateway, "POST", "/api/v1/erase", user).await;
@@ -301,8 +276,12 @@ async fn shows_nothing(extra: &str, url: &str) {
     assert_eq!(call(&marked.gateway, "GET", &path, Value::Null).await.0, 404);
     marked.scan(url, "second").await;
     assert_eq!(marked.rows("second.jsonl", "request_contents").len(), 0);
-    let logged = marked.rows("second.jsonl", "request_log");
-    assert!(!logged.iter().any(|row| row.contains(&marked.newest)), "the request log has forgotten it");
+    let logged = format!("/api/v1/requests/{}", marked.newest);
+    assert_eq!(
+        call(&marked.gateway, "GET", &logged, Value::Null).await.0,
+        404,
+        "the request log has forgotten it"
+    );
 
     // What a process that was killed has left behind, and what one writes when it ends as asked.
     goes_every_way(&marked.gateway, &marked.kept).await;
@@ -314,7 +293,104 @@ async fn shows_nothing(extra: &str, url: &str) {
     crate::gateway::eventually("it has ended", || marked.gateway.has_ended()).await;
     marked.gateway.restart_after_kill().await;
     let found = marked.scan(url, "fourth").await;
-    assert!(found.iter().any(|path| path.ends_with("semantic.state")), "{found:?}");
+    assert!(found.iter().any(|name| name.ends_with("semantic.state")), "{found:?}");
+}
+
+/// What is planted, and a part of the name of each place that must show it.
+const PLANTED: [(&str, &[&str]); 9] = [
+    ("planted-label-5d21", &["GET /metrics", "GET /api/v1/deployments"]),
+    ("planted-answer-77ac", &["GET /api/v1/teams", "GET /api/v1/audit", "first.jsonl"]),
+    ("planted-line-0c9e", &["access.log"]),
+    ("planted-message-41f8", &["messages.log"]),
+    ("planted-file-3b7f", &["data/deep/down"]),
+    ("planted-journal-b02d", &["data/ledger/"]),
+    ("planted-contents-9e66", &["first.jsonl"]),
+    ("planted-request-1ad3", &["first.jsonl", "GET /api/v1/requests"]),
+    ("planted-entry-c574", &["first.jsonl", "GET /api/v1/ledger"]),
+];
+
+/// Puts one where each kind of leak would put it.
+async fn plant(gateway: &Gateway, store: &store::Store) {
+    let at = |index: usize| PLANTED[index].0;
+    assert_eq!(gateway.chat(at(0)).await.status(), 200);
+    done(gateway, "POST", "/api/v1/teams", json!({"id": "red", "name": at(1)})).await;
+    let append = |file: &str, text: &str| {
+        use std::io::Write as _;
+        let path = gateway.folder.join(file);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        let mut file = std::fs::OpenOptions::new().create(true).append(true).open(path).unwrap();
+        file.write_all(text.as_bytes()).unwrap();
+    };
+    append("access.log", &format!("{{\"prompt\":\"{}\"}}\n", at(2)));
+    append("messages.log", &format!("DEBUG asked {}\n", at(3)));
+    let hex: String = at(4).bytes().map(|byte| format!("{byte:02x}")).collect();
+    append("data/deep/down/below.bin", &hex);
+    append("data/ledger/planted.log", at(5));
+    // As if it had not been sealed.
+    let unsealed = store::SealedContents {
+        id: store::new_id(),
+        request_id: "r".to_owned(),
+        at_ms: 1,
+        ciphertext: at(6).as_bytes().to_vec(),
+        ..store::SealedContents::default()
+    };
+    store.contents().append(&[unsealed]).await.unwrap();
+    let subject =
+        |model: &str| Arc::new(store::Subject { model: model.to_owned(), ..store::Subject::default() });
+    let logged = store::LoggedRequest {
+        request_id: "r".to_owned(),
+        at_ms: 1,
+        subject: subject(at(7)),
+        ..Default::default()
+    };
+    store.request_log().append(&store::RequestBlock::of(vec![logged]).unwrap()).await.unwrap();
+    let entry = store::LedgerEntry {
+        attempt_id: "a".to_owned(),
+        state: store::State::Settled,
+        subject: subject(at(8)),
+        ..Default::default()
+    };
+    let log = store::LogBatch { log: "planted".to_owned(), ended: vec![entry], ..Default::default() };
+    store.ledger().apply(&log).await.unwrap();
+}
+
+async fn what_is_planted_is_seen(extra: &str, url: &str) {
+    let label = PLANTED[0].0;
+    let models = format!("  {label}: {{deployments: [{{provider: mock, model: m}}]}}");
+    let gateway = operator::with_token(Gateway::start_logged("", &models, extra).await).await;
+    let store = match url.strip_prefix("sqlite:") {
+        Some(path) => format!("sqlite:{}", gateway.folder.join(path).display()),
+        None => url.to_owned(),
+    };
+    let store = store::Store::open(&store).await.unwrap();
+    plant(&gateway, &store).await;
+    let places = searched(&gateway, &[], url, "first").await;
+    let found = |secret: &str| {
+        let secrets = Secrets(vec![("what is planted", secret.to_owned())]);
+        places.iter().flat_map(|place| secrets.found(place)).collect::<Vec<_>>()
+    };
+    for (secret, shown_by) in PLANTED {
+        let found = found(secret);
+        for part in shown_by {
+            let is_there = |found: &String| found.split(" shows ").next().unwrap().contains(part);
+            assert!(found.iter().any(is_there), "{secret} is not seen in {part}, but in {found:#?}");
+        }
+    }
+    let contents = found(PLANTED[6].0);
+    let raw = if url.starts_with("postgres") { "first.dump" } else { "data/signalbox.db" };
+    assert!(contents.iter().any(|found| found.contains(raw)), "{raw}: {contents:#?}");
+    assert_eq!(found("never-planted-2c81"), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn what_is_planted_is_seen_in_each_place_that_is_searched() {
+    what_is_planted_is_seen(&settings("store: sqlite:data/signalbox.db"), "sqlite:data/signalbox.db").await;
+}
+
+#[tokio::test]
+async fn what_is_planted_in_postgresql_is_seen_in_its_dump() {
+    let url = server().url(&server().database());
+    what_is_planted_is_seen(&settings(&format!("store: '{url}'")), &url).await;
 }
 
 #[tokio::test]

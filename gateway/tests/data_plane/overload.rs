@@ -62,8 +62,10 @@ async fn beyond_the_limit_requests_wait_then_are_shed_within_50_ms() {
         assert!(took < Duration::from_millis(100), "{took:?}, of which the client has its share");
     }
     assert_eq!(first.await.unwrap().unwrap().status(), 200);
-    assert!(metric(&gateway, "signalbox_shed_total", "queue_full").await >= 8.0);
-    assert!(metric(&gateway, "signalbox_shed_total", "queue_wait").await >= 1.0);
+    let full = metric(&gateway, "signalbox_shed_total", "queue_full").await;
+    let waited = metric(&gateway, "signalbox_shed_total", "queue_wait").await;
+    // A place in the queue is free again after 30 ms, which a slow client may come to late.
+    assert!(full >= 1.0 && waited >= 2.0 && full + waited >= 10.0, "{full} and {waited}");
     assert!(metric(&gateway, "signalbox_in_flight_limit", "busy").await >= 1.0);
 }
 

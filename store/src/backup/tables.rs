@@ -280,6 +280,19 @@ pub(crate) const TABLES: &[Table] = &[
         ],
     },
     Table {
+        name: "request_blocks",
+        key: &["id"],
+        columns: &[
+            ("id", Text),
+            ("first_at", Int),
+            ("last_at", Int),
+            ("requests", Int),
+            ("names", Bytes),
+            ("ids", Bytes),
+            ("data", Bytes),
+        ],
+    },
+    Table {
         name: "request_contents",
         key: &["id"],
         columns: &[

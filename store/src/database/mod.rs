@@ -135,6 +135,13 @@ impl Database {
         }
     }
 
+    /// Runs a `VACUUM` of PostgreSQL, which can be in no transaction.
+    pub(crate) async fn vacuum(&self, sql: &'static str) -> Result<()> {
+        let Pools::Postgres(pool) = &self.pools else { return Ok(()) };
+        let vacuum = async { sqlx::raw_sql(sql).execute(pool).await.map(|_| ()) };
+        bounded(self.statement_timeout * 2, &self.location, vacuum).await
+    }
+
     /// Closes every connection after what runs on it has ended.
     pub(crate) async fn close(&self) {
         match &self.pools {

@@ -1,7 +1,7 @@
 //! Values on their way into a statement and rows on their way out, the same for both databases. A dozen lines for each
 //! kind instead of sqlx's `Any`, which knows no typed NULL for PostgreSQL and copies every row.
 
-use domain::Micros;
+use domain::{Micros, Usage};
 use sqlx::postgres::PgRow;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{ColumnIndex, Decode, Row as _, Type};
@@ -128,6 +128,17 @@ impl Row {
 
     pub(crate) fn micros(&self, column: &str) -> Result<Micros> {
         self.count(column).map(Micros)
+    }
+
+    /// Tokens, whose columns every table names alike.
+    pub(crate) fn usage(&self) -> Result<Usage> {
+        Ok(Usage {
+            prompt: self.count("input_tokens")?,
+            completion: self.count("output_tokens")?,
+            cached: self.count("cached_tokens")?,
+            cache_write: self.count("cache_write_tokens")?,
+            reasoning: self.count("reasoning_tokens")?,
+        })
     }
 
     pub(crate) fn text(&self, column: &str) -> Result<String> {

@@ -1,10 +1,7 @@
-//! Blocks: ended attempts as JSON lines, compressed with zstd (RFC 8878). A tenth of the size and a twentieth of the CPU
-//! of a row for each. The first line says who pays for what, each other one is an attempt as an array that refers to it.
-//! Blocks of older versions have an object for each attempt and no such first line; they are still read.
+//! Blocks: ended attempts, packed. Those of older versions have an object for each attempt and no first line that says who
+//! pays for what; they are still read.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
-use std::io::Read;
 use std::sync::Arc;
 
 use domain::{Micros, Usage};
@@ -12,21 +9,10 @@ use serde::{Deserialize, Serialize};
 
 use super::{Counted, Kind, LedgerEntry, State, Subject};
 use crate::database::{Row, Transaction};
-use crate::error::{Result, StoreError};
+use crate::error::Result;
+use crate::packed::{self, Pack};
 
-/// The fastest that zstd has; more saves little of such lines.
-const LEVEL: i32 = 1;
-/// What a block may become when it is read: ten thousand entries with long tags.
-const MAX_SIZE: u64 = 256 << 20;
-
-/// How the first line of a block begins; an attempt of an older one is an object without this member.
-const HEAD: &[u8] = b"{\"subjects\":";
-
-/// The first line.
-#[derive(Serialize, Deserialize)]
-struct Head<S> {
-    subjects: Vec<S>,
-}
+const TABLE: &str = "ledger";
 
 /// An attempt; the first element is its subject's place in the first line.
 #[derive(Serialize, Deserialize)]
@@ -141,49 +127,28 @@ pub(super) fn encode(entries: &[LedgerEntry]) -> Result<Option<Vec<u8>>> {
     if entries.is_empty() {
         return Ok(None);
     }
-    let unfit = |error: serde_json::Error| StoreError::invalid("ledger", "entry", error.to_string());
-    let mut lines = Vec::with_capacity(entries.len() * 128);
-    let (mut subjects, mut places): (Vec<&Subject>, HashMap<_, usize>) = Default::default();
+    let mut pack = Pack::new(TABLE, entries.len());
     for entry in entries {
-        // Entries of one subject share it, as a rule; one that is there twice costs a few bytes.
-        let place = *places.entry(Arc::as_ptr(&entry.subject).addr()).or_insert_with(|| {
-            subjects.push(&entry.subject);
-            subjects.len() - 1
-        });
-        serde_json::to_writer(&mut lines, &Line::of(entry, place)).map_err(unfit)?;
-        lines.push(b'\n');
+        let place = pack.place(&entry.subject);
+        pack.line(&Line::of(entry, place))?;
     }
-    let mut block = serde_json::to_vec(&Head { subjects }).map_err(unfit)?;
-    block.push(b'\n');
-    block.append(&mut lines);
-    let packed = zstd::bulk::compress(&block, LEVEL)
-        .map_err(|error| StoreError::database(format!("a block cannot be compressed: {error}")))?;
-    Ok(Some(packed))
+    pack.finish().map(Some)
 }
 
 /// The entries of a row, in the order of time.
 pub(super) fn decode(row: &Row) -> Result<Vec<LedgerEntry>> {
-    let damaged = |error: String| StoreError::database(format!("a block of the ledger is damaged: {error}"));
-    let packed = row.bytes("data")?;
-    let mut lines = Vec::new();
-    let reader =
-        zstd::stream::read::Decoder::new(packed.as_slice()).map_err(|error| damaged(error.to_string()))?;
-    reader.take(MAX_SIZE).read_to_end(&mut lines).map_err(|error| damaged(error.to_string()))?;
-    let mut entries = entries(&lines).map_err(|error| damaged(error.to_string()))?;
+    let lines = packed::unpack(row, TABLE)?;
+    let mut entries = entries(&lines).map_err(|error| packed::damaged(TABLE, error))?;
     entries.sort_by(|one, other| (one.at_ms, &one.attempt_id).cmp(&(other.at_ms, &other.attempt_id)));
     Ok(entries)
 }
 
 fn entries(lines: &[u8]) -> serde_json::Result<Vec<LedgerEntry>> {
-    if !lines.starts_with(HEAD) {
+    if !lines.starts_with(packed::HEAD) {
         let whole = serde_json::Deserializer::from_slice(lines).into_iter::<Whole>();
         return whole.map(|read| read.map(LedgerEntry::from)).collect();
     }
-    let mut lines = lines.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
-    let head: Head<Subject> = serde_json::from_slice(lines.next().unwrap_or_default())?;
-    let subjects: Vec<_> = head.subjects.into_iter().map(Arc::new).collect();
-    let unknown = || <serde_json::Error as serde::de::Error>::custom("an attempt refers to no subject");
-    lines.map(|line| serde_json::from_slice::<Line<'_>>(line)?.entry(&subjects).ok_or_else(unknown)).collect()
+    packed::read(lines, Line::entry)
 }
 
 /// Writes the entries' block.

@@ -5,6 +5,9 @@ use std::sync::Arc;
 use domain::{Micros, Usage};
 use serde::{Deserialize, Serialize};
 
+use crate::database::Row;
+use crate::error::Result;
+
 /// How far an attempt has come.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -75,7 +78,7 @@ impl Counted {
 }
 
 /// Who pays for what: what very many entries have in common, so they share it. Texts that do not apply are empty.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Subject {
     /// Who pays.
@@ -94,6 +97,22 @@ pub struct Subject {
     pub provider: String,
     /// For reports.
     pub tags: Vec<String>,
+}
+
+impl Subject {
+    /// That of a row which stands for one attempt or request alone.
+    pub(crate) fn read(row: &Row) -> Result<Self> {
+        Ok(Self {
+            key_id: row.text("key_id")?,
+            key_name: row.text("key_name")?,
+            team_id: row.text("team_id")?,
+            user_id: row.text("user_id")?,
+            model: row.text("model")?,
+            deployment: row.text("deployment")?,
+            provider: row.text("provider")?,
+            tags: row.json("tags")?,
+        })
+    }
 }
 
 /// What is known of one attempt, or of a request that needed none.

@@ -74,16 +74,7 @@ pub(super) fn read(row: &Row) -> Result<LedgerEntry> {
         request_id: row.text("request_id")?,
         at_ms: row.int("at")?,
         state: State::Reserved,
-        subject: Arc::new(Subject {
-            key_id: row.text("key_id")?,
-            key_name: row.text("key_name")?,
-            team_id: row.text("team_id")?,
-            user_id: row.text("user_id")?,
-            model: row.text("model")?,
-            deployment: row.text("deployment")?,
-            provider: row.text("provider")?,
-            tags: row.json("tags")?,
-        }),
+        subject: Arc::new(Subject::read(row)?),
         reserved: row.micros("reserved_micros")?,
         ..LedgerEntry::default()
     })

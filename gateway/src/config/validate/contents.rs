@@ -1,10 +1,12 @@
-//! Faults of `log.contents`, and of keys whose prompts cannot be kept.
+//! Faults of `log.requests`, of `log.contents`, and of keys whose prompts cannot be kept.
 
 use crate::config::{Config, Faults, NO_STORE};
 use crate::contents::NO_ENCRYPTION_KEY;
 
 /// Less would cut off nearly everything.
 const LEAST: u64 = 1 << 10;
+/// Less would drop requests at once.
+const LEAST_MEMORY: u64 = 64 << 10;
 /// So much of one prompt or answer a database still takes well.
 const MOST: u64 = 16 << 20;
 
@@ -16,6 +18,16 @@ pub(super) fn run(config: &Config, faults: &mut Faults) {
         } else if config.store.starts_with("postgres") && config.encryption.key.is_none() {
             faults.add(path, NO_ENCRYPTION_KEY);
         }
+    }
+    let requests = &config.log.requests;
+    if requests.keep.0.is_zero() {
+        faults.add("log.requests.keep", "would keep nothing: write for example 30d, or `enabled: false`");
+    }
+    if requests.memory.0 < LEAST_MEMORY {
+        faults.add(
+            "log.requests.memory",
+            "has hardly room for a request: write 64KiB or more, for example 16MiB",
+        );
     }
     let contents = &config.log.contents;
     if contents.keep.0.is_zero() {
