@@ -31,15 +31,15 @@ struct Margins {
 impl Hesitations {
     /// Is this margin among the smallest, of which there is this share?
     pub(super) fn is_unsure(&self, model: &str, margin: f32, share: f64) -> bool {
-        if share >= 1.0 {
-            return true;
+        if share <= 0.0 || share >= 1.0 {
+            return share > 0.0;
         }
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         match all.get_mut(model).and_then(|margins| margins.cut(share)) {
             // Prompts that are all alike are none of the least sure.
             Some(learnt) => margin < learnt,
             // Before, they are taken to be like those of the classifier's calibration: a band of this width around the cut.
-            None => share > 0.0 && f64::from(margin) <= share / 2.0,
+            None => margin <= (share / 2.0) as f32,
         }
     }
 
