@@ -1,6 +1,6 @@
 # The recipes that README and CI call. Each is one line of work; the rest is in scripts/.
 
-.PHONY: demo test deps lint unit onnx recordings release smoke schemathesis hostile endurance clients peers load bench micro fuzz schema deny
+.PHONY: demo test deps lint unit onnx minilm recordings release smoke schemathesis hostile endurance clients peers load bench micro fuzz schema deny
 
 # The main job, with no account and no key.
 demo:
@@ -29,6 +29,11 @@ unit:
 # The router's model through ONNX Runtime, whose library is fetched.
 onnx:
 	scripts/onnx
+
+# MiniLM and the library that runs it, for `cache.semantic.embedder: minilm`, into target/.
+minilm:
+	scripts/fetch-onnxruntime
+	scripts/fetch-minilm
 
 # Replays recorded provider traffic, which is kept beside the repository in ../shared/fixtures.
 recordings:

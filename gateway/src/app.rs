@@ -34,7 +34,7 @@ use crate::ledger::{Applier, Ledger, now_ms};
 use crate::limits::{Gate, LimitBook, RetryBudget};
 use crate::notify::Readiness;
 use crate::request_log::{RequestLog, Writer};
-use crate::routing::{Calibrations, Conversations, ExternalClient};
+use crate::routing::{Calibrations, Conversations, ExternalClient, Hesitations};
 use crate::seal::{self, Sealer};
 use crate::sharing::{self, Sharing};
 use crate::snapshot::Snapshot;
@@ -75,6 +75,8 @@ pub struct App {
     pub external: ExternalClient,
     /// What feedback says of predicted qualities.
     pub calibrations: Calibrations,
+    /// How clear the decisions of virtual models were of late.
+    pub hesitations: Hesitations,
     /// Answers that are kept; None without a `cache` section.
     pub answers: Option<AnswerCache>,
     /// What requests cost.
@@ -167,6 +169,7 @@ impl App {
             conversations: Conversations::default(),
             external: ExternalClient::default(),
             calibrations: Calibrations::default(),
+            hesitations: Hesitations::default(),
             answers: answer_cache::open(config)?,
             ledger,
             storage,

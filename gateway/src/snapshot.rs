@@ -12,7 +12,7 @@ use subtle::ConstantTimeEq;
 
 use crate::alerts::AlertRules;
 use crate::budgets::BudgetBook;
-use crate::config::{Affinity, CacheUse, Coalesce, Config, LimitConfig, ModelConfig, ResumeMode};
+use crate::config::{Affinity, CacheUse, Coalesce, Config, Embedder, LimitConfig, ModelConfig, ResumeMode};
 use crate::credentials::CredentialTable;
 use crate::keys::{KeyHash, KeyTable, Principal};
 use crate::limits::{HedgeBudget, InFlightLimit, InFlightRule, LimitBook};
@@ -66,6 +66,8 @@ pub struct Model {
     pub coalesce: Coalesce,
     /// Whether its answers are kept, when there is a cache.
     pub caches: bool,
+    /// What makes vectors of its questions, where that is not the cache's to say.
+    pub embedder: Option<Embedder>,
     /// When a deployment leaves the rotation.
     pub cooldown: CooldownRule,
     /// How many requests may be in flight; None without a limit.
@@ -285,6 +287,7 @@ impl Model {
             }),
             coalesce: config.coalesce,
             caches: config.cache == CacheUse::On,
+            embedder: config.embedder,
             cooldown: CooldownRule { failures: config.cooldown.failures, open: config.cooldown.open.0 },
             limit,
             queue_wait: config.queue.wait.0,

@@ -6,6 +6,7 @@ mod features;
 mod hand;
 mod linear;
 pub mod onnx;
+pub mod transformer;
 mod weights;
 mod words;
 
@@ -187,6 +188,12 @@ impl RouteModel {
     #[must_use]
     pub fn threshold_for_share(&self, strong: f32) -> f32 {
         self.weights.threshold(1.0 - strong.clamp(0.0, 1.0))
+    }
+
+    /// The share of calibration prompts whose win rate is lower than this one.
+    #[must_use]
+    pub fn quantile(&self, strong_win: f32) -> f32 {
+        self.weights.quantile(strong_win)
     }
 
     /// Which words and features speak for and against each model.

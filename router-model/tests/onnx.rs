@@ -9,10 +9,11 @@
 )]
 
 use std::path::PathBuf;
-use std::sync::{Arc, mpsc};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use router_model::score::onnx::{Busy, OnnxError, OnnxScorer, Runtime, shipped};
+use router_model::runtime::Runtime;
+use router_model::score::onnx::{OnnxError, OnnxScorer, shipped};
 use router_model::score::{RouteModel, ScoreError, Scores};
 
 fn runtime() -> &'static Runtime {
@@ -25,11 +26,8 @@ fn start(model: &[u8]) -> Result<OnnxScorer, OnnxError> {
     OnnxScorer::start(runtime(), model, &Arc::new(RouteModel::shipped().unwrap()), 1, 4)
 }
 
-fn score(scorer: &OnnxScorer, prompt: &str) -> Result<Scores, ScoreError> {
-    let (sender, receiver) = mpsc::channel();
-    let until = Instant::now() + Duration::from_secs(60);
-    scorer.submit(prompt, until, Box::new(move |scores| sender.send(scores).unwrap())).unwrap();
-    receiver.recv().unwrap()
+async fn score(scorer: &OnnxScorer, prompt: &str) -> Result<Scores, ScoreError> {
+    scorer.score(prompt, Instant::now() + Duration::from_secs(60)).await.unwrap()
 }
 
 /// Prompts of many lengths and alphabets; the empty one has no words at all.
@@ -49,12 +47,12 @@ fn prompts() -> Vec<String> {
     prompts
 }
 
-#[test]
-fn both_evaluators_agree_to_a_hundred_thousandth() {
+#[tokio::test]
+async fn both_evaluators_agree_to_a_hundred_thousandth() {
     let (model, scorer) = (RouteModel::shipped().unwrap(), start(shipped()).unwrap());
     let mut worst = 0.0_f32;
     for prompt in prompts() {
-        let (ours, theirs) = (model.score(&prompt).unwrap(), score(&scorer, &prompt).unwrap());
+        let (ours, theirs) = (model.score(&prompt).unwrap(), score(&scorer, &prompt).await.unwrap());
         for (ours, theirs) in ours.quality().iter().zip(theirs.quality()) {
             worst = worst.max((ours - theirs).abs());
         }
@@ -77,8 +75,8 @@ fn a_damaged_model_and_one_of_another_opset_are_refused_with_a_reason() {
     }
 }
 
-#[test]
-fn a_model_that_gives_no_numbers_scores_nothing() {
+#[tokio::test]
+async fn a_model_that_gives_no_numbers_scores_nothing() {
     let mut model = shipped().to_vec();
     let shipped = include_bytes!("../models/lexical-v1.sbm");
     let heads = RouteModel::shipped().unwrap().heads().len();
@@ -86,41 +84,5 @@ fn a_model_that_gives_no_numbers_scores_nothing() {
     let at = model.windows(bias.len()).position(|bytes| bytes == bias).unwrap();
     model[at..at + 4].copy_from_slice(&f32::NAN.to_le_bytes());
     let scorer = start(&model).unwrap();
-    assert!(matches!(score(&scorer, "hello"), Err(ScoreError::NotAProbability { .. })));
-}
-
-#[test]
-fn a_full_queue_refuses_and_what_is_late_is_not_evaluated() {
-    let scorer = start(shipped()).unwrap();
-    let (sender, receiver) = mpsc::channel::<()>();
-    let (blocked, begun) = mpsc::channel();
-    let until = Instant::now() + Duration::from_secs(60);
-    // The thread is held by the first reply until the test lets it go.
-    let hold: router_model::score::onnx::Reply = Box::new(move |_| {
-        blocked.send(()).unwrap();
-        receiver.recv().unwrap();
-    });
-    scorer.submit("first", until, hold).unwrap();
-    begun.recv().unwrap();
-    for _ in 0..4 {
-        scorer.submit("late", Instant::now(), Box::new(|_| panic!("it was late"))).unwrap();
-    }
-    assert_eq!(scorer.submit("one too many", until, Box::new(|_| ())), Err(Busy));
-    sender.send(()).unwrap();
-    while scorer.submit("again", Instant::now(), Box::new(|_| ())).is_err() {
-        std::thread::yield_now();
-    }
-    assert!(score_when_free(&scorer).is_ok());
-}
-
-fn score_when_free(scorer: &OnnxScorer) -> Result<Scores, ScoreError> {
-    let (sender, receiver) = mpsc::channel();
-    let until = Instant::now() + Duration::from_secs(60);
-    loop {
-        let sender = sender.clone();
-        if scorer.submit("hello", until, Box::new(move |scores| sender.send(scores).unwrap())).is_ok() {
-            return receiver.recv().unwrap();
-        }
-        std::thread::yield_now();
-    }
+    assert!(matches!(score(&scorer, "hello").await, Err(ScoreError::NotAProbability { .. })));
 }

@@ -149,6 +149,11 @@ impl SemanticCache {
         (lot as f64) < self.settings.audit_share * (1_u64 << 53) as f64
     }
 
+    /// Whether a partition has entries, so that a lookup may find one.
+    pub fn knows(&self, partition: u128) -> bool {
+        self.partition(partition).is_some_and(|entries| read(&entries).len() > 0)
+    }
+
     /// Keeps a question whose answer lies under `entry.id`.
     pub fn insert(&self, partition: u128, entry: Entry) {
         self.changes.fetch_add(1, Ordering::Relaxed);

@@ -15,7 +15,7 @@ use super::route::{Kind, Parameter};
 use crate::answer_cache::Controls;
 use crate::keys::Principal;
 use crate::request::Request;
-use crate::routing::{Decision, Exclusion, Prospect, Reason, Subject, assess};
+use crate::routing::{Decision, Exclusion, Prospect, Reason, Stage1Outcome, Subject, assess};
 
 /// What [`explain`] takes beside the request.
 pub(super) const QUERY: &[Parameter] = &[
@@ -59,12 +59,24 @@ pub(super) struct RouteExplanation {
     win: Option<f32>,
     /// The share of calibration prompts that score lower.
     quantile: Option<f32>,
+    /// What the transformer behind the classifier had to do with it; null where there is none.
+    stage1: Option<Stage1Explanation>,
     /// The prompt in tokens, estimated.
     tokens: u64,
     /// An external router would be asked first; it is not asked here.
     external: bool,
     /// In the order in which they would be asked; those that would not be come last.
     candidates: Vec<CandidateExplanation>,
+}
+
+/// Whether a second opinion was asked for. Public API.
+#[derive(Debug, Serialize, JsonSchema)]
+struct Stage1Explanation {
+    outcome: Stage1Outcome,
+    /// By how much the decision was clear before; null when it was not asked for anyway.
+    margin: Option<f32>,
+    /// The pair's win rate by the transformer alone; it is in `win` and `quality` already.
+    win: Option<f32>,
 }
 
 /// What is known of a candidate. Public API.
@@ -79,6 +91,8 @@ struct CandidateExplanation {
     quality: Option<f32>,
     /// The same before feedback corrected it.
     raw_quality: Option<f32>,
+    /// The same by the transformer alone; null when it was not asked or does not know the head.
+    stage1_quality: Option<f32>,
     /// What the answer would cost, in dollars.
     cost_usd: Option<f64>,
     /// How long its first token takes by what was measured of late.
@@ -163,6 +177,11 @@ fn view(
         classifier: decision.classifier.to_string(),
         win: score.map(|score| score.win),
         quantile: score.map(|score| score.quantile),
+        stage1: evidence.stage1.map(|stage1| Stage1Explanation {
+            outcome: stage1.outcome,
+            margin: stage1.margin,
+            win: stage1.win,
+        }),
         tokens: evidence.tokens,
         external: subject.route.external.is_some(),
         candidates: candidates.collect(),
@@ -185,6 +204,7 @@ fn candidate(
         excluded,
         quality: prospect.quality,
         raw_quality: prospect.raw_quality,
+        stage1_quality: prospect.stage1_quality,
         cost_usd: prospect.cost_nanos.map(|nanos| nanos as f64 / 1e9),
         latency_ms: prospect.latency_us.map(|micros| micros as f64 / 1e3),
         raised: list(words.map(|words| &words.raised)),

@@ -4,6 +4,7 @@
 mod allowance;
 mod audit;
 mod controls;
+mod embedders;
 mod keeper;
 mod open;
 mod refusal;
@@ -26,6 +27,7 @@ use crate::snapshot::Model;
 
 pub use audit::Nobody;
 pub use controls::Controls;
+pub use embedders::{EncoderCounts, minilm_folder, open_minilm};
 pub use keeper::Keeper;
 pub use open::open;
 pub use refusal::read as refusal;

@@ -8,11 +8,11 @@ use cache::exact::{Cipher, ExactCache, Settings};
 use cache::semantic;
 use cluster::Shelf;
 use domain::Micros;
-use router_model::embed::StaticEmbedder;
 
+use super::embedders::Embedders;
 use super::saver::Saver;
 use super::{AnswerCache, SemanticAnswers, shared};
-use crate::config::{CacheConfig, ClusterConfig, Config, Embedder, SecretSource, SemanticCacheConfig, Size};
+use crate::config::{CacheConfig, Config, SecretSource, SemanticCacheConfig, Size};
 use crate::seal::key_bytes;
 
 const MEMORY: Size = Size(256 << 20);
@@ -24,11 +24,10 @@ const STATE_FILE: &str = "semantic.state";
 /// # Errors
 /// When its folder or its key cannot be used.
 pub fn open(config: &Config) -> anyhow::Result<Option<AnswerCache>> {
-    config.cache.as_ref().map(|cache| open_with(cache, config.cluster.as_ref())).transpose()
+    config.cache.as_ref().map(|cache| open_with(cache, config)).transpose()
 }
 
-/// With `cluster` shared.
-fn open_with(config: &CacheConfig, cluster: Option<&ClusterConfig>) -> anyhow::Result<AnswerCache> {
+fn open_with(config: &CacheConfig, whole: &Config) -> anyhow::Result<AnswerCache> {
     let bytes = |size: Size| usize::try_from(size.0).unwrap_or(usize::MAX);
     let rules = config.exact.unwrap_or_default();
     let common = cipher("cache.key", config.key.as_ref())?;
@@ -45,7 +44,7 @@ fn open_with(config: &CacheConfig, cluster: Option<&ClusterConfig>) -> anyhow::R
     let exact = opened
         .map_err(|_| anyhow::anyhow!("cache: it could not be opened: see the log"))?
         .context("cache")?;
-    let semantic = config.semantic.as_ref().map(open_semantic).transpose()?;
+    let semantic = config.semantic.as_ref().map(|semantic| open_semantic(semantic, whole)).transpose()?;
     let state = config.disk.as_ref().map(|disk| Path::new(&disk.path).join(STATE_FILE));
     let saver = match semantic.clone().zip(state) {
         Some((semantic, path)) => {
@@ -58,7 +57,7 @@ fn open_with(config: &CacheConfig, cluster: Option<&ClusterConfig>) -> anyhow::R
         None => None,
     };
     let exact = Arc::new(exact);
-    let shared = match cluster.filter(|_| config.shared.enabled) {
+    let shared = match whole.cluster.as_ref().filter(|_| config.shared.enabled) {
         Some(cluster) => {
             let url = cluster.url.resolve().map_err(anyhow::Error::msg).context("cluster")?;
             let (shelf, keeper) = Shelf::new(&url, config.shared.deadline.0).context("cluster")?;
@@ -78,10 +77,8 @@ fn cipher(path: &'static str, key: Option<&SecretSource>) -> anyhow::Result<Opti
     Ok(cipher.transpose()?.map(Arc::new))
 }
 
-fn open_semantic(config: &SemanticCacheConfig) -> anyhow::Result<Arc<SemanticAnswers>> {
-    let embedder = match config.embedder {
-        Embedder::Static => StaticEmbedder::built_in().context("cache.semantic.embedder")?,
-    };
+fn open_semantic(config: &SemanticCacheConfig, whole: &Config) -> anyhow::Result<Arc<SemanticAnswers>> {
+    let embedders = Embedders::open(config, whole).context("cache.semantic.embedder")?;
     let settings = semantic::Settings {
         max_error: config.max_error,
         audit_share: config.audit_share,
@@ -89,5 +86,5 @@ fn open_semantic(config: &SemanticCacheConfig) -> anyhow::Result<Arc<SemanticAns
         ..semantic::Settings::default()
     };
     let audit_cost = Micros::from_usd(config.audit_usd);
-    Ok(Arc::new(SemanticAnswers::new(settings, audit_cost, embedder)))
+    Ok(Arc::new(SemanticAnswers::new(settings, audit_cost, embedders)))
 }

@@ -1,21 +1,23 @@
 //! Answers to questions that mean the same: what of a request is the question, which kept answer may serve it, and what
-//! is learnt when a fresh answer comes. Which that is decides the cache crate; vectors come from the router-model crate.
+//! is learnt when a fresh answer comes. Which that is decides the cache crate; vectors come from `embedders`.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use cache::exact::{Entry, Flags, Question};
 use cache::semantic::{self, Candidate, Decision, SemanticCache, Signature, Threshold, Vector, compare};
 use domain::{Micros, Usage};
 use providers::{KeptAnswer, Operation, has_both_modes, last_question};
-use router_model::embed::StaticEmbedder;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::allowance::Allowance;
+use super::embedders::{Embedders, EncoderCounts};
 use super::{AnswerCache, clock_ms};
 use crate::app::App;
+use crate::config::Embedder;
 use crate::keys::Principal;
 use crate::request::Request;
 use crate::snapshot::Model;
@@ -25,6 +27,8 @@ const LONGEST_BODY: usize = 1 << 20;
 /// Comparisons of answers at once, and hits that are asked upstream as well; beyond that nothing is learnt of one.
 const COMPARISONS: usize = 64;
 const AUDITS: usize = 16;
+/// A vector that no request waits for is waited for so long.
+const LATER: Duration = Duration::from_secs(5);
 /// So many served answers may be objected to.
 const OBJECTABLE: usize = 10_000;
 
@@ -33,7 +37,7 @@ const OBJECTABLE: usize = 10_000;
 pub struct SemanticAnswers {
     /// The index, and what was learnt.
     pub cache: SemanticCache,
-    embedder: &'static StaticEmbedder,
+    embedders: Embedders,
     /// What was served, to whom: the newest last.
     served: Mutex<VecDeque<Served>>,
     comparisons: Arc<Semaphore>,
@@ -76,6 +80,8 @@ pub struct SemanticStats {
     pub evictions: u64,
     /// What the evidence promises of what is served.
     pub promise: Threshold,
+    /// How the transformer does; None where none is wanted.
+    pub encoder: Option<EncoderCounts>,
 }
 
 /// What a request means, and what was found for it.
@@ -83,8 +89,18 @@ pub struct SemanticStats {
 pub struct Meaning {
     partition: u128,
     signature: Signature,
-    vector: Vector,
+    vector: Embedding,
     found: semantic::Lookup,
+    /// How long the request has waited for its vector.
+    pub waited: Duration,
+}
+
+/// A question's vector, or what is to become one.
+#[derive(Clone, Debug)]
+enum Embedding {
+    Ready(Vector),
+    /// It was not needed yet, or was late: it is made when there is an answer to keep, beside the requests.
+    Later(Arc<str>),
 }
 
 impl Meaning {
@@ -110,14 +126,10 @@ pub struct Fresh<'a> {
 
 impl SemanticAnswers {
     /// With this much for the audits of each key in a day.
-    pub(super) fn new(
-        settings: semantic::Settings,
-        audit_cost: Micros,
-        embedder: &'static StaticEmbedder,
-    ) -> Self {
+    pub(super) fn new(settings: semantic::Settings, audit_cost: Micros, embedders: Embedders) -> Self {
         Self {
             cache: SemanticCache::new(settings),
-            embedder,
+            embedders,
             served: Mutex::default(),
             comparisons: Arc::new(Semaphore::new(COMPARISONS)),
             audits: Arc::new(Semaphore::new(AUDITS)),
@@ -138,6 +150,7 @@ impl SemanticAnswers {
             bytes: self.cache.size_bytes() as u64,
             evictions: self.cache.evictions(),
             promise: self.cache.promise(),
+            encoder: self.embedders.counts(),
         }
     }
 
@@ -183,7 +196,7 @@ impl SemanticAnswers {
 
 impl AnswerCache {
     /// What a request means, and which kept questions are like it; None when it is not looked up by its meaning.
-    pub fn meaning(&self, principal: &Principal, model: &Model, request: &Request) -> Option<Meaning> {
+    pub async fn meaning(&self, principal: &Principal, model: &Model, request: &Request) -> Option<Meaning> {
         let semantic = self.semantic.as_deref()?;
         let head = &request.head;
         let is_plain = has_both_modes(request.operation) && !head.caching.has_tools && head.choices <= 1;
@@ -192,14 +205,20 @@ impl AnswerCache {
         }
         let question = last_question(request.operation, &request.body)?;
         let signature = Signature::of(&question.text)?;
-        let vector = Vector::new(&semantic.embedder.embed(&question.text)?)?;
         let (before, after) =
             (request.body.get(..question.span.start)?, request.body.get(question.span.end..)?);
         let context = [before, b"null", after].concat();
-        let partition = self.key(principal, model, request, &context)?.hash;
-        let class = self.class(principal, model, request.operation)?;
-        let found = semantic.cache.lookup(partition, class, &signature, &vector);
-        Some(Meaning { partition, signature, vector, found })
+        let embedder = semantic.embedders.for_model(model);
+        // What one of them made is never compared with what another one did, nor judged by it.
+        let salt = semantic.embedders.salt(embedder);
+        let partition = self.key(principal, model, request, &context)?.hash ^ salt;
+        let class = self.class(principal, model, request.operation)? ^ salt as u64;
+        let (vector, waited) = semantic.embedding(question.text, embedder, partition).await?;
+        let found = match &vector {
+            Embedding::Ready(vector) => semantic.cache.lookup(partition, class, &signature, vector),
+            Embedding::Later(..) => semantic::Lookup::default(),
+        };
+        Some(Meaning { partition, signature, vector, found, waited })
     }
 
     /// Questions that are judged together: of one scope, to one model.
@@ -239,11 +258,54 @@ impl AnswerCache {
     }
 }
 
+impl SemanticAnswers {
+    /// The vector of a question by the deadline, and how long that was waited for. None when it has none.
+    async fn embedding(
+        &self,
+        text: String,
+        embedder: Embedder,
+        partition: u128,
+    ) -> Option<(Embedding, Duration)> {
+        if embedder == Embedder::Static {
+            let vector = Vector::new(&self.embedders.table(&text)?)?;
+            return Some((Embedding::Ready(vector), Duration::ZERO));
+        }
+        let began = Instant::now();
+        // Where nothing is kept there is nothing to compare with, and nothing to wait for.
+        let made = if self.cache.knows(partition) {
+            Box::pin(self.embedders.transformed(&text, None)).await
+        } else {
+            None
+        };
+        let embedding = match made.as_deref().and_then(Vector::new) {
+            Some(vector) => Embedding::Ready(vector),
+            None => Embedding::Later(text.into()),
+        };
+        Some((embedding, began.elapsed()))
+    }
+}
+
 /// Keeps a question whose answer was kept, and learns from the answer whether those to questions like it would have done.
 pub fn learn(app: &Arc<App>, meaning: Meaning, fresh: &Fresh<'_>) {
     let Some(semantic) = app.answers.as_ref().and_then(|answers| answers.semantic.clone()) else { return };
-    let Meaning { partition, signature, vector, found } = meaning;
-    semantic.cache.insert(partition, semantic::Entry { id: fresh.hash, vector, signature });
+    let Meaning { partition, signature, vector, found, .. } = meaning;
+    let id = fresh.hash;
+    match vector {
+        Embedding::Ready(vector) => {
+            semantic.cache.insert(partition, semantic::Entry { id, vector, signature });
+        }
+        Embedding::Later(text) => {
+            let Ok(permit) = semantic.comparisons.clone().try_acquire_owned() else { return };
+            tokio::spawn(async move {
+                let made = semantic.embedders.transformed(&text, Some(LATER)).await;
+                if let Some(vector) = made.as_deref().and_then(Vector::new) {
+                    semantic.cache.insert(partition, semantic::Entry { id, vector, signature });
+                }
+                drop(permit);
+            });
+            return;
+        }
+    }
     if found.candidates.is_empty() {
         return;
     }

@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::{Context, anyhow, bail, ensure};
+use anyhow::{Context, anyhow, ensure};
 use cache::semantic::replay::{Replay, Request, Tally, fixed_threshold};
 use cache::semantic::{Rules, Settings, compare};
 use clap::{Args, Subcommand, ValueEnum};
@@ -12,11 +12,16 @@ use router_model::embed::StaticEmbedder;
 use serde::Deserialize;
 
 use super::warm::{self, Warm};
+use crate::answer_cache::open_minilm;
+use crate::config::{MinilmConfig, RouterConfig};
+use crate::routing::library_places;
 
 /// A line longer than this is no question.
 const LONGEST_LINE: u64 = 1 << 20;
 /// What caches without a guard are set to.
 const FIXED: [f32; 3] = [0.80, 0.90, 0.95];
+/// Nobody waits for a simulation, but it must not stand still.
+const LONGEST_ENCODING: std::time::Duration = std::time::Duration::from_secs(60);
 /// So often the way of a stream is told.
 const STEPS: usize = 10;
 
@@ -39,6 +44,13 @@ pub(super) struct Simulate {
     /// What makes vectors of prompts.
     #[arg(long, value_enum, default_value_t = Embedder::Static)]
     embedder: Embedder,
+    /// MiniLM's folder, which scripts/fetch-minilm brings; by default `minilm` beside the program.
+    #[arg(long)]
+    model: Option<String>,
+    /// The library of ONNX Runtime, which scripts/fetch-onnxruntime brings; by default what `ORT_DYLIB_PATH` names, or the
+    /// one beside the program.
+    #[arg(long)]
+    library: Option<String>,
     /// The share of hits that are also asked upstream, to learn from.
     #[arg(long, default_value_t = 0.05)]
     audit_share: f64,
@@ -84,7 +96,7 @@ pub(super) fn run(command: CacheCommand) -> anyhow::Result<ExitCode> {
         );
     }
     let lines = read(&options.stream)?;
-    let vectors = embed(options.embedder, &lines)?;
+    let vectors = embed(&options, &lines)?;
     let requests: Vec<Request<'_>> = lines
         .iter()
         .zip(&vectors)
@@ -169,14 +181,35 @@ fn object(options: &Simulate, replay: &Replay, fixed: &[(f32, Tally)]) -> serde_
     })
 }
 
-fn embed(embedder: Embedder, lines: &[Line]) -> anyhow::Result<Vec<Option<Vec<f32>>>> {
-    match embedder {
+fn embed(options: &Simulate, lines: &[Line]) -> anyhow::Result<Vec<Option<Vec<f32>>>> {
+    match options.embedder {
         Embedder::Static => {
             let table = StaticEmbedder::built_in().context("the built-in embedder")?;
             Ok(lines.iter().map(|line| table.embed(&line.prompt)).collect())
         }
-        Embedder::Minilm => bail!("this build has no MiniLM: use --embedder static"),
+        Embedder::Minilm => encode(options, lines),
     }
+}
+
+/// As the gateway makes them, but for the deadline.
+fn encode(options: &Simulate, lines: &[Line]) -> anyhow::Result<Vec<Option<Vec<f32>>>> {
+    let router = RouterConfig { library: options.library.clone(), ..RouterConfig::default() };
+    let mut libraries = library_places(&router);
+    libraries.extend(beside_the_build());
+    let minilm = MinilmConfig { path: options.model.clone(), ..MinilmConfig::default() };
+    let encoder = open_minilm(&minilm, &libraries).context("--embedder minilm cannot be used")?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
+    let encode = |(line, number): (&Line, usize)| {
+        let vector = runtime.block_on(encoder.encode(&line.prompt, LONGEST_ENCODING));
+        Ok(Some(vector.with_context(|| format!("the prompt of request {number} has no vector"))?))
+    };
+    lines.iter().zip(1..).map(encode).collect()
+}
+
+/// Where scripts/fetch-onnxruntime puts the library, seen from a program in `target/release`.
+fn beside_the_build() -> Option<PathBuf> {
+    let program = std::env::current_exe().ok()?;
+    Some(program.parent()?.parent()?.join("onnxruntime").join(router_model::runtime::LIBRARY))
 }
 
 fn read(path: &Path) -> anyhow::Result<Vec<Line>> {

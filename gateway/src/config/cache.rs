@@ -127,7 +127,7 @@ impl Default for ExactCacheConfig {
 
 /// The semantic cache: a question gets the answer that another wording of it got, once there is evidence that such
 /// answers are right.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct SemanticCacheConfig {
     /// The largest share of hits that may be wrong.
@@ -143,6 +143,43 @@ pub struct SemanticCacheConfig {
     pub audit_usd: f64,
     /// The index's cap in memory.
     pub memory: Size,
+    /// How MiniLM runs, where a vector of its is wanted.
+    #[serde(skip_serializing_if = "MinilmConfig::is_default")]
+    pub minilm: MinilmConfig,
+}
+
+/// How MiniLM runs: through ONNX Runtime (`router.library`), on threads of its own.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct MinilmConfig {
+    /// The folder that scripts/fetch-minilm made, or one of another model with `model.onnx` and `tokenizer.json`. By
+    /// default `minilm` beside the program.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub path: Option<String>,
+    /// How long a request waits for its vector, 1ms to 1s; one that is late is a miss.
+    pub deadline: Span,
+    /// So much of a question is read.
+    #[schemars(range(min = 16, max = 512))]
+    pub max_tokens: u32,
+    /// Threads that make vectors.
+    #[schemars(range(min = 1, max = 64))]
+    pub threads: u32,
+    /// Questions that may wait for them; with more they are misses.
+    #[schemars(range(min = 1, max = 65536))]
+    pub queue: u32,
+}
+
+impl MinilmConfig {
+    /// Nothing is set.
+    pub fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+impl Default for MinilmConfig {
+    fn default() -> Self {
+        Self { path: None, deadline: Span::from_millis(20), max_tokens: 128, threads: 1, queue: 64 }
+    }
 }
 
 /// What makes vectors of questions.
@@ -152,6 +189,8 @@ pub enum Embedder {
     /// A table of token vectors that is built in; it takes two microseconds.
     #[default]
     Static,
+    /// all-MiniLM-L6-v2, which knows rewordings better and takes milliseconds. Where it cannot be used the table is.
+    Minilm,
 }
 
 impl Default for SemanticCacheConfig {
@@ -162,6 +201,7 @@ impl Default for SemanticCacheConfig {
             audit_share: 0.05,
             audit_usd: 1.0,
             memory: Size(128 << 20),
+            minilm: MinilmConfig::default(),
         }
     }
 }

@@ -22,8 +22,8 @@ mod validate;
 
 pub use alert::{AlertConfig, AlertKind, WebhookConfig, WebhookFormat};
 pub use cache::{
-    CacheConfig, CacheDiskConfig, CacheScope, Embedder, ExactCacheConfig, Sampled, SemanticCacheConfig,
-    SharedCacheConfig,
+    CacheConfig, CacheDiskConfig, CacheScope, Embedder, ExactCacheConfig, MinilmConfig, Sampled,
+    SemanticCacheConfig, SharedCacheConfig,
 };
 pub use cluster::{ClusterConfig, WhenAway};
 pub use contents::ContentsConfig;
@@ -45,7 +45,7 @@ pub use route::{
     CandidateConfig, ConditionConfig, CountRange, ExternalConfig, ExternalKind, RouteConfig, RouteWeights,
     RuleConfig, Sticky, Tradeoff,
 };
-pub use router::{ModelRuntime, RouterConfig};
+pub use router::{ModelRuntime, RouterConfig, Stage1Config};
 pub use schema::json_schema;
 pub use secret::{SecretSource, onnxruntime_path};
 pub use unit::{Size, Span};

@@ -5,7 +5,7 @@ use std::num::NonZeroU32;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{RouteConfig, Span};
+use super::{Embedder, RouteConfig, Span};
 
 /// A public model name: either deployments, or a rule that picks another model.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
@@ -32,6 +32,9 @@ pub struct ModelConfig {
     pub coalesce: Coalesce,
     /// Whether its answers are kept, when there is a `cache`.
     pub cache: CacheUse,
+    /// What makes vectors of its questions for the semantic cache; without it what `cache.semantic.embedder` says.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub embedder: Option<Embedder>,
     /// When a deployment leaves the rotation.
     pub cooldown: CooldownConfig,
     /// Models to try, in this order, when every deployment failed.

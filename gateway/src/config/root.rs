@@ -6,8 +6,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    AlertConfig, CacheConfig, ClusterConfig, ContentsConfig, EncryptionConfig, KeyConfig, ModelConfig,
-    ProviderConfig, RouterConfig, SecretSource, Size, Span,
+    AlertConfig, CacheConfig, ClusterConfig, ContentsConfig, Embedder, EncryptionConfig, KeyConfig,
+    ModelConfig, ProviderConfig, RouterConfig, SecretSource, Size, Span,
 };
 
 /// The setting `store` of a gateway that keeps nothing.
@@ -183,6 +183,15 @@ pub struct RequestLogConfig {
 }
 
 impl Config {
+    /// Does the semantic cache want MiniLM's vectors of any model's questions?
+    pub fn wants_minilm(&self) -> bool {
+        let semantic = self.cache.as_ref().and_then(|cache| cache.semantic.as_ref());
+        semantic.is_some_and(|semantic| {
+            let all = semantic.embedder == Embedder::Minilm;
+            all || self.models.values().any(|model| model.embedder == Some(Embedder::Minilm))
+        })
+    }
+
     /// Has a provider a credential of this name here, be it `api_key`, which has the provider's, or one of `api_keys`?
     pub fn has_credential(&self, name: &str) -> bool {
         self.providers.iter().any(|(provider, settings)| {

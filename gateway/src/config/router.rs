@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::Span;
 
 /// What evaluates classifiers.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct RouterConfig {
     /// `builtin`: in the request's own thread, in microseconds. `onnx`: through ONNX Runtime, where its library is there.
@@ -23,6 +23,58 @@ pub struct RouterConfig {
     pub queue: u32,
     /// How long a request waits for its score; after that the route's default answers.
     pub deadline: Span,
+    /// A transformer that is asked when a classifier is not sure. None without it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stage1: Option<Stage1Config>,
+}
+
+/// The transformer behind the classifiers of all routes: through ONNX Runtime, on threads of its own.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Stage1Config {
+    /// Its folder: `model.onnx`, `tokenizer.json` and `card.json`.
+    pub model: String,
+    /// The share of requests it may be asked about, those on which the classifier is the least sure.
+    #[serde(default = "Stage1Config::usual_share")]
+    #[schemars(range(min = 0, max = 1))]
+    pub unsure: f64,
+    /// How long a request waits for it, 1ms to 1s; after that the classifier's own score stands.
+    #[serde(default = "Stage1Config::usual_deadline")]
+    pub deadline: Span,
+    /// About a longer prompt it is not asked, in tokens, estimated. How much of a prompt it reads says its card.
+    #[serde(default = "Stage1Config::usual_tokens")]
+    #[schemars(range(min = 1))]
+    pub max_tokens: u32,
+    /// Threads that evaluate it.
+    #[serde(default = "Stage1Config::usual_threads")]
+    #[schemars(range(min = 1, max = 64))]
+    pub threads: u32,
+    /// Prompts that may wait for them; with more the classifier's own score stands.
+    #[serde(default = "Stage1Config::usual_queue")]
+    #[schemars(range(min = 1, max = 65536))]
+    pub queue: u32,
+}
+
+impl Stage1Config {
+    fn usual_share() -> f64 {
+        0.3
+    }
+
+    fn usual_deadline() -> Span {
+        Span::from_millis(15)
+    }
+
+    fn usual_tokens() -> u32 {
+        512
+    }
+
+    fn usual_threads() -> u32 {
+        1
+    }
+
+    fn usual_queue() -> u32 {
+        16
+    }
 }
 
 /// What evaluates a classifier.
@@ -46,6 +98,6 @@ impl RouterConfig {
 impl Default for RouterConfig {
     fn default() -> Self {
         let runtime = ModelRuntime::default();
-        Self { runtime, library: None, threads: 1, queue: 256, deadline: Span::from_millis(5) }
+        Self { runtime, library: None, threads: 1, queue: 256, deadline: Span::from_millis(5), stage1: None }
     }
 }

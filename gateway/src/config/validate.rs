@@ -10,7 +10,12 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::load::closest;
-use super::{Config, Fault, Faults, HealthCheckKind, HealthConfig, ModelConfig, NO_STORE, ProviderConfig};
+use super::{
+    Config, Fault, Faults, HealthCheckKind, HealthConfig, ModelConfig, NO_STORE, ProviderConfig,
+    SemanticCacheConfig,
+};
+use crate::answer_cache::minilm_folder;
+use crate::routing::library_places;
 use crate::seal::key_bytes;
 use crate::upstream::DeploymentSet;
 
@@ -41,6 +46,7 @@ pub(super) fn run(config: &Config, faults: &mut Faults) -> Vec<Fault> {
     backup(config, faults);
     cluster(config, faults, &mut notices);
     cache(config, faults, &mut notices);
+    embedders(config, &mut notices);
     notices.0
 }
 
@@ -366,6 +372,49 @@ fn cache(config: &Config, faults: &mut Faults, notices: &mut Faults) {
             notices
                 .add("cache.semantic.audit_share", "is 0: no hit is checked any more once hits are served");
         }
+        minilm(config, semantic, faults, notices);
+    }
+}
+
+fn embedders(config: &Config, notices: &mut Faults) {
+    if config.cache.as_ref().is_some_and(|cache| cache.semantic.is_some()) {
+        return;
+    }
+    for (name, _) in config.models.iter().filter(|(_, model)| model.embedder.is_some()) {
+        let path = format!("models.{name}.embedder");
+        notices.add(path, "has no effect: there is no `cache.semantic` that wants vectors");
+    }
+}
+
+fn minilm(config: &Config, semantic: &SemanticCacheConfig, faults: &mut Faults, notices: &mut Faults) {
+    let minilm = &semantic.minilm;
+    if minilm.deadline.0.is_zero() || minilm.deadline.0 > LONGEST_DEADLINE {
+        faults.add("cache.semantic.minilm.deadline", "must lie between 1ms and 1s: write for example 20ms");
+    }
+    if !(16..=512).contains(&minilm.max_tokens) {
+        faults.add("cache.semantic.minilm.max_tokens", "must lie between 16 and 512");
+    }
+    if !(1..=64).contains(&minilm.threads) {
+        faults.add("cache.semantic.minilm.threads", "must lie between 1 and 64");
+    }
+    if !(1..=65_536).contains(&minilm.queue) {
+        faults.add("cache.semantic.minilm.queue", "must lie between 1 and 65536");
+    }
+    if !config.wants_minilm() {
+        return;
+    }
+    let folder = minilm_folder(minilm.path.as_deref());
+    if !folder.join("model.onnx").is_file() {
+        let text = format!(
+            "{} has no model.onnx: run scripts/fetch-minilm; until then the built-in table makes the vectors",
+            folder.display()
+        );
+        notices.add("cache.semantic.minilm.path", text);
+    }
+    if !library_places(&config.router).iter().any(|place| place.is_file()) {
+        let text = "is minilm, and ONNX Runtime is not there: run scripts/fetch-onnxruntime and set `router.library`; \
+                    until then the built-in table makes the vectors";
+        notices.add("cache.semantic.embedder", text);
     }
 }
 

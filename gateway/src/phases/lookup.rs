@@ -106,8 +106,11 @@ async fn find_alike(
     record: &mut Record,
     now: u64,
 ) -> (Option<Arc<Entry>>, Option<Box<Meaning>>) {
-    let meaning = record.model.as_ref().and_then(|model| answers.meaning(principal, model, request));
+    let Some(model) = record.model.clone() else { return (None, None) };
+    // Boxed: few requests get here, and it would be part of every request's future.
+    let meaning = Box::pin(answers.meaning(principal, &model, request)).await;
     let Some(mut meaning) = meaning.map(Box::new) else { return (None, None) };
+    record.waited += meaning.waited;
     let waiting = Instant::now();
     let entry = Box::pin(answers.alike(&mut meaning, now)).await;
     record.waited += waiting.elapsed();

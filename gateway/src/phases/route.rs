@@ -99,7 +99,8 @@ async fn decide(
         record.waited += waiting.elapsed();
         assessment.evidence.external = picked;
     }
-    let key = assessment.key;
+    record.waited += assessment.waited;
+    let (key, took) = (assessment.key, assessment.waited);
     let decision = Decision::of(assessment.evidence, subject.route.version.clone());
     for next in decision.models().chain(&model.fallbacks).filter_map(|name| snapshot.concrete(name)) {
         if !models.iter().any(|known| known.name == next.name) {
@@ -108,6 +109,12 @@ async fn decide(
     }
     let metrics = &app.metrics.routes;
     metrics.decided(model.name.as_str(), &decision, started.elapsed());
+    if let Some(stage1) = decision.evidence.stage1 {
+        metrics.second_opinion(model.name.as_str(), stage1.outcome, took);
+        if let Some(margin) = stage1.margin {
+            app.hesitations.saw(model.name.as_str(), margin);
+        }
+    }
     if !is_count {
         remember(subject, &decision, key, started, record);
     }

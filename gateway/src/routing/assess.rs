@@ -3,17 +3,19 @@
 
 use std::borrow::Cow;
 use std::sync::Arc;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use domain::Price;
 use router_model::score::Scores;
 use serde_json::value::RawValue;
 use twox_hash::XxHash3_64;
 
+use super::calibration::Shift;
 use super::evidence::{Evidence, Exclusion, Kept, Objective, Prospect, Score, Unscored};
 use super::prompt::{last_user_text, steps};
 use super::route::{Candidate, Forecast, Route};
 use super::rules::{self, Asked};
+use super::stage1::Question;
 use crate::affinity;
 use crate::app::App;
 use crate::config::Sticky;
@@ -53,6 +55,8 @@ pub struct Assessment<'a> {
     pub text: Option<Cow<'a, str>>,
     /// Under which key the conversation is remembered.
     pub key: Option<u64>,
+    /// How long that waited for a second opinion.
+    pub waited: Duration,
 }
 
 /// Assesses a request.
@@ -86,32 +90,58 @@ pub async fn assess<'a>(subject: &Subject<'a>, objective: Objective, now: Instan
     let needs = Needs { tokens, has_tools, has_images: steps.is_some_and(|steps| steps.has_images), now };
     let prospects = route.candidates.iter().enumerate().map(|(at, candidate)| {
         let cached = last.as_ref().filter(|_| kept == Some(at)).map_or(0, |last| last.tokens);
-        let mut prospect = prospect(subject, candidate, &needs, cached);
-        prospect.raw_quality = candidate.quality(scored.as_ref().ok());
-        prospect.quality = match (prospect.raw_quality, &shift) {
-            (Some(raw), Some(shift)) => Some(shift.apply(&candidate.model, raw)),
-            (raw, _) => raw,
-        };
-        prospect
+        prospect(subject, candidate, &needs, cached)
     });
-    let evidence = Evidence {
+    let mut evidence = Evidence {
         candidates: prospects.collect(),
         objective,
         max_cost_nanos: route.max_cost_nanos,
         max_latency_us: route.max_latency_us,
         default: route.default,
-        score: scored
-            .as_ref()
-            .ok()
-            .map(|scores| Score { win: scores.strong_win(), quantile: scores.quantile() }),
-        unscored: scored.err(),
+        score: None,
+        unscored: scored.as_ref().err().copied(),
         rule,
         external: None,
         kept: kept.map(|candidate| Kept { candidate, hold: route.sticky == Sticky::Hold }),
         tokens,
         steps,
+        stage1: None,
     };
-    Assessment { evidence, conversation, text, key }
+    predict(&mut evidence, route, scored.as_ref().ok(), shift.as_deref());
+    let waited = second_opinion(subject, &mut evidence, text.as_deref(), scored, shift.as_deref()).await;
+    Assessment { evidence, conversation, text, key, waited }
+}
+
+/// What scores say of the candidates, as feedback corrects it.
+fn predict(evidence: &mut Evidence, route: &Route, scores: Option<&Scores>, shift: Option<&Shift>) {
+    evidence.score = scores.map(|scores| Score { win: scores.strong_win(), quantile: scores.quantile() });
+    for (prospect, candidate) in evidence.candidates.iter_mut().zip(&route.candidates) {
+        prospect.raw_quality = candidate.quality(scores);
+        prospect.quality = match (prospect.raw_quality, shift) {
+            (Some(raw), Some(shift)) => Some(shift.apply(&candidate.model, raw)),
+            (raw, _) => raw,
+        };
+    }
+}
+
+/// Asks the transformer behind the classifier where that is worth it; how long that took.
+async fn second_opinion(
+    subject: &Subject<'_>,
+    evidence: &mut Evidence,
+    text: Option<&str>,
+    scored: Result<Scores, Unscored>,
+    shift: Option<&Shift>,
+) -> Duration {
+    let (route, name) = (subject.route, subject.model.name.as_str());
+    let (Some(stage1), Some(text), Ok(scores)) = (&route.stage1, text, &scored) else {
+        return Duration::ZERO;
+    };
+    let waiting = Instant::now();
+    let question = Question { route, text, scores, name };
+    if let Some(blended) = stage1.ask(&question, evidence, &subject.app.hesitations).await {
+        predict(evidence, route, Some(&blended), shift);
+    }
+    waiting.elapsed()
 }
 
 /// What the classifier says, or why it says nothing.
@@ -144,6 +174,7 @@ fn prospect(subject: &Subject<'_>, candidate: &Candidate, needs: &Needs, cached:
         excluded: None,
         quality: None,
         raw_quality: None,
+        stage1_quality: None,
         cost_nanos: None,
         latency_us: None,
     };

@@ -5,10 +5,13 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
-use router_model::score::onnx::{self, OnnxError, OnnxScorer, Runtime};
-use router_model::score::{ModelError, RouteModel, ScoreError, Scores};
+use router_model::runtime::{LIBRARY, Runtime};
+use router_model::score::onnx::{self, OnnxError, OnnxScorer};
+use router_model::score::transformer::Transformer;
+use router_model::score::{ModelError, RouteModel, Scores};
 
 use super::evidence::Unscored;
+use super::stage1::{self, Stage1};
 use crate::config::{ModelRuntime, RouterConfig, onnxruntime_path};
 use crate::telemetry::RouteMetrics;
 
@@ -54,28 +57,14 @@ impl Classifier {
         let scores = match &self.onnx {
             None => self.model.score(text),
             // Boxed: it is seldom asked for, and would be part of every request's future.
-            Some((scorer, deadline)) => Box::pin(through_queue(scorer, *deadline, text)).await?,
+            Some((scorer, deadline)) => {
+                Box::pin(scorer.score(text, Instant::now() + *deadline)).await.map_err(|_| Unscored::Late)?
+            }
         };
         scores.map_err(|problem| {
             tracing::warn!(%problem, "the router's model has no score for a prompt");
             Unscored::BadScore
         })
-    }
-}
-
-async fn through_queue(
-    scorer: &OnnxScorer,
-    deadline: Duration,
-    text: &str,
-) -> Result<Result<Scores, ScoreError>, Unscored> {
-    let (sender, receiver) = tokio::sync::oneshot::channel();
-    let until = Instant::now() + deadline;
-    // Nobody may wait any longer.
-    let reply = Box::new(move |scores| drop(sender.send(scores)));
-    scorer.submit(text, until, reply).map_err(|_| Unscored::Late)?;
-    match tokio::time::timeout_at(until.into(), receiver).await {
-        Ok(Ok(scores)) => Ok(scores),
-        _ => Err(Unscored::Late),
     }
 }
 
@@ -85,12 +74,14 @@ pub struct Classifiers<'m> {
     metrics: &'m RouteMetrics,
     config: &'m RouterConfig,
     loaded: HashMap<String, Option<Classifier>>,
+    /// The inner one is None when it cannot be used.
+    transformer: Option<Option<Arc<Transformer>>>,
 }
 
 impl<'m> Classifiers<'m> {
     /// None yet.
     pub fn new(metrics: &'m RouteMetrics, config: &'m RouterConfig) -> Self {
-        Self { metrics, config, loaded: HashMap::new() }
+        Self { metrics, config, loaded: HashMap::new(), transformer: None }
     }
 
     /// The classifier of this name; None when it cannot be used, which is said once and shown as a metric.
@@ -109,6 +100,19 @@ impl<'m> Classifiers<'m> {
         loaded
     }
 
+    /// The second stage; None where none is configured. One that cannot be used is said at each load, and shown as a metric.
+    pub(super) fn stage1(&mut self) -> Option<Stage1> {
+        let config = self.config.stage1.as_ref()?;
+        let transformer = self.transformer.get_or_insert_with(|| {
+            let opened = stage1::open(config, &library_places(self.config));
+            self.metrics.stage1_up.with_label_values::<&str>(&[]).set(i64::from(opened.is_ok()));
+            opened
+                .inspect_err(|problem| tracing::error!(%problem, "router.stage1: classifiers decide alone"))
+                .ok()
+        });
+        Some(Stage1::new(transformer.clone(), config))
+    }
+
     /// Where it runs through ONNX Runtime; None leaves it to the built-in evaluator.
     fn onnx(&self, name: &str, model: &Arc<RouteModel>) -> Option<(Arc<OnnxScorer>, Duration)> {
         if self.config.runtime == ModelRuntime::Builtin {
@@ -118,7 +122,7 @@ impl<'m> Classifiers<'m> {
         self.metrics.onnx_up.with_label_values(&[name]).set(i64::from(started.is_ok()));
         match started {
             Ok(scorer) => Some((scorer, self.config.deadline.0)),
-            Err(problem @ (OnnxError::NoLibrary(_) | OnnxError::BadLibrary { .. })) => {
+            Err(problem @ OnnxError::Runtime(_)) => {
                 MISSED.get_or_init(|| tracing::error!(%problem, "the built-in evaluator takes over"));
                 None
             }
@@ -154,7 +158,7 @@ fn read(path: &Path) -> Result<Vec<u8>, OnnxError> {
 
 /// Where the library may be, the first one first.
 pub fn library_places(config: &RouterConfig) -> Vec<PathBuf> {
-    let beside = std::env::current_exe().ok().and_then(|program| Some(program.parent()?.join(onnx::LIBRARY)));
+    let beside = std::env::current_exe().ok().and_then(|program| Some(program.parent()?.join(LIBRARY)));
     let configured = config.library.as_ref().map(PathBuf::from);
     onnxruntime_path().into_iter().chain(configured).chain(beside).collect()
 }

@@ -132,6 +132,12 @@ impl fmt::Display for Decision {
                 }
             }
         }
+        if let Some(stage1) = evidence.stage1 {
+            write!(text, "; stage1={}", stage1.outcome.as_str())?;
+            if let Some(win) = stage1.win {
+                write!(text, "; stage1_win={win:.4}")?;
+            }
+        }
         match evidence.objective {
             Objective::Threshold(threshold) => write!(text, "; threshold={threshold}"),
             Objective::Share(share) => write!(text, "; share={share}"),

@@ -78,6 +78,9 @@ pub struct Prospect {
     /// The same before feedback corrected it.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "exact::optional")]
     pub raw_quality: Option<f32>,
+    /// The same by the transformer alone, where it was asked and knows the head; it is in both already.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "exact::optional")]
+    pub stage1_quality: Option<f32>,
     /// What the answer would cost, in billionths of a dollar.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cost_nanos: Option<u64>,
@@ -156,6 +159,68 @@ pub struct Evidence {
     /// What an agent has done so far, where a rule or a candidate asks for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub steps: Option<Steps>,
+    /// What the transformer behind the classifier had to do with it; its opinion is in the qualities and the score already.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stage1: Option<SecondOpinion>,
+}
+
+/// Whether a second opinion was asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SecondOpinion {
+    /// What came of it.
+    pub outcome: Stage1Outcome,
+    /// By how much the decision was clear before.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "exact::optional")]
+    pub margin: Option<f32>,
+    /// The pair's win rate by the transformer alone, where it knows the pair.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "exact::optional")]
+    pub win: Option<f32>,
+}
+
+/// What came of the question for a second opinion.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Stage1Outcome {
+    /// It was given, and counts.
+    Scored,
+    /// Something else than the score decides, or there is none.
+    Settled,
+    /// The classifier is sure enough.
+    Sure,
+    /// The prompt is longer than `max_tokens`.
+    Long,
+    /// The route's `max_latency` leaves no time for it.
+    NoTime,
+    /// It was not there by the deadline.
+    Late,
+    /// Too many prompts waited.
+    Busy,
+    /// The transformer gave no probabilities.
+    Failed,
+    /// The transformer cannot be used.
+    Down,
+}
+
+impl Stage1Outcome {
+    /// A request waited for it.
+    pub fn was_asked(self) -> bool {
+        matches!(self, Self::Scored | Self::Late | Self::Failed)
+    }
+
+    /// As metrics, headers and logs name it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Scored => "scored",
+            Self::Settled => "settled",
+            Self::Sure => "sure",
+            Self::Long => "long",
+            Self::NoTime => "no_time",
+            Self::Late => "late",
+            Self::Busy => "busy",
+            Self::Failed => "failed",
+            Self::Down => "down",
+        }
+    }
 }
 
 impl Score {

@@ -8,6 +8,7 @@ mod conversations;
 mod decision;
 mod evidence;
 mod external;
+mod hesitation;
 mod named;
 mod policy;
 mod prompt;
@@ -15,16 +16,21 @@ mod route;
 mod rules;
 pub mod simulation;
 mod slots;
+mod stage1;
 
 pub use assess::{Assessment, Subject, assess};
 pub use calibration::{Calibrations, Routed, Shift};
 pub use classifier::{BUILTIN, Classifier, Classifiers, library_places, load};
 pub use conversations::Conversations;
 pub use decision::{Decision, Reason, Verdict};
-pub use evidence::{Evidence, Exclusion, Kept, Objective, Prospect, RuleHit, Score, Unscored};
+pub use evidence::{
+    Evidence, Exclusion, Kept, Objective, Prospect, RuleHit, Score, SecondOpinion, Stage1Outcome, Unscored,
+};
 pub use external::{External, ExternalClient};
+pub use hesitation::Hesitations;
 pub use named::threshold as named_threshold;
 pub use policy::decide;
 pub use prompt::{Steps, last_user_text, steps};
 pub use route::{Candidate, Forecast, Route};
 pub use rules::{Asked, Rule};
+pub use stage1::Stage1;

@@ -88,18 +88,8 @@ fn rank(evidence: &Evidence, mut order: Vec<usize>) -> Vec<usize> {
         return order;
     }
     let of = |at: &usize| evidence.candidates.get(*at);
-    let quality = |it: &Prospect| f64::from(it.quality.filter(|it| it.is_finite()).unwrap_or(0.0));
     let cost = |it: &Prospect| it.cost_nanos.unwrap_or(u64::MAX);
-    let most = |part: fn(&Prospect) -> Option<u64>| {
-        order.iter().filter_map(of).filter_map(part).max().unwrap_or(0).max(1) as f64
-    };
-    let (dearest, slowest) = (most(|it| it.cost_nanos), most(|it| it.latency_us));
-    let utility = |it: &Prospect, weights: [f64; 3]| {
-        // What is not known is taken for the worst of the known, but for latency: who is never asked is never measured.
-        let cost = it.cost_nanos.map_or(1.0, |nanos| nanos as f64 / dearest);
-        let latency = it.latency_us.map_or(0.0, |micros| micros as f64 / slowest);
-        weights[0] * quality(it) - weights[1] * cost - weights[2] * latency
-    };
+    let scale = Scale::of(evidence, &order);
     let better = |one: &Prospect, other: &Prospect| -> Ordering {
         let by_quality = || quality(other).total_cmp(&quality(one)).then(cost(one).cmp(&cost(other)));
         match evidence.objective {
@@ -111,7 +101,7 @@ fn rank(evidence: &Evidence, mut order: Vec<usize>) -> Vec<usize> {
             },
             Objective::Weights { quality, cost, latency } => {
                 let weights = [quality, cost, latency];
-                utility(other, weights).total_cmp(&utility(one, weights))
+                scale.utility(other, weights).total_cmp(&scale.utility(one, weights))
             }
             _ => by_quality(),
         }
@@ -121,6 +111,36 @@ fn rank(evidence: &Evidence, mut order: Vec<usize>) -> Vec<usize> {
         _ => Ordering::Equal,
     });
     order
+}
+
+/// What is predicted; 0 when nothing is.
+fn quality(prospect: &Prospect) -> f64 {
+    f64::from(prospect.quality.filter(|it| it.is_finite()).unwrap_or(0.0))
+}
+
+/// Costs and latencies are counted as shares of these.
+pub(super) struct Scale {
+    dearest: f64,
+    slowest: f64,
+}
+
+impl Scale {
+    /// Of the candidates at these positions.
+    pub(super) fn of(evidence: &Evidence, positions: &[usize]) -> Self {
+        let most = |part: fn(&Prospect) -> Option<u64>| {
+            let them = positions.iter().filter_map(|at| evidence.candidates.get(*at));
+            them.filter_map(part).max().unwrap_or(0).max(1) as f64
+        };
+        Self { dearest: most(|it| it.cost_nanos), slowest: most(|it| it.latency_us) }
+    }
+
+    /// By the weights of quality, cost and latency.
+    pub(super) fn utility(&self, prospect: &Prospect, weights: [f64; 3]) -> f64 {
+        // What is not known is taken for the worst of the known, but for latency: who is never asked is never measured.
+        let cost = prospect.cost_nanos.map_or(1.0, |nanos| nanos as f64 / self.dearest);
+        let latency = prospect.latency_us.map_or(0.0, |micros| micros as f64 / self.slowest);
+        weights[0] * quality(prospect) - weights[1] * cost - weights[2] * latency
+    }
 }
 
 impl Evidence {
@@ -193,6 +213,7 @@ mod tests {
             excluded: None,
             quality: None,
             raw_quality: None,
+            stage1_quality: None,
             cost_nanos: None,
             latency_us: None,
         };
@@ -209,6 +230,7 @@ mod tests {
             kept: None,
             tokens: 10,
             steps: None,
+            stage1: None,
         }
     }
 
@@ -219,6 +241,7 @@ mod tests {
             excluded: None,
             quality: Some(*quality),
             raw_quality: Some(*quality),
+            stage1_quality: None,
             cost_nanos: Some(*cost),
             latency_us: Some(*latency),
         });

@@ -11,6 +11,7 @@ use super::evidence::{Evidence, Objective};
 use super::external::External;
 use super::policy::open;
 use super::rules::Rule;
+use super::stage1::Stage1;
 use crate::config::{CandidateConfig, Config, RouteConfig, RuleConfig, Sticky};
 
 /// What a virtual model chooses from, and how.
@@ -32,6 +33,8 @@ pub struct Route {
     pub classifier: Option<Classifier>,
     /// Its version; empty without one.
     pub version: Arc<str>,
+    /// Asked when the classifier is not sure; None where none is configured.
+    pub stage1: Option<Stage1>,
     /// Candidates that a key may not name are not for it.
     pub respect_keys: bool,
     /// What becomes of a conversation.
@@ -103,6 +106,7 @@ impl Route {
             rules: config.rules.iter().filter_map(rule).collect(),
             external: External::new(config, whole),
             recalibrate: config.recalibrate,
+            stage1: classifiers.stage1(),
             classifier,
             candidates,
         }
@@ -122,10 +126,12 @@ impl Route {
     pub fn to_pick_from(&self, evidence: &Evidence) -> Option<(&External, Vec<usize>)> {
         let external = self.external.as_ref()?;
         let open = open(evidence);
-        let is_settled = |at: usize, settles: bool| settles && open.contains(&at);
-        let by_rule = evidence.rule.as_ref().is_some_and(|rule| is_settled(rule.candidate, true));
-        let by_hold = evidence.kept.is_some_and(|kept| is_settled(kept.candidate, kept.hold));
-        (open.len() > 1 && !by_rule && !by_hold).then_some((external, open))
+        has_choice(evidence, &open).then_some((external, open))
+    }
+
+    /// Does something else than the classifier's score decide? An external router does, as long as it answers.
+    pub fn is_settled(&self, evidence: &Evidence) -> bool {
+        self.external.is_some() || !has_choice(evidence, &open(evidence))
     }
 
     /// Does anything depend on the classifier?
@@ -133,6 +139,14 @@ impl Route {
         let needs_pair = matches!(self.objective, Objective::Threshold(_) | Objective::Share(_));
         needs_pair || self.candidates.iter().any(|it| !matches!(it.forecast, Forecast::Always(_)))
     }
+}
+
+/// Is there more than one of the `open`, and none that a rule or the conversation names?
+fn has_choice(evidence: &Evidence, open: &[usize]) -> bool {
+    let is_settled = |at: usize, settles: bool| settles && open.contains(&at);
+    let by_rule = evidence.rule.as_ref().is_some_and(|rule| is_settled(rule.candidate, true));
+    let by_hold = evidence.kept.is_some_and(|kept| is_settled(kept.candidate, kept.hold));
+    open.len() > 1 && !by_rule && !by_hold
 }
 
 impl Candidate {

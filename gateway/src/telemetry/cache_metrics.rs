@@ -29,6 +29,8 @@ pub struct CacheMetrics {
     semantic_entries: IntGaugeVec,
     semantic_bytes: IntGaugeVec,
     semantic_false_hits: GaugeVec,
+    semantic_encoder_up: IntGaugeVec,
+    semantic_encodings: IntCounterVec,
 }
 
 impl CacheMetrics {
@@ -106,6 +108,8 @@ impl CacheMetrics {
                  of 0.95. 0 while nothing is served.",
                 &["kind"],
             ),
+            semantic_encoder_up: encoder_up(metrics),
+            semantic_encodings: encodings(metrics),
         }
     }
 
@@ -142,7 +146,34 @@ impl CacheMetrics {
         let (labels, wrong) = (f64::from(stats.promise.labels.max(1)), f64::from(stats.promise.wrong));
         self.semantic_false_hits.with_label_values(&["estimate"]).set(wrong / labels);
         self.semantic_false_hits.with_label_values(&["bound"]).set(stats.promise.bound);
+        if let Some(encoder) = stats.encoder {
+            gauge(&self.semantic_encoder_up, u64::from(encoder.is_up));
+            for (outcome, total) in [
+                ("made", encoder.made),
+                ("late", encoder.late),
+                ("busy", encoder.busy),
+                ("failed", encoder.failed),
+            ] {
+                count(&self.semantic_encodings, &[outcome], total);
+            }
+        }
     }
+}
+
+fn encoder_up(metrics: &Register<'_>) -> IntGaugeVec {
+    metrics.gauge(
+        "signalbox_cache_semantic_encoder_up",
+        "1 when MiniLM makes vectors; with 0, though it is wanted, the built-in table makes them.",
+        &[],
+    )
+}
+
+fn encodings(metrics: &Register<'_>) -> IntCounterVec {
+    metrics.counter(
+        "signalbox_cache_semantic_encodings_total",
+        "Questions that MiniLM was asked for a vector of; every outcome but `made` is a miss.",
+        &["outcome"],
+    )
 }
 
 fn count(counter: &IntCounterVec, labels: &[&str], total: u64) {

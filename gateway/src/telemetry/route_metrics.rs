@@ -5,10 +5,13 @@ use std::time::Duration;
 use prometheus::{GaugeVec, HistogramVec, IntCounterVec, IntGaugeVec};
 
 use super::register::Register;
-use crate::routing::{Decision, Routed};
+use crate::routing::{Decision, Routed, Stage1Outcome};
 
 /// Seconds: a decision takes microseconds.
 const SECONDS: [f64; 8] = [5e-6, 1e-5, 2e-5, 4e-5, 8e-5, 1.6e-4, 6.4e-4, 5e-3];
+
+/// Seconds: a transformer takes milliseconds.
+const STAGE1_SECONDS: [f64; 8] = [1e-3, 2e-3, 4e-3, 8e-3, 0.015, 0.03, 0.1, 0.5];
 
 /// Seconds: an answer comes over a network.
 const EXTERNAL_SECONDS: [f64; 8] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 2.0];
@@ -24,6 +27,11 @@ pub struct RouteMetrics {
     pub classifier_up: IntGaugeVec,
     /// By classifier: 1 when it runs through ONNX Runtime.
     pub onnx_up: IntGaugeVec,
+    /// 1 when the transformer behind the classifiers can be used.
+    pub stage1_up: IntGaugeVec,
+    /// By virtual model and what came of it.
+    stage1: IntCounterVec,
+    stage1_seconds: HistogramVec,
     /// By virtual model and what came of it.
     external: IntCounterVec,
     external_seconds: HistogramVec,
@@ -58,6 +66,22 @@ impl RouteMetrics {
                 "signalbox_route_onnx_up",
                 "1 when the classifier runs through ONNX Runtime; with 0, though it is wanted, the built-in evaluator has taken over.",
                 &["classifier"],
+            ),
+            stage1_up: metrics.gauge(
+                "signalbox_route_stage1_up",
+                "1 when the transformer of router.stage1 can be used; with 0 classifiers decide alone.",
+                &[],
+            ),
+            stage1: metrics.counter(
+                "signalbox_route_stage1_total",
+                "Decisions by whether the transformer was asked and answered; with every outcome but `scored` the classifier's score stands.",
+                &["model", "outcome"],
+            ),
+            stage1_seconds: metrics.histogram(
+                "signalbox_route_stage1_seconds",
+                "Time that requests waited for the transformer.",
+                &STAGE1_SECONDS,
+                &["model"],
             ),
             external: metrics.counter(
                 "signalbox_route_external_total",
@@ -94,6 +118,14 @@ impl RouteMetrics {
         self.seconds.with_label_values(&[model]).observe(took.as_secs_f64());
         if let Some(score) = decision.evidence.score.filter(|score| score.is_usable()) {
             approach(&self.quantile, &[model], 0.5, f64::from(score.quantile), 1.0 / 256.0);
+        }
+    }
+
+    /// The transformer was asked, or would have been.
+    pub fn second_opinion(&self, model: &str, outcome: Stage1Outcome, took: Duration) {
+        self.stage1.with_label_values(&[model, outcome.as_str()]).inc();
+        if outcome.was_asked() {
+            self.stage1_seconds.with_label_values(&[model]).observe(took.as_secs_f64());
         }
     }
 

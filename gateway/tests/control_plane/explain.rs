@@ -23,11 +23,12 @@ fn chat(content: &str) -> Value {
 
 #[tokio::test]
 async fn a_decision_is_explained_without_being_made() {
-    let keys = "  - {name: few, key: sk-few-key, models: [auto, middle]}\n";
+    let keys = "  - {name: few, key: sk-few-key, models: [auto, middle]}\nrouter: {stage1: {model: /nowhere/stage1}}\n";
     let gateway = start(MODELS, keys).await;
     let told = done(&gateway, "POST", PATH, chat("Name three colours of the rainbow.")).await;
     assert_eq!((&told["model"], &told["chosen"]), (&json!("auto"), &json!("cheap")), "{told}");
     assert_eq!(told["reason"], "classifier");
+    assert_eq!(told["stage1"]["outcome"], "down", "{told}");
     assert!(told["classifier"].as_str().unwrap().contains('@'), "{told}");
     let of = |model: &str| {
         let all = told["candidates"].as_array().unwrap();

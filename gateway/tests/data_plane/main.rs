@@ -25,6 +25,7 @@ mod hand_over;
 mod health;
 mod hedge;
 mod herd;
+mod minilm;
 mod onnx;
 mod overload;
 mod resume;
@@ -33,6 +34,10 @@ mod routing;
 mod semantic;
 mod service;
 mod simulate;
+#[cfg(feature = "onnxruntime-tests")]
+#[path = "../../../router-model/tests/support/small_model.rs"]
+mod small_model;
+mod stage1;
 mod streams;
 mod strict_client;
 mod tls;

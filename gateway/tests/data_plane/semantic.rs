@@ -5,19 +5,19 @@ use serde_json::{Value, json};
 
 use crate::gateway::{Gateway, eventually};
 
-const MODELS: &str = "
+pub(crate) const MODELS: &str = "
   kept: {deployments: [{provider: mock, model: m}]}
   other: {deployments: [{provider: mock, model: m}]}
 ";
 const PATH: &str = "/v1/chat/completions";
 /// Of hits four in ten may be wrong, which twenty right answers in a row make sure.
-const EASY: &str = "cache: {semantic: {max_error: 0.4, audit_share: 0}}";
+pub(crate) const EASY: &str = "cache: {semantic: {max_error: 0.4, audit_share: 0}}";
 
-fn plain(at: usize) -> Value {
+pub(crate) fn plain(at: usize) -> Value {
     chat(&format!("How do I bake cake {at}?"))
 }
 
-fn reworded(at: usize) -> Value {
+pub(crate) fn reworded(at: usize) -> Value {
     chat(&format!("hi, how do I bake cake {at}? thanks"))
 }
 
@@ -25,14 +25,14 @@ fn chat(text: &str) -> Value {
     json!({"model": "kept", "messages": [{"role": "user", "content": text}]})
 }
 
-struct Answer {
-    mark: String,
+pub(crate) struct Answer {
+    pub(crate) mark: String,
     status: String,
     request_id: String,
     body: String,
 }
 
-async fn ask(gateway: &Gateway, body: &Value) -> Answer {
+pub(crate) async fn ask(gateway: &Gateway, body: &Value) -> Answer {
     let answer = gateway.post(PATH, body.to_string()).await;
     assert_eq!(answer.status(), 200, "{body}");
     let header = |name: &str| {
@@ -44,7 +44,7 @@ async fn ask(gateway: &Gateway, body: &Value) -> Answer {
 }
 
 /// Asks one thing after another in two wordings until the second one is served; which one that was, and its answer.
-async fn until_served(gateway: &Gateway) -> (usize, Answer) {
+pub(crate) async fn until_served(gateway: &Gateway) -> (usize, Answer) {
     for at in 1000..1300 {
         assert_eq!(ask(gateway, &plain(at)).await.mark, "miss");
         let answer = ask(gateway, &reworded(at)).await;
@@ -162,11 +162,16 @@ async fn learnt_outlives(key: &str) {
     let disk = format!("cache: {{disk: {{path: {}, size: 64MiB{key}}}, semantic:", path.display());
     let mut gateway = Gateway::start(MODELS, &EASY.replace("cache: {semantic:", &disk)).await;
     let (at, _) = until_served(&gateway).await;
+    end(&mut gateway).await;
+    gateway.restart_after_kill().await;
+    let answer = ask(&gateway, &reworded(at)).await;
+    assert_eq!(answer.mark, "semantic", "{}", answer.status);
+}
+
+/// Ends the process as systemd does, which writes what was learnt.
+pub(crate) async fn end(gateway: &mut Gateway) {
     let ended =
         std::process::Command::new("kill").args(["-TERM", &gateway.pid().to_string()]).status().unwrap();
     assert!(ended.success());
     eventually("the gateway ends", || gateway.has_ended()).await;
-    gateway.restart_after_kill().await;
-    let answer = ask(&gateway, &reworded(at)).await;
-    assert_eq!(answer.mark, "semantic", "{}", answer.status);
 }

@@ -1,6 +1,8 @@
 //! Routes: that what they name is there, that their policy is one, and that their rules can be read.
 
-use super::super::{CandidateConfig, Config, ExternalKind, Faults, ModelRuntime, RouteConfig, RuleConfig};
+use super::super::{
+    CandidateConfig, Config, ExternalKind, Faults, ModelRuntime, RouteConfig, RuleConfig, Stage1Config,
+};
 use super::unknown;
 use crate::routing::{self, Rule};
 
@@ -26,6 +28,43 @@ pub(super) fn runtime(config: &Config, faults: &mut Faults, notices: &mut Faults
     }
     if router.deadline.0.is_zero() || router.deadline.0 > std::time::Duration::from_secs(1) {
         faults.add("router.deadline", "must lie between 1ms and 1s: write for example 5ms");
+    }
+    if let Some(stage1) = &router.stage1 {
+        check_stage1(stage1, is_there(), faults, notices);
+    }
+}
+
+fn check_stage1(stage1: &Stage1Config, has_library: bool, faults: &mut Faults, notices: &mut Faults) {
+    if !(0.0..=1.0).contains(&stage1.unsure) {
+        faults.add("router.stage1.unsure", "must be a share from 0 to 1: write for example 0.3");
+    }
+    if stage1.deadline.0.is_zero() || stage1.deadline.0 > std::time::Duration::from_secs(1) {
+        faults.add("router.stage1.deadline", "must lie between 1ms and 1s: write for example 15ms");
+    }
+    if stage1.max_tokens == 0 {
+        faults.add("router.stage1.max_tokens", "must be at least 1: write for example 512");
+    }
+    if !(1..=64).contains(&stage1.threads) {
+        faults.add("router.stage1.threads", "must lie between 1 and 64");
+    }
+    if !(1..=65_536).contains(&stage1.queue) {
+        faults.add("router.stage1.queue", "must lie between 1 and 65536");
+    }
+    // What is missing must not keep the gateway from starting.
+    let folder = std::path::Path::new(&stage1.model);
+    for file in ["model.onnx", "card.json"] {
+        if !folder.join(file).is_file() {
+            let text = format!(
+                "{} has no {file}: export it with router-model/train; until then classifiers decide alone",
+                stage1.model
+            );
+            notices.add("router.stage1.model", text);
+        }
+    }
+    if !has_library {
+        let text = "needs ONNX Runtime, which is not there: run scripts/fetch-onnxruntime and set `router.library`; until \
+                    then classifiers decide alone";
+        notices.add("router.stage1", text);
     }
 }
 
