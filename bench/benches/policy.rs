@@ -12,6 +12,7 @@ fn among_nine(criterion: &mut Criterion) {
         excluded: None,
         quality: Some(f32::from(at) / 10.0),
         raw_quality: Some(f32::from(at) / 10.0),
+        stage1_quality: None,
         cost_nanos: Some(u64::from(at) * 1_000),
         latency_us: Some(u64::from(at.abs_diff(5)) * 1_000),
     });
@@ -23,6 +24,7 @@ fn among_nine(criterion: &mut Criterion) {
         default: 0,
         score: None,
         unscored: None,
+        stage1: None,
         rule: None,
         external: None,
         kept: None,
