@@ -135,3 +135,106 @@ fn is_quiet(stream: &mut Stream) -> bool {
     let read = pin!(tokio::task::unconstrained(stream.read(&mut byte)));
     read.poll(&mut Context::from_waker(Waker::noop())).is_pending()
 }
+
+#[cfg(test)]
+mod tests {
+    use pingora::protocols::l4::stream::Stream as PlainStream;
+    use tokio::io::AsyncWriteExt;
+    use tokio::net::{TcpListener, TcpStream};
+
+    use super::*;
+
+    const HOUR: Duration = Duration::from_secs(3600);
+
+    /// A connection and its other end.
+    async fn connected() -> (Stream, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let ours = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        (Box::new(PlainStream::from(ours)), listener.accept().await.unwrap().0)
+    }
+
+    fn kept(idle: &Idle) -> usize {
+        idle.parts.iter().map(|part| part.lock().kept).sum()
+    }
+
+    /// Sweeps until so many are left.
+    async fn swept_to(idle: &Idle, left: usize) {
+        for _ in 0..200 {
+            idle.sweep();
+            if kept(idle) == left {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        panic!("{} are left instead of {left}", kept(idle));
+    }
+
+    #[tokio::test]
+    async fn the_one_used_last_is_taken_first_and_only_by_who_asks_for_its_peer() {
+        let idle = Idle::new(8, HOUR);
+        let ((first, _one), (second, _two)) = (connected().await, connected().await);
+        let id = second.id();
+        idle.keep(1, first);
+        idle.keep(1, second);
+        assert!(idle.take(2).is_none());
+        assert_eq!(idle.take(1).unwrap().id(), id);
+        assert!(idle.take(1).is_some() && idle.take(1).is_none());
+    }
+
+    #[tokio::test]
+    async fn one_that_its_peer_has_closed_or_spoken_on_is_not_given() {
+        let idle = Idle::new(8, HOUR);
+        let ((closed, other), (speaks, mut speaker), (open, _keeps)) =
+            (connected().await, connected().await, connected().await);
+        let id = open.id();
+        idle.keep(1, open);
+        idle.keep(1, closed);
+        idle.keep(1, speaks);
+        drop(other);
+        speaker.write_all(b"HTTP/1.1 408 Request Timeout\r\n\r\n").await.unwrap();
+        // The sweep sees what the reactor has heard of.
+        swept_to(&idle, 1).await;
+        assert_eq!(idle.take(1).unwrap().id(), id);
+    }
+
+    #[tokio::test]
+    async fn old_ones_are_neither_given_nor_kept() {
+        let idle = Idle::new(8, Duration::ZERO);
+        let (stream, _other) = connected().await;
+        idle.keep(1, stream);
+        assert!(idle.take(1).is_none());
+        let (stream, _other) = connected().await;
+        idle.keep(1, stream);
+        swept_to(&idle, 0).await;
+    }
+
+    #[tokio::test]
+    async fn where_there_is_no_room_the_oldest_of_whoever_has_most_is_closed() {
+        let idle = Idle::new(3, HOUR);
+        let mut others = Vec::new();
+        for peer in [1, 1, 1, 2] {
+            let (stream, other) = connected().await;
+            others.push(other);
+            idle.keep(peer, stream);
+        }
+        assert_eq!(kept(&idle), 3);
+        let left = |peer| std::iter::from_fn(|| idle.take(peer)).count();
+        assert_eq!((left(1), left(2), kept(&idle)), (2, 1, 0));
+    }
+
+    #[tokio::test]
+    async fn one_thread_takes_what_another_one_has_left() {
+        let idle = Idle::new(8, HOUR);
+        let (stream, _other) = connected().await;
+        idle.keep(1, stream);
+        std::thread::scope(|threads| {
+            let taken = threads.spawn(|| {
+                // It has a part of its own by now.
+                idle.own();
+                idle.take(1).is_some()
+            });
+            assert!(taken.join().unwrap());
+        });
+        assert_eq!(kept(&idle), 0);
+    }
+}
