@@ -259,7 +259,7 @@ impl Default for LimitConfig {
             connections_per_address: 0,
             answer: Size(64 << 20),
             in_flight: 20_000,
-            shed_lag: Span::from_millis(10),
+            shed_lag: Span::from_millis(25),
             retry_budget: 0.2,
             failed_auth: 100,
         }
