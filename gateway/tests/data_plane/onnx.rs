@@ -14,7 +14,7 @@ fn models(classifier: &str, router: &str) -> String {
     )
 }
 
-async fn ask(gateway: &Gateway, prompt: &str) -> String {
+pub(crate) async fn ask(gateway: &Gateway, prompt: &str) -> String {
     let body = json!({"model": "auto", "messages": [{"role": "user", "content": prompt}]});
     let answer = gateway.post("/v1/chat/completions", body.to_string()).await;
     assert_eq!(answer.status(), 200);

@@ -1,9 +1,8 @@
 //! The transformer behind the classifier: when it is asked, what it changes, and that nobody's request fails or waits
 //! because of it.
 
-use serde_json::json;
-
 use crate::gateway::Gateway;
+use crate::onnx::ask;
 
 fn models(route: &str, stage1: &str) -> String {
     format!(
@@ -11,13 +10,6 @@ fn models(route: &str, stage1: &str) -> String {
          model: small-upstream}}]}}\n  auto:\n    route: {{strong: large, weak: small, threshold: 0.5{route}}}\n\
          router: {{stage1: {{{stage1}}}}}\n"
     )
-}
-
-async fn ask(gateway: &Gateway, prompt: &str) -> String {
-    let body = json!({"model": "auto", "messages": [{"role": "user", "content": prompt}]});
-    let answer = gateway.post("/v1/chat/completions", body.to_string()).await;
-    assert_eq!(answer.status(), 200);
-    answer.headers()["x-signalbox-route"].to_str().unwrap().to_owned()
 }
 
 #[tokio::test]
