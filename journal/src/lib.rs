@@ -44,6 +44,11 @@ impl Journal {
         }
     }
 
+    /// Bytes so far.
+    pub fn length(&self) -> u64 {
+        self.length as u64
+    }
+
     /// Appends bytes, none of which is zero: all of them, or after an error none, or a part where the file is written.
     ///
     /// # Errors
@@ -73,7 +78,7 @@ impl Drop for Journal {
     fn drop(&mut self) {
         if self.mapping.take().is_some() {
             // A reader takes the zeros for the end as well.
-            let _ = self.file.set_len(self.length as u64);
+            let _ = self.file.set_len(self.length());
         }
     }
 }

@@ -33,7 +33,6 @@ pub(super) struct Log {
 #[derive(Debug)]
 struct Segment {
     number: u64,
-    length: u64,
     file: Journal,
     /// What is about to be written; kept for its room.
     lines: Vec<u8>,
@@ -56,7 +55,6 @@ impl Log {
         let file = open(&folder, 0)?;
         let segment = Segment {
             number: 0,
-            length: 0,
             file,
             lines: Vec::with_capacity(1 << 10),
             subjects: Subjects::default(),
@@ -112,11 +110,10 @@ impl Log {
 
     fn count(&self, segment: &mut Segment, length: u64) {
         self.written.fetch_add(length, Ordering::Relaxed);
-        segment.length += length;
-        if segment.length >= SEGMENT {
+        if segment.file.length() >= SEGMENT {
             // Without a new one the old one just grows on.
             if let Ok(file) = open(&self.folder, segment.number + 1) {
-                (segment.number, segment.length, segment.file) = (segment.number + 1, 0, file);
+                (segment.number, segment.file) = (segment.number + 1, file);
                 segment.subjects.forget();
             }
         }
