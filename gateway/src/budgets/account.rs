@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use domain::Micros;
+use smallvec::SmallVec;
 
 use super::{Budget, bounds};
 use crate::sharing::Sharing;
@@ -49,7 +50,7 @@ pub struct Account {
 /// The windows of an account.
 #[derive(Debug, Default)]
 pub(super) struct Books {
-    pub(super) windows: Vec<WindowState>,
+    pub(super) windows: SmallVec<[WindowState; 1]>,
     /// The epoch that other gateways were last told of it in.
     pub(super) epoch: u64,
     /// It has no budget any more: what is settled in it is nobody's business.
@@ -145,7 +146,7 @@ impl Account {
     pub fn windows_at(&self, now: i64) -> Vec<WindowState> {
         let windows = &mut self.books().windows;
         windows.iter_mut().for_each(|window| window.roll(now));
-        windows.clone()
+        windows.to_vec()
     }
 
     /// No call that it pays for runs here.

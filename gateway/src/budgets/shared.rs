@@ -189,7 +189,7 @@ impl Account {
     fn want(self: &Arc<Self>, amount: Micros, now: i64) -> Wanted {
         let mut books = self.books();
         books.windows.iter_mut().for_each(|window| window.roll(now));
-        let windows = books.windows.clone();
+        let windows = books.windows.to_vec();
         for window in &mut books.windows {
             window.held += amount;
         }

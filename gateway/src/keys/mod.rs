@@ -3,6 +3,7 @@
 mod fresh;
 mod hash;
 mod hash_secret;
+mod lists;
 mod principal;
 mod resolve;
 pub(crate) mod settings;

@@ -2,13 +2,31 @@
 
 use std::sync::Arc;
 
+use smallvec::SmallVec;
+
 use crate::budgets::Account;
 use crate::config::Priority;
 use crate::limits::KeyLimits;
 
 /// Who a virtual key stands for, and what it may do. Resolved once, when the key becomes known.
 #[derive(Debug)]
+// In this order, so that what every request reads lies together: with many keys it is in no cache.
+#[repr(C)]
 pub struct Principal {
+    /// The key's counters; None without limits.
+    pub limits: Option<Arc<KeyLimits>>,
+    /// Who pays: the accounts of the key, its team and its user that have a budget.
+    pub accounts: SmallVec<[Arc<Account>; 1]>,
+    /// Who goes first in overload.
+    pub priority: Priority,
+    /// What it asks and is answered is stored, encrypted.
+    pub stores_prompts: bool,
+    /// What it may ask for.
+    pub allowed: Allowed,
+    /// Names of the providers' credentials that its requests may use; None: all.
+    pub credentials: Option<Arc<[String]>>,
+    /// The model that `default` stands for.
+    pub default_model: Option<Arc<str>>,
     /// Never changes; a key of the configuration has its name for an id.
     pub id: Arc<str>,
     /// The key's name.
@@ -19,20 +37,6 @@ pub struct Principal {
     pub user: Option<Arc<str>>,
     /// Of everything it spends, for reports.
     pub tags: Arc<[String]>,
-    /// What it may ask for.
-    pub allowed: Allowed,
-    /// Names of the providers' credentials that its requests may use; None: all.
-    pub credentials: Option<Arc<[String]>>,
-    /// The model that `default` stands for.
-    pub default_model: Option<Arc<str>>,
-    /// What it asks and is answered is stored, encrypted.
-    pub stores_prompts: bool,
-    /// Who goes first in overload.
-    pub priority: Priority,
-    /// The key's counters; None without limits.
-    pub limits: Option<Arc<KeyLimits>>,
-    /// Who pays: the accounts of the key, its team and its user that have a budget.
-    pub accounts: Box<[Arc<Account>]>,
 }
 
 /// Which models a key may ask for.
@@ -41,7 +45,7 @@ pub enum Allowed {
     /// All public names.
     EveryPublicModel,
     /// Public names, `provider/model`, `provider/*` or `*`.
-    Listed(Vec<String>),
+    Listed(Arc<[String]>),
 }
 
 impl Principal {
@@ -54,13 +58,13 @@ impl Principal {
             team: None,
             user: None,
             tags: Arc::default(),
-            allowed: Allowed::Listed(vec!["*".to_owned()]),
+            allowed: Allowed::Listed(Arc::new(["*".to_owned()])),
             credentials: None,
             default_model: None,
             stores_prompts: false,
             priority: Priority::default(),
             limits: None,
-            accounts: Box::default(),
+            accounts: SmallVec::new(),
         }
     }
 

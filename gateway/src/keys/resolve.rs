@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use store::{Team, User, VirtualKey};
 
+use super::lists::Lists;
 use super::stored::StoredKey;
 use super::{Allowed, Inactive, Principal};
 use crate::budgets::{Account, Budget, BudgetBook, Owner};
@@ -32,6 +33,7 @@ impl Books<'_> {
     /// The key with what it belongs to.
     pub(super) fn key(
         &self,
+        lists: &mut Lists,
         key: &VirtualKey,
         team: Option<&Team>,
         user: Option<&User>,
@@ -48,13 +50,13 @@ impl Books<'_> {
             name: key.name.as_str().into(),
             team: team.map(|team| team.id.as_str().into()),
             user: user.map(|user| user.id.as_str().into()),
-            tags: key.tags.clone().into(),
+            tags: lists.of(&key.tags),
             allowed: if key.models.is_empty() {
                 Allowed::EveryPublicModel
             } else {
-                Allowed::Listed(key.models.clone())
+                Allowed::Listed(lists.of(&key.models))
             },
-            credentials: (!key.credentials.is_empty()).then(|| key.credentials.as_slice().into()),
+            credentials: (!key.credentials.is_empty()).then(|| lists.of(&key.credentials)),
             default_model: key.default_model.as_deref().map(Into::into),
             stores_prompts: key.store_prompts,
             priority: priority(key.priority.as_deref()).unwrap_or_default(),

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use store::{Store, StoreError, Team, Topic, User, VirtualKey};
 
+use super::lists::Lists;
 use super::resolve::Books;
 use super::stored::{StoredKey, StoredTable};
 use super::{KeyHash, StoredKeys};
@@ -39,6 +40,7 @@ struct Known {
     keys: HashMap<String, (VirtualKey, Option<StoredKey>)>,
     teams: HashMap<String, Team>,
     users: HashMap<String, User>,
+    lists: Lists,
 }
 
 impl KeySync {
@@ -174,7 +176,7 @@ impl KeySync {
         fresh: &mut Vec<Arc<Account>>,
     ) {
         let books = Books { limits: &self.limits, budgets: &self.ledger.budgets };
-        let Known { keys, teams, users } = &mut self.known;
+        let Known { keys, teams, users, lists } = &mut self.known;
         let now = now_ms();
         for (key, resolved) in keys.values_mut() {
             let user = key.user_id.as_ref().and_then(|id| users.get(id));
@@ -185,14 +187,14 @@ impl KeySync {
                 continue;
             }
             let team = team_id.and_then(|id| teams.get(id));
-            *resolved = Some(books.key(key, team, user, now));
+            *resolved = Some(books.key(lists, key, team, user, now));
             if is_changed {
                 fresh.extend(books.budgets.find(&Owner::Key(key.id.as_str().into())));
             }
         }
     }
 
-    fn publish(&self, were_never_any: bool) {
+    fn publish(&mut self, were_never_any: bool) {
         let mut table = StoredTable { were_never_any, ..StoredTable::default() };
         table.by_hash.reserve(self.known.keys.len());
         for (key, resolved) in self.known.keys.values() {
@@ -208,6 +210,7 @@ impl KeySync {
         }
         self.metrics.keys.stored.set(i64::try_from(self.known.keys.len()).unwrap_or(i64::MAX));
         self.keys.replace(table);
+        self.known.lists.tidy();
     }
 }
 

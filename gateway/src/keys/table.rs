@@ -7,6 +7,7 @@ use std::sync::Arc;
 use domain::Micros;
 use subtle::ConstantTimeEq;
 
+use super::lists::Lists;
 use super::{Allowed, KeyHash, Principal};
 use crate::budgets::{Budget, BudgetBook, Owner};
 use crate::config::{BudgetConfig, Config};
@@ -28,7 +29,7 @@ impl KeyTable {
     /// # Errors
     /// When a secret has gone since the check.
     pub fn new(config: &Config, limits: &LimitBook, budgets: &BudgetBook) -> Result<Self, String> {
-        let mut table = Self::default();
+        let (mut table, mut lists) = (Self::default(), Lists::default());
         for key in &config.keys {
             let secret = key.key.resolve().map_err(|problem| format!("key {}: {problem}", key.name))?;
             let name: Arc<str> = Arc::from(key.name.as_str());
@@ -40,8 +41,11 @@ impl KeyTable {
                 team: None,
                 user: None,
                 tags: Arc::default(),
-                allowed: key.models.clone().map_or(Allowed::EveryPublicModel, Allowed::Listed),
-                credentials: key.credentials.clone().map(Into::into),
+                allowed: key
+                    .models
+                    .as_ref()
+                    .map_or(Allowed::EveryPublicModel, |models| Allowed::Listed(lists.of(models))),
+                credentials: key.credentials.as_ref().map(|names| lists.of(names)),
                 default_model: None,
                 stores_prompts: key.store_prompts,
                 priority: key.priority,

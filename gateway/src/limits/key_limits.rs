@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::shared::{Denied, Place, Shared};
-use super::{InFlightBook, Window};
+use super::{Count, InFlightBook, Window};
 use crate::sharing::Sharing;
 
 /// Every key's counters by name. A reload that changes a limit keeps what has been counted.
@@ -20,23 +20,26 @@ pub struct LimitBook {
 
 /// One key's limits (0: none) and counters.
 #[derive(Debug)]
+// In this order, so that what every request reads lies together: with many keys it is in no cache.
+#[repr(C)]
 pub struct KeyLimits {
-    pub(super) id: String,
     origin: Instant,
+    /// With whom it is counted.
+    pub(super) sharing: Option<Arc<Sharing>>,
     pub(super) rpm: AtomicU64,
     pub(super) tpm: AtomicU64,
     pub(super) max_parallel: AtomicU32,
     pub(super) parallel: AtomicU32,
     windows: Mutex<Windows>,
-    /// With whom it is counted.
-    pub(super) sharing: Option<Arc<Sharing>>,
+    pub(super) id: String,
 }
 
 /// What this process has counted.
 #[derive(Debug, Default)]
+#[repr(C)]
 pub(super) struct Windows {
-    pub(super) requests: Window,
-    pub(super) tokens: Window,
+    pub(super) minute: Window,
+    /// Of nobody's concern without others.
     pub(super) shared: Shared,
 }
 
@@ -129,14 +132,14 @@ impl KeyLimits {
     fn new(id: &str, origin: Instant, sharing: Option<Arc<Sharing>>) -> Self {
         let epoch = sharing.as_ref().map_or(0, |sharing| sharing.cluster.epoch());
         Self {
-            id: id.to_owned(),
             origin,
+            sharing,
             rpm: AtomicU64::new(0),
             tpm: AtomicU64::new(0),
             max_parallel: AtomicU32::new(0),
             parallel: AtomicU32::new(0),
             windows: Mutex::new(Windows { shared: Shared::new(epoch), ..Windows::default() }),
-            sharing,
+            id: id.to_owned(),
         }
     }
 
@@ -172,7 +175,7 @@ impl KeyLimits {
             return;
         }
         let (now, then) = (self.since_origin(now), self.since_origin(reserved.at));
-        self.windows().tokens.correct(now, then, reserved.tokens, used);
+        self.windows().minute.correct(Count::Tokens, now, then, reserved.tokens, used);
         if let Some(sharing) = &self.sharing {
             self.settle_shared(sharing, now, reserved, used);
         }
@@ -194,11 +197,11 @@ impl KeyLimits {
             let now = self.since_origin(now);
             let own = (limit / u64::from(share)).max(1);
             let mut windows = self.windows();
-            if windows.requests.sum(now) >= own {
-                let retry_after = windows.requests.wait(now, 1, own);
+            if windows.minute.sum(Count::Requests, now) >= own {
+                let retry_after = windows.minute.wait(Count::Requests, now, 1, own);
                 return Err(Refusal { what: "requests", limit, retry_after });
             }
-            windows.requests.add(now, 1);
+            windows.minute.add(Count::Requests, now, 1);
         }
         Ok(parallel)
     }
@@ -212,12 +215,12 @@ impl KeyLimits {
         let own = (limit / u64::from(share)).max(1);
         let now = self.since_origin(now);
         let mut windows = self.windows();
-        let used = windows.tokens.sum(now);
+        let used = windows.minute.sum(Count::Tokens, now);
         if used > 0 && used + tokens > own {
-            let retry_after = windows.tokens.wait(now, tokens.min(own), own);
+            let retry_after = windows.minute.wait(Count::Tokens, now, tokens.min(own), own);
             return Err(Refusal { what: "tokens", limit, retry_after });
         }
-        windows.tokens.add(now, tokens);
+        windows.minute.add(Count::Tokens, now, tokens);
         Ok(())
     }
 
@@ -233,8 +236,8 @@ impl KeyLimits {
         let now = self.since_origin(now);
         (limit > 0).then(|| {
             let mut windows = self.windows();
-            let left = limit.saturating_sub(windows.requests.sum(now));
-            (limit, windows.shared.requests_left.map_or(left, |told| told.min(left)))
+            let left = limit.saturating_sub(windows.minute.sum(Count::Requests, now));
+            (limit, self.told(&windows, |shared| shared.requests_left).map_or(left, |told| told.min(left)))
         })
     }
 
@@ -244,9 +247,14 @@ impl KeyLimits {
         let now = self.since_origin(now);
         (limit > 0).then(|| {
             let mut windows = self.windows();
-            let left = limit.saturating_sub(windows.tokens.sum(now));
-            (limit, windows.shared.tokens_left.map_or(left, |told| told.min(left)))
+            let left = limit.saturating_sub(windows.minute.sum(Count::Tokens, now));
+            (limit, self.told(&windows, |shared| shared.tokens_left).map_or(left, |told| told.min(left)))
         })
+    }
+
+    /// What others last said; None without them.
+    fn told(&self, windows: &Windows, what: impl FnOnce(&Shared) -> Option<u64>) -> Option<u64> {
+        self.sharing.as_ref().and_then(|_| what(&windows.shared))
     }
 
     pub(super) fn windows(&self) -> MutexGuard<'_, Windows> {

@@ -20,4 +20,4 @@ pub use key_limits::{KeyLimits, LimitBook, Parallel, Refusal, ReservedTokens};
 pub use places::{InFlightBook, Places};
 pub use retry_budget::RetryBudget;
 pub use shared::Denied;
-pub use window::Window;
+pub use window::{Count, Window};

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use cluster::{Admission, Away, Change, Reserved, Told};
 
 use super::key_limits::{KeyLimits, LimitBook, Parallel, Refusal, ReservedTokens};
-use super::window::Window;
+use super::window::{Count, Window};
 use crate::sharing::{NoCluster, Sharing, was_not_asked};
 
 /// Why a request is not let in.
@@ -42,8 +42,7 @@ pub(super) struct Shared {
     /// Requests that run here and count in the cluster.
     running: i64,
     /// What Redis has not counted.
-    requests_alone: Option<Box<Window>>,
-    tokens_alone: Option<Box<Window>>,
+    alone: Option<Box<Window>>,
     /// What Redis last said; None when this process counts alone.
     pub(super) requests_left: Option<u64>,
     pub(super) tokens_left: Option<u64>,
@@ -97,7 +96,7 @@ impl KeyLimits {
             Ok(Admission::Admitted { left }) => {
                 let mut windows = self.windows();
                 if rpm > 0 {
-                    windows.requests.add(self.since_origin(now), 1);
+                    windows.minute.add(Count::Requests, self.since_origin(now), 1);
                     windows.shared.requests_left = Some(left);
                 }
                 return Ok(parallel);
@@ -143,7 +142,7 @@ impl KeyLimits {
         let mut windows = self.windows();
         windows.shared.requests_left = None;
         if self.rpm.load(Ordering::Relaxed) > 0 {
-            windows.shared.requests_alone.get_or_insert_default().add(self.since_origin(now), 1);
+            windows.shared.alone.get_or_insert_default().add(Count::Requests, self.since_origin(now), 1);
         }
         // Where the epoch is another by now, it began with this request.
         if is_shared && was_not_asked(away) && windows.shared.epoch == epoch {
@@ -167,7 +166,7 @@ impl KeyLimits {
         let place = match sharing.cluster.reserve(epoch, &self.id, tpm, tokens).await {
             Ok(Reserved::Fits { left, second }) => {
                 let mut windows = self.windows();
-                windows.tokens.add(self.since_origin(now), tokens);
+                windows.minute.add(Count::Tokens, self.since_origin(now), tokens);
                 windows.shared.tokens_left = Some(left);
                 Place::Second(second)
             }
@@ -179,7 +178,11 @@ impl KeyLimits {
                 self.reserve_here(now, tokens, sharing.alone("tokens")?)?;
                 let mut windows = self.windows();
                 windows.shared.tokens_left = None;
-                windows.shared.tokens_alone.get_or_insert_default().add(self.since_origin(now), tokens);
+                windows.shared.alone.get_or_insert_default().add(
+                    Count::Tokens,
+                    self.since_origin(now),
+                    tokens,
+                );
                 Place::Alone(windows.shared.epoch)
             }
         };
@@ -199,8 +202,8 @@ impl KeyLimits {
             Place::Here => return,
             Place::Alone(at) if at == epoch => {
                 let then = self.since_origin(reserved.at);
-                if let Some(alone) = &mut windows.shared.tokens_alone {
-                    alone.correct(now, then, reserved.tokens, used);
+                if let Some(alone) = &mut windows.shared.alone {
+                    alone.correct(Count::Tokens, now, then, reserved.tokens, used);
                 }
                 return;
             }
@@ -235,12 +238,12 @@ impl KeyLimits {
             return vec![];
         }
         windows.shared.epoch = told.epoch;
-        let alone = [windows.shared.requests_alone.take(), windows.shared.tokens_alone.take()];
-        let counted = if told.is_lost {
-            [windows.requests.ages(now), windows.tokens.ages(now)]
-        } else {
-            alone.map(|window| window.map_or_else(Vec::new, |mut window| window.ages(now)))
-        };
+        let mut alone = windows.shared.alone.take();
+        let counted = [Count::Requests, Count::Tokens].map(|what| match &mut alone {
+            _ if told.is_lost => windows.minute.ages(what, now),
+            Some(alone) => alone.ages(what, now),
+            None => Vec::new(),
+        });
         let running = windows.shared.running;
         let mut changes = Vec::new();
         for (is_tokens, seconds) in [false, true].into_iter().zip(counted) {

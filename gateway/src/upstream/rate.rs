@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::DeploymentState;
-use crate::limits::Window;
+use crate::limits::{Count, Window};
 
 /// What is configured; 0 is no limit.
 #[derive(Clone, Copy, Debug, Default)]
@@ -23,13 +23,7 @@ pub struct RateLimit {
 pub struct Rates {
     origin: Instant,
     counted: AtomicBool,
-    windows: Mutex<Windows>,
-}
-
-#[derive(Debug, Default)]
-struct Windows {
-    requests: Window,
-    tokens: Window,
+    window: Mutex<Window>,
 }
 
 /// A request that was counted, with its estimated tokens.
@@ -42,7 +36,7 @@ pub struct Taken {
 
 impl Default for Rates {
     fn default() -> Self {
-        Self { origin: Instant::now(), counted: AtomicBool::new(false), windows: Mutex::default() }
+        Self { origin: Instant::now(), counted: AtomicBool::new(false), window: Mutex::default() }
     }
 }
 
@@ -58,11 +52,11 @@ impl Rates {
             return None;
         }
         let now = self.since_origin(now);
-        self.windows().wait(limit, tokens, now)
+        wait(&mut self.window(), limit, tokens, now)
     }
 
-    fn windows(&self) -> MutexGuard<'_, Windows> {
-        self.windows.lock().unwrap_or_else(PoisonError::into_inner)
+    fn window(&self) -> MutexGuard<'_, Window> {
+        self.window.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A window starts a minute after the origin, so that it never reaches before it.
@@ -71,16 +65,14 @@ impl Rates {
     }
 }
 
-impl Windows {
-    fn wait(&mut self, limit: RateLimit, tokens: u64, now: Duration) -> Option<Duration> {
-        let requests = (limit.rpm > 0 && self.requests.sum(now) >= limit.rpm)
-            .then(|| self.requests.wait(now, 1, limit.rpm));
-        // A request above the whole limit passes an empty window, or it could never be served.
-        let used = if limit.tpm > 0 { self.tokens.sum(now) } else { 0 };
-        let tokens = (used > 0 && used.saturating_add(tokens) > limit.tpm)
-            .then(|| self.tokens.wait(now, tokens.min(limit.tpm), limit.tpm));
-        requests.max(tokens)
-    }
+fn wait(window: &mut Window, limit: RateLimit, tokens: u64, now: Duration) -> Option<Duration> {
+    let requests = (limit.rpm > 0 && window.sum(Count::Requests, now) >= limit.rpm)
+        .then(|| window.wait(Count::Requests, now, 1, limit.rpm));
+    // A request above the whole limit passes an empty window, or it could never be served.
+    let used = if limit.tpm > 0 { window.sum(Count::Tokens, now) } else { 0 };
+    let tokens = (used > 0 && used.saturating_add(tokens) > limit.tpm)
+        .then(|| window.wait(Count::Tokens, now, tokens.min(limit.tpm), limit.tpm));
+    requests.max(tokens)
 }
 
 impl DeploymentState {
@@ -98,13 +90,13 @@ impl DeploymentState {
             return Ok(None);
         }
         let at = self.rates.since_origin(now);
-        let mut windows = self.rates.windows();
-        if let Some(wait) = windows.wait(limit, tokens, at) {
+        let mut window = self.rates.window();
+        if let Some(wait) = wait(&mut window, limit, tokens, at) {
             return Err(wait);
         }
-        windows.requests.add(at, 1);
-        windows.tokens.add(at, tokens);
-        drop(windows);
+        window.add(Count::Requests, at, 1);
+        window.add(Count::Tokens, at, tokens);
+        drop(window);
         Ok(Some(Taken { state: self.clone(), at: now, tokens }))
     }
 }
@@ -114,7 +106,7 @@ impl Taken {
     pub fn settle(self, used: u64, now: Instant) {
         let rates = &self.state.rates;
         let (now, at) = (rates.since_origin(now), rates.since_origin(self.at));
-        rates.windows().tokens.correct(now, at, self.tokens, used);
+        rates.window().correct(Count::Tokens, now, at, self.tokens, used);
     }
 }
 

@@ -167,7 +167,7 @@ pub(super) fn view(key: &VirtualKey) -> Map<String, Value> {
 pub(super) fn view_of_configuration(principal: &Principal) -> Map<String, Value> {
     let models = match &principal.allowed {
         Allowed::EveryPublicModel => Vec::new(),
-        Allowed::Listed(names) => names.clone(),
+        Allowed::Listed(names) => names.to_vec(),
     };
     let now = Instant::now();
     let limits = principal.limits.as_ref();
