@@ -22,6 +22,7 @@ use crate::app::{self, HandOver};
 use crate::background::ConfigFile;
 use crate::config::{self, Faults, Loaded};
 use crate::demo;
+use crate::descriptors;
 
 /// `EX_USAGE` of sysexits: the configuration is wrong.
 const EXIT_CONFIG: u8 = 64;
@@ -121,7 +122,10 @@ pub fn run() -> ExitCode {
             serve(config, &HandOver { upgrade, socket: hand_over_socket, notify_socket })
         }
         Command::Check { config } => check(&config),
-        Command::Demo { listen, admin } => demo::run(&listen, &admin),
+        Command::Demo { listen, admin } => {
+            descriptors::make_room();
+            demo::run(&listen, &admin)
+        }
         Command::Backup { config, to } => backup::backup(&config, to),
         Command::Restore { config, from } => backup::restore(&config, &from),
         Command::Ledger(command) => ledger::run(command),
@@ -142,6 +146,7 @@ pub fn run() -> ExitCode {
 }
 
 fn serve(path: PathBuf, hand_over: &HandOver) -> anyhow::Result<ExitCode> {
+    descriptors::make_room();
     let read = config::read(&path).and_then(|text| Ok((config::load_text(&text)?, text)));
     match read {
         Ok((Loaded { config, notices }, text)) => {

@@ -22,6 +22,7 @@ pub mod conversation;
 pub mod credentials;
 pub mod delivery;
 pub mod demo;
+pub mod descriptors;
 pub mod edge;
 pub mod error;
 pub mod health;
