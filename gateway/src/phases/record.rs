@@ -66,7 +66,8 @@ pub fn run(record: &mut Record) {
 /// What another model answered than the chosen one says nothing of that one's predicted quality.
 fn forget_route(record: &Record) {
     let (Some(decision), Some(principal)) = (&record.routed, &record.principal) else { return };
-    if record.outcome == "ok" && !record.fallback {
+    let was_remembered = decision.chosen().is_some_and(|chosen| chosen.raw_quality.is_some());
+    if !was_remembered || record.outcome == "ok" && !record.fallback {
         return;
     }
     let snapshot = record.app.snapshot.load();

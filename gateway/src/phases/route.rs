@@ -108,7 +108,7 @@ async fn decide(
         }
     }
     let metrics = &app.metrics.routes;
-    metrics.decided(model.name.as_str(), &decision, started.elapsed());
+    metrics.decided(&subject.route.series, model.name.as_str(), &decision, started.elapsed());
     if let Some(stage1) = decision.evidence.stage1 {
         metrics.second_opinion(model.name.as_str(), stage1.outcome, took);
         if let Some(margin) = stage1.margin {

@@ -9,7 +9,7 @@ use arc_swap::ArcSwap;
 use domain::ModelName;
 use twox_hash::XxHash3_64;
 
-use super::slots::Slots;
+use super::recent::Recent;
 use crate::keys::Principal;
 
 /// Fewer labels change nothing.
@@ -31,6 +31,8 @@ const OWN_SPREAD: f64 = 0.3;
 const CAUTION: f64 = 0.5;
 /// Tenants that are known at once.
 const TENANTS: usize = 4_096;
+/// The last answers that may be judged.
+const ANSWERS: usize = 1 << 16;
 /// Each is a pass over the labels.
 const NEWTON_STEPS: usize = 8;
 
@@ -53,7 +55,7 @@ pub struct Routed {
 #[derive(Debug)]
 pub struct Calibrations {
     tenants: RwLock<HashMap<u64, Arc<Tenant>>>,
-    routed: Slots<Routed>,
+    routed: Recent<Routed>,
 }
 
 #[derive(Debug, Default)]
@@ -80,7 +82,7 @@ struct Label {
 
 impl Default for Calibrations {
     fn default() -> Self {
-        Self { tenants: RwLock::default(), routed: Slots::new(16) }
+        Self { tenants: RwLock::default(), routed: Recent::new(ANSWERS) }
     }
 }
 

@@ -1,7 +1,7 @@
 //! What was decided for a request, with all that it was decided by: for the answer's header, the log, and whoever replays it.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use domain::ModelName;
 use serde::{Deserialize, Serialize, Serializer};
@@ -36,6 +36,9 @@ pub enum Reason {
 }
 
 impl Reason {
+    /// How many there are.
+    pub const COUNT: usize = Self::Late as usize + 1;
+
     /// As metrics, headers and logs name it.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -72,13 +75,16 @@ pub struct Decision {
     pub evidence: Evidence,
     /// What.
     pub verdict: Verdict,
+    /// Its text, which both the header and the log have.
+    #[serde(skip)]
+    text: OnceLock<String>,
 }
 
 impl Decision {
     /// Decides.
     pub fn of(evidence: Evidence, classifier: Arc<str>) -> Self {
         let verdict = decide(&evidence);
-        Self { classifier, evidence, verdict }
+        Self { classifier, evidence, verdict, text: OnceLock::new() }
     }
 
     /// The candidate that comes first.
@@ -97,13 +103,18 @@ impl Decision {
         prospects.map(|prospect| &prospect.model)
     }
 
+    /// As the header says it.
+    pub fn text(&self) -> &str {
+        self.text.get_or_init(|| self.to_string())
+    }
+
     /// Writes the text of the header in place of the JSON.
     ///
     /// # Errors
     /// The serialiser's.
     pub fn as_header<S: Serializer>(decision: &Option<&Self>, serializer: S) -> Result<S::Ok, S::Error> {
         match decision {
-            Some(decision) => serializer.collect_str(decision),
+            Some(decision) => serializer.serialize_str(decision.text()),
             None => serializer.serialize_none(),
         }
     }
@@ -119,23 +130,23 @@ impl fmt::Display for Decision {
         match evidence.objective {
             Objective::Threshold(_) | Objective::Share(_) => {
                 if let Some(score) = evidence.score {
-                    write!(text, "; win={:.4}; quantile={:.4}", score.win, score.quantile)?;
+                    write!(text, "; win={}; quantile={}", Fraction(score.win), Fraction(score.quantile))?;
                 }
             }
             _ => {
                 let chosen = self.chosen();
                 if let Some(quality) = chosen.and_then(|chosen| chosen.quality) {
-                    write!(text, "; quality={quality:.4}")?;
+                    write!(text, "; quality={}", Fraction(quality))?;
                 }
                 if let Some(nanos) = chosen.and_then(|chosen| chosen.cost_nanos) {
-                    write!(text, "; cost_usd={:.9}", nanos as f64 / 1e9)?;
+                    write!(text, "; cost_usd={}.{:09}", nanos / 1_000_000_000, nanos % 1_000_000_000)?;
                 }
             }
         }
         if let Some(stage1) = evidence.stage1 {
             write!(text, "; stage1={}", stage1.outcome.as_str())?;
             if let Some(win) = stage1.win {
-                write!(text, "; stage1_win={win:.4}")?;
+                write!(text, "; stage1_win={}", Fraction(win))?;
             }
         }
         match evidence.objective {
@@ -147,5 +158,34 @@ impl fmt::Display for Decision {
                 write!(text, "; weights={quality}/{cost}/{latency}")
             }
         }
+    }
+}
+
+/// A number from 0 to 1 with four places. As an integer it is written in a tenth of the time.
+struct Fraction(f32);
+
+impl fmt::Display for Fraction {
+    fn fmt(&self, text: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if !(0.0..=1.0).contains(&self.0) {
+            return write!(text, "{:.4}", self.0);
+        }
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 to 10,000")]
+        let places = (self.0 * 1e4).round() as u32;
+        write!(text, "{}.{:04}", places / 10_000, places % 10_000)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fraction_has_four_places_whatever_it_is() {
+        let text = |number: f32| Fraction(number).to_string();
+        assert_eq!(
+            [0.0, 1.0, 0.5, 0.000_06, 0.999_96].map(text),
+            ["0.0000", "1.0000", "0.5000", "0.0001", "1.0000"]
+        );
+        assert_eq!([f32::NAN, -0.5, 1.25].map(text), ["NaN", "-0.5000", "1.2500"]);
     }
 }

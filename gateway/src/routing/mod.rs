@@ -12,6 +12,7 @@ mod hesitation;
 mod named;
 mod policy;
 mod prompt;
+mod recent;
 mod route;
 mod rules;
 pub mod simulation;

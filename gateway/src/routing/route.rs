@@ -1,6 +1,6 @@
 //! The rule of a virtual model, resolved from the configuration.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use domain::ModelName;
@@ -13,6 +13,7 @@ use super::policy::open;
 use super::rules::Rule;
 use super::stage1::Stage1;
 use crate::config::{CandidateConfig, Config, RouteConfig, RuleConfig, Sticky};
+use crate::telemetry::RouteSeries;
 
 /// What a virtual model chooses from, and how.
 #[derive(Debug)]
@@ -47,6 +48,8 @@ pub struct Route {
     pub external: Option<External>,
     /// Feedback corrects what is predicted.
     pub recalibrate: bool,
+    /// Its metrics.
+    pub series: OnceLock<RouteSeries>,
 }
 
 /// A model that a route may choose.
@@ -107,6 +110,7 @@ impl Route {
             external: External::new(config, whole),
             recalibrate: config.recalibrate,
             stage1: classifiers.stage1(),
+            series: OnceLock::new(),
             classifier,
             candidates,
         }

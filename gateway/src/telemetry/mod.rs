@@ -23,5 +23,5 @@ pub use ledger_metrics::LedgerMetrics;
 pub use metrics::{DeploymentLabels, DeploymentSeries, Metrics, ModelSeries};
 pub use overload_metrics::{GateSeries, LimitSeries, OverloadMetrics};
 pub use request_log_metrics::RequestLogMetrics;
-pub use route_metrics::RouteMetrics;
+pub use route_metrics::{RouteMetrics, RouteSeries};
 pub use trace_context::TraceContext;

@@ -1,11 +1,12 @@
 //! The metrics of virtual models.
 
+use std::sync::OnceLock;
 use std::time::Duration;
 
-use prometheus::{GaugeVec, HistogramVec, IntCounterVec, IntGaugeVec};
+use prometheus::{Gauge, GaugeVec, Histogram, HistogramVec, IntCounter, IntCounterVec, IntGaugeVec};
 
 use super::register::Register;
-use crate::routing::{Decision, Routed, Stage1Outcome};
+use crate::routing::{Decision, Reason, Routed, Stage1Outcome};
 
 /// Seconds: a decision takes microseconds.
 const SECONDS: [f64; 8] = [5e-6, 1e-5, 2e-5, 4e-5, 8e-5, 1.6e-4, 6.4e-4, 5e-3];
@@ -112,12 +113,16 @@ impl RouteMetrics {
         }
     }
 
-    /// A decision was made in this time.
-    pub fn decided(&self, model: &str, decision: &Decision, took: Duration) {
-        self.decisions.with_label_values(&[model, decision.model(), decision.verdict.reason.as_str()]).inc();
-        self.seconds.with_label_values(&[model]).observe(took.as_secs_f64());
+    /// A decision was made in this time; `series` is its route's.
+    pub fn decided(&self, series: &OnceLock<RouteSeries>, model: &str, decision: &Decision, took: Duration) {
+        let series = series.get_or_init(|| RouteSeries::of(self, model));
+        let chosen = decision.verdict.order.first().copied().unwrap_or(usize::MAX);
+        let name = [model, decision.model(), decision.verdict.reason.as_str()];
+        series.decisions.count(&self.decisions, &name, chosen, decision.verdict.reason);
+        series.seconds.observe(took.as_secs_f64());
         if let Some(score) = decision.evidence.score.filter(|score| score.is_usable()) {
-            approach(&self.quantile, &[model], 0.5, f64::from(score.quantile), 1.0 / 256.0);
+            let mean = series.quantile.get_or_init(|| self.quantile.with_label_values(&[model]));
+            approach(mean, 0.5, f64::from(score.quantile), 1.0 / 256.0);
         }
     }
 
@@ -139,13 +144,52 @@ impl RouteMetrics {
     pub fn judged(&self, routed: &Routed, score: f64) {
         let labels = [routed.route.as_str(), routed.chosen.as_str()];
         self.feedback.with_label_values(&labels).inc();
-        approach(&self.surprise, &labels, 0.0, score - f64::from(routed.quality), 1.0 / 32.0);
+        approach(
+            &self.surprise.with_label_values(&labels),
+            0.0,
+            score - f64::from(routed.quality),
+            1.0 / 32.0,
+        );
+    }
+}
+
+/// The series of one virtual model, which are looked up once.
+#[derive(Debug)]
+pub struct RouteSeries {
+    decisions: Decisions,
+    seconds: Histogram,
+    /// None as long as nothing was scored.
+    quantile: OnceLock<Gauge>,
+}
+
+/// Counters by the position of the chosen candidate and the reason.
+#[derive(Debug)]
+struct Decisions([[OnceLock<IntCounter>; Reason::COUNT]; COUNTED]);
+
+/// Candidates behind these are looked up each time.
+const COUNTED: usize = 16;
+
+impl RouteSeries {
+    fn of(metrics: &RouteMetrics, model: &str) -> Self {
+        Self {
+            decisions: Decisions(Default::default()),
+            seconds: metrics.seconds.with_label_values(&[model]),
+            quantile: OnceLock::new(),
+        }
+    }
+}
+
+impl Decisions {
+    fn count(&self, all: &IntCounterVec, name: &[&str; 3], chosen: usize, reason: Reason) {
+        match self.0.get(chosen).and_then(|reasons| reasons.get(reason as usize)) {
+            Some(known) => known.get_or_init(|| all.with_label_values(name)).inc(),
+            None => all.with_label_values(name).inc(),
+        }
     }
 }
 
 /// Moves a mean towards a sample; it begins at `begin`.
-fn approach(mean: &GaugeVec, labels: &[&str], begin: f64, sample: f64, step: f64) {
-    let mean = mean.with_label_values(labels);
+fn approach(mean: &Gauge, begin: f64, sample: f64, step: f64) {
     let known = if mean.get() == 0.0 { begin } else { mean.get() };
     mean.set(known + step * (sample - known));
 }

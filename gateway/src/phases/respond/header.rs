@@ -58,7 +58,7 @@ pub(super) fn header(
             head.insert_header("x-signalbox-fallback", if record.fallback { "true" } else { "false" })?;
         }
         if let Some(decision) = &record.routed {
-            head.insert_header("x-signalbox-route", decision.to_string())?;
+            head.insert_header("x-signalbox-route", decision.text())?;
         }
         if let Some(mark) = record.cache {
             head.insert_header("x-signalbox-cache", mark.as_str())?;
