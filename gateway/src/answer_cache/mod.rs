@@ -33,7 +33,7 @@ pub use open::open;
 pub use refusal::read as refusal;
 pub use semantic::{Fresh, Meaning, SemanticAnswers, SemanticStats, learn};
 pub use shared::SharedAnswers;
-pub use warm::{WarmEntry, scope as scope_named};
+pub use warm::{SCOPES, WarmEntry, scope as scope_named};
 
 /// The process does not wait longer for the disk when it ends.
 const CLOSING_TIME: std::time::Duration = std::time::Duration::from_secs(5);
@@ -190,10 +190,11 @@ impl AnswerCache {
     }
 
     fn scope<'a>(&self, principal: &'a Principal) -> (&'static str, &'a str) {
-        match (self.rules.scope, &principal.team) {
-            (CacheScope::Global, _) => ("global", ""),
-            (CacheScope::Team, Some(team)) => ("team", &**team),
-            (CacheScope::Team, None) | (CacheScope::Key, _) => ("key", &*principal.id),
+        match (self.rules.scope, &principal.organization, &principal.team) {
+            (CacheScope::Global, ..) => ("global", ""),
+            (CacheScope::Organization, Some(organization), _) => ("organization", &**organization),
+            (CacheScope::Organization | CacheScope::Team, _, Some(team)) => ("team", &**team),
+            (CacheScope::Organization | CacheScope::Team | CacheScope::Key, ..) => ("key", &*principal.id),
         }
     }
 
