@@ -146,6 +146,11 @@ pub enum GatewayError {
         /// The last reason.
         reason: String,
     },
+    /// A kept answer was wanted, or none.
+    #[error(
+        "No answer to this request is kept, and `only-if-cached` forbids to ask a provider: send it without."
+    )]
+    NotKept,
     /// The client left.
     #[error("The client closed the connection.")]
     ClientGone,
@@ -241,6 +246,7 @@ impl GatewayError {
             Self::UpstreamTimeout { .. } => {
                 (504, "timeout_error", Some("upstream_timeout"), "upstream_timeout")
             }
+            Self::NotKept => (504, invalid, Some("not_kept"), "not_kept"),
             Self::ClientGone => (499, "api_error", None, "client_gone"),
         };
         Face { status, kind, code, label }
@@ -280,7 +286,7 @@ impl GatewayError {
 
     /// False when the same request cannot succeed soon, which SDKs are told in `x-should-retry`.
     pub fn may_be_retried(&self) -> bool {
-        !matches!(self, Self::BudgetSpent(_))
+        !matches!(self, Self::BudgetSpent(_) | Self::NotKept)
     }
 
     /// True when the rest of the request cannot be read, so that the connection must be closed.

@@ -85,7 +85,9 @@ async fn answer(app: &App, downstream: &mut Downstream<'_>, record: &mut Record)
     // Nobody answers? Then an old answer is better than none.
     match (answered, stale) {
         (Err(error), Some(entry)) if error.is_upstreams() && !downstream.has_answered() => {
-            record.cache = asked.fill.map(|fill| lookup::stale(fill.key().hash, &entry, clock_ms(), true));
+            let status = error.face().status;
+            record.cache =
+                asked.fill.map(|fill| lookup::stale(fill.key().hash, &entry, clock_ms(), Some(status)));
             record.coalesced = false;
             let kept = respond::kept::run(&entry, &asked.plan, &asked.request, downstream, record);
             let served = Box::pin(kept).await?;

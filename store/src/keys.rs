@@ -30,6 +30,8 @@ pub struct VirtualKey {
     pub display_suffix: String,
     /// The team that pays.
     pub team_id: Option<String>,
+    /// The organisation of a key without a team, in the operator's words.
+    pub organization_id: Option<String>,
     /// Whose key it is.
     pub user_id: Option<String>,
     /// Models it may use; empty: all.
@@ -142,6 +144,7 @@ impl Record for VirtualKey {
         "display_prefix",
         "display_suffix",
         "team_id",
+        "organization_id",
         "user_id",
         "models",
         "routes",
@@ -183,6 +186,7 @@ impl Record for VirtualKey {
             self.display_prefix.as_str().into(),
             self.display_suffix.as_str().into(),
             self.team_id.as_deref().into(),
+            self.organization_id.as_deref().into(),
             self.user_id.as_deref().into(),
             records::json::<Self>(&self.models)?.into(),
             records::json::<Self>(&self.routes)?.into(),
@@ -213,6 +217,7 @@ impl Record for VirtualKey {
             display_prefix: row.text("display_prefix")?,
             display_suffix: row.text("display_suffix")?,
             team_id: row.text_or_null("team_id")?,
+            organization_id: row.text_or_null("organization_id")?,
             user_id: row.text_or_null("user_id")?,
             models: row.json("models")?,
             routes: row.json("routes")?,

@@ -26,6 +26,8 @@ pub struct Team {
     pub id: String,
     /// Unique.
     pub name: String,
+    /// The organisation that it belongs to, in the operator's words.
+    pub organization_id: Option<String>,
     /// Caps on what all its keys spend together.
     pub budgets: Vec<Budget>,
     /// The operator's own notes.
@@ -72,7 +74,8 @@ pub type Users<'a> = Records<'a, User>;
 impl Record for Team {
     const TABLE: &'static str = "teams";
     const TOPIC: Topic = Topic::Teams;
-    const COLUMNS: &'static [&'static str] = &["id", "name", "budgets", "metadata", "blocked", "created_at"];
+    const COLUMNS: &'static [&'static str] =
+        &["id", "name", "organization_id", "budgets", "metadata", "blocked", "created_at"];
 
     const OF_TEAM: &'static str = "id = $3";
 
@@ -88,6 +91,7 @@ impl Record for Team {
         Ok(vec![
             self.id.as_str().into(),
             self.name.as_str().into(),
+            self.organization_id.as_deref().into(),
             records::json::<Self>(&self.budgets)?.into(),
             records::json::<Self>(&self.metadata)?.into(),
             self.blocked.into(),
@@ -99,6 +103,7 @@ impl Record for Team {
         Ok(Self {
             id: row.text("id")?,
             name: row.text("name")?,
+            organization_id: row.text_or_null("organization_id")?,
             budgets: row.json("budgets")?,
             metadata: row.json("metadata")?,
             blocked: row.bool("blocked")?,

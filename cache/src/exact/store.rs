@@ -196,11 +196,16 @@ impl ExactCache {
                 }
             };
         }
-        if self.disk_capacity_bytes > 0 && self.entries.storage().may_contains(&lookup.key.hash) {
+        if self.may_be_on_disk(lookup) {
             return Peek::OnDisk;
         }
         count(&self.tally.misses);
         Peek::Miss
+    }
+
+    /// Is it worth while to look on disk? Nothing is read for this.
+    pub fn may_be_on_disk(&self, lookup: &Lookup) -> bool {
+        self.disk_capacity_bytes > 0 && self.entries.storage().may_contains(&lookup.key.hash)
     }
 
     /// Looks in memory once more, for somebody who has missed already; counts as no lookup.

@@ -45,6 +45,32 @@ pub struct Difference {
     pub(super) kept: Vec<u64>,
     /// Shared words stand in another order.
     pub(super) is_inverted: bool,
+    /// Where they stand.
+    pub(super) zones: Zones,
+}
+
+/// Which text has words of its own before, among and behind the shared ones: bit 0 the new one, bit 1 the kept one. A
+/// courtesy that only one has stands before or behind, as a rule, and a thing that was exchanged among or behind.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Zones {
+    pub(super) before: u8,
+    pub(super) among: u8,
+    pub(super) behind: u8,
+}
+
+impl Zones {
+    /// Of the places of words that only one text has, given the first and last shared place in it.
+    fn note(&mut self, places: &[u16], shared: Option<(u16, u16)>, side: u8) {
+        let Some((first, last)) = shared else { return };
+        for place in places {
+            let zone = match place {
+                place if *place < first => &mut self.before,
+                place if *place > last => &mut self.behind,
+                _ => &mut self.among,
+            };
+            *zone |= side;
+        }
+    }
 }
 
 impl Difference {
@@ -92,6 +118,7 @@ pub(super) fn compare(asked: &Signature, kept: &Signature, rules: Rules) -> Resu
     let mut difference = Difference::default();
     let mut shared: Vec<Shared> = Vec::with_capacity(asked.tokens.len());
     let mut moved_roles = 0;
+    let (mut asked_alone, mut kept_alone): (Vec<u16>, Vec<u16>) = Default::default();
     for step in Merge::new(&asked.tokens, &kept.tokens) {
         match step {
             (Some(one), Some(other)) => {
@@ -107,8 +134,14 @@ pub(super) fn compare(asked: &Signature, kept: &Signature, rules: Rules) -> Resu
             }
             (Some(one), None) if one.is_entity => return Err(Objection::Entity),
             (None, Some(other)) if other.is_entity => return Err(Objection::Entity),
-            (Some(one), None) => difference.asked.push(one.word),
-            (None, Some(other)) => difference.kept.push(other.word),
+            (Some(one), None) => {
+                difference.asked.push(one.word);
+                asked_alone.push(one.place);
+            }
+            (None, Some(other)) => {
+                difference.kept.push(other.word);
+                kept_alone.push(other.place);
+            }
             (None, None) => {}
         }
     }
@@ -119,6 +152,10 @@ pub(super) fn compare(asked: &Signature, kept: &Signature, rules: Rules) -> Resu
     if names_are_inverted || (difference.is_inverted && moved_roles > 1) {
         return Err(Objection::Direction);
     }
+    let ends =
+        |place: fn(&Shared) -> u16| Some((shared.iter().map(place).min()?, shared.iter().map(place).max()?));
+    difference.zones.note(&asked_alone, ends(|(asked, ..)| *asked), 1);
+    difference.zones.note(&kept_alone, ends(|(_, kept, _)| *kept), 2);
     difference.asked.sort_unstable();
     difference.kept.sort_unstable();
     objection(&difference, rules).map_or(Ok(difference), Err)

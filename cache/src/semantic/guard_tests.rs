@@ -65,6 +65,19 @@ fn names_codes_and_things_of_one_kind_must_be_the_same() {
 }
 
 #[test]
+fn a_request_behind_a_courtesy_nobody_knows_begins_with_no_name() {
+    for opening in ["good people, ", "silly one but ", "(for my notes) ", "@helper ", "my boss asks: "] {
+        differs(&format!("{opening}Translate this sign"), "translate this sign");
+        differs(&format!("{opening}What does it cost?"), "what does it cost");
+    }
+    differs("what does it cost Any answer is welcome", "what does it cost");
+    // Behind it, and in the request, a capital names something as ever.
+    objects("good people, Who wrote Hamlet?", "good people, Who wrote Macbeth?", Objection::Entity);
+    objects("show me what Sort does", "show me what Filter does", Objection::Entity);
+    objects("is it cheaper in May", "is it cheaper in the park", Objection::Entity);
+}
+
+#[test]
 fn opposites_are_other_questions_in_every_form() {
     objects("How do I mute the channel?", "How do I unmute the channel?", Objection::Opposite);
     objects("What is the highest waterfall?", "What is the lowest waterfall?", Objection::Opposite);

@@ -55,6 +55,7 @@ pub(super) struct Lexicon {
     numbers: Map<f64>,
     magnitudes: Map<f64>,
     units: Map<()>,
+    openers: Map<()>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -181,6 +182,10 @@ impl Lexicon {
                 self.add_phrase(words, Row::Chat);
                 return;
             }
+            "opener" => {
+                self.openers.extend(words.split_whitespace().map(|word| (hash_bytes(word.as_bytes()), ())));
+                return;
+            }
             "noise" => Part::Noise,
             "negation" => Part::Negation,
             "past" => Part::Past,
@@ -233,6 +238,11 @@ impl Lexicon {
     /// What a word like `million` multiplies by.
     pub(super) fn magnitude(&self, surface: u64) -> Option<f64> {
         self.magnitudes.get(&surface).copied()
+    }
+
+    /// Whether requests begin with this word, which is then no name although it has a capital.
+    pub(super) fn is_opener(&self, surface: u64) -> bool {
+        self.openers.contains_key(&surface)
     }
 
     /// Whether a word measures the number before it.

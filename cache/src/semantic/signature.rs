@@ -118,6 +118,8 @@ struct Reader<'a> {
     ignores_capitals: bool,
     ignores_all_capitals: bool,
     is_first: bool,
+    /// A word that requests begin with was read, or a number or name.
+    has_opened: bool,
 }
 
 impl<'a> Reader<'a> {
@@ -137,19 +139,23 @@ impl<'a> Reader<'a> {
             ignores_capitals: words.len() > 3 && capital * 5 > words.len() * 4,
             ignores_all_capitals: words.len() > 2 && capitals * 5 > words.len() * 4,
             is_first: true,
+            has_opened: false,
         }
     }
 
     /// Reads the first word or words; how many.
     fn read(&mut self, words: &[Word]) -> usize {
         let Some(word) = words.first() else { return 1 };
-        let is_initial = std::mem::take(&mut self.is_first) || word.initial;
+        let is_initial = self.is_first || word.initial;
         let rest = words.get(1..).unwrap_or(&[]);
         if let Some(value) = self.number(word, rest) {
+            (self.is_first, self.has_opened) = (false, true);
             let used = self.read_number(value, word.number.is_none(), rest);
             return used + 1;
         }
         let part = self.lexicon.part(word.surface);
+        // Behind a greeting the text still begins.
+        self.is_first &= part == Some(Part::Noise);
         if part != Some(Part::Noise) {
             self.verbatim = mix(self.verbatim ^ word.stem);
         }
@@ -171,6 +177,7 @@ impl<'a> Reader<'a> {
             Some(Part::Noise) => {}
             _ => self.read_content(word, rest, is_initial),
         }
+        self.has_opened |= self.lexicon.is_opener(word.surface);
         1
     }
 
@@ -180,7 +187,9 @@ impl<'a> Reader<'a> {
         if next_is_number && self.lexicon.is_unit(canonical) && !word.shape.capital {
             self.unit = canonical;
         } else {
-            self.push(canonical, self.is_name(word, is_initial));
+            let is_name = self.is_name(word, is_initial);
+            self.has_opened |= is_name;
+            self.push(canonical, is_name);
         }
     }
 
@@ -249,8 +258,18 @@ impl<'a> Reader<'a> {
 
     fn is_name(&self, word: &Word, is_initial: bool) -> bool {
         let odd = word.shape.odd && !(self.ignores_all_capitals && word.shape.capitals);
-        let capital = word.shape.capital && !is_initial && !self.ignores_capitals;
+        let capital =
+            word.shape.capital && !is_initial && !self.ignores_capitals && !self.opens_a_request(word);
         (odd || capital) && word.surface != *LETTER_I
+    }
+
+    /// Unknown courtesies may stand before a request, or grammar begin what follows it: `dear team, Convert 3 inches`, `so
+    /// Sort these Any help is welcome`.
+    fn opens_a_request(&self, word: &Word) -> bool {
+        match self.lexicon.part(word.surface) {
+            Some(Part::Function | Part::Past) => !NAMES_TOO.contains(&word.surface),
+            _ => self.lexicon.is_opener(word.surface) && (word.opens || !self.has_opened),
+        }
     }
 
     fn push_mark(&mut self, mark: &str) {
@@ -286,5 +305,9 @@ impl<'a> Reader<'a> {
 
 /// The pronoun, a capital that names nothing.
 static LETTER_I: std::sync::LazyLock<u64> = std::sync::LazyLock::new(|| hash_bytes(b"i"));
+
+/// Grammar that is a month, a pronoun of its own or a country with a capital.
+static NAMES_TOO: std::sync::LazyLock<[u64; 4]> =
+    std::sync::LazyLock::new(|| ["may", "it", "us", "am"].map(|word| hash_bytes(word.as_bytes())));
 
 static AND: std::sync::LazyLock<u64> = std::sync::LazyLock::new(|| hash_bytes(b"and"));

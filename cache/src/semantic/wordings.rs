@@ -18,7 +18,7 @@ const UNSEEN_WHOLE: f32 = 0.8;
 /// Of a question with more words of its own than this, pairs are not looked at.
 const MAX_PAIRS: usize = 16;
 /// How far the first label moves a weight.
-const RATE: f32 = 0.8;
+const RATE: f32 = 0.4;
 /// Questions with the same words but chat and grammar are above all others, and among each other ranked by similarity.
 const SAME: f32 = 0.99;
 
@@ -90,7 +90,7 @@ impl Wordings {
 }
 
 fn each_feature(difference: &Difference, similarity: f32, mut each: impl FnMut(Feature)) {
-    let Difference { asked, kept, is_inverted } = difference;
+    let Difference { asked, kept, is_inverted, zones } = difference;
     each((1, -1.5, 1.0));
     each((2, -1.0, (similarity - 0.75) * 4.0));
     if *is_inverted {
@@ -98,6 +98,12 @@ fn each_feature(difference: &Difference, similarity: f32, mut each: impl FnMut(F
     }
     if !asked.is_empty() && !kept.is_empty() {
         each((4, 0.0, 1.0));
+    }
+    for (zone, sides) in [(8, zones.before), (16, zones.among), (24, zones.behind)] {
+        if sides != 0 {
+            // One text alone has words there, or both.
+            each((zone + u64::from(sides == 3), 0.0, 1.0));
+        }
     }
     for word in asked.iter().chain(kept) {
         each((*word, UNSEEN_WORD, 1.0));

@@ -26,6 +26,8 @@ pub(super) struct Word {
     pub(super) shape: Shape,
     /// First in its sentence.
     pub(super) initial: bool,
+    /// First in its clause: after a sign, or in a sentence.
+    pub(super) opens: bool,
 }
 
 /// Signs that only divide a text.
@@ -35,8 +37,12 @@ const SENTENCE_ENDS: &str = ".!?:…\n";
 
 /// The words of a text, at most `limit` of them; `None` when there are more.
 pub(super) fn split(text: &str, limit: usize) -> Option<Vec<Word>> {
-    let mut cutter =
-        Cutter { words: Vec::with_capacity(24), lower: String::with_capacity(32), initial: true };
+    let mut cutter = Cutter {
+        words: Vec::with_capacity(24),
+        lower: String::with_capacity(32),
+        initial: true,
+        opens: true,
+    };
     let mut rest = text;
     let mut before = ' ';
     while let Some(letter) = rest.chars().next() {
@@ -99,6 +105,7 @@ struct Cutter {
     words: Vec<Word>,
     lower: String,
     initial: bool,
+    opens: bool,
 }
 
 impl Cutter {
@@ -128,6 +135,7 @@ impl Cutter {
         if ends {
             self.initial = true;
         }
+        self.opens |= !sign.is_whitespace() && next.is_none_or(|next| !next.is_alphanumeric());
         let says_not = sign == '!' && next == Some('=');
         let is_minus = sign == '-' && before.is_whitespace() && next.is_some_and(char::is_whitespace);
         if sign.is_whitespace() || sign.is_control() || (PUNCTUATION.contains(sign) && !says_not && !is_minus)
@@ -135,9 +143,9 @@ impl Cutter {
             return;
         }
         let mut buffer = [0_u8; 4];
-        let initial = self.initial;
+        let (initial, opens) = (self.initial, self.opens);
         self.push(sign.encode_utf8(&mut buffer), Shape::default());
-        self.initial = initial;
+        (self.initial, self.opens) = (initial, opens);
     }
 
     fn push_number(&mut self, value: f64) {
@@ -148,9 +156,10 @@ impl Cutter {
             number: Some(value),
             shape: Shape::default(),
             initial: self.initial,
+            opens: self.opens,
         };
         self.words.push(word);
-        self.initial = false;
+        (self.initial, self.opens) = (false, false);
     }
 
     fn push(&mut self, word: &str, shape: Shape) {
@@ -167,9 +176,10 @@ impl Cutter {
             number: None,
             shape,
             initial: self.initial,
+            opens: self.opens,
         };
         self.words.push(word);
-        self.initial = false;
+        (self.initial, self.opens) = (false, false);
     }
 }
 

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::call::Call;
 use super::fault::Fault;
 use super::reply::{Deleted, Reply};
-use crate::answer_cache::{AnswerCache, SemanticStats, clock_ms, scope_named};
+use crate::answer_cache::{AnswerCache, SCOPES, SemanticStats, clock_ms, scope_named};
 
 /// How the cache stands; what is counted begins with the process. Public API.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -82,7 +82,7 @@ pub(super) struct EntryView {
 pub(super) struct PurgeRequest {
     /// `true`: everything.
     all: bool,
-    /// The id of a team or key, or `global`, as `team:ID`, `key:ID` or `global`.
+    /// The id of an organisation, a team or a key, or everyone, as `organization:ID`, `team:ID`, `key:ID` or `global`.
     scope: Option<String>,
     /// A public model name, in all scopes.
     model: Option<String>,
@@ -143,7 +143,8 @@ pub(super) async fn delete(call: Call) -> Result<Reply, Fault> {
 pub(super) async fn purge(call: Call) -> Result<Reply, Fault> {
     let asked: PurgeRequest = call.typed()?;
     let wrong = || {
-        let text = "Name one of `all`: true, `scope` (`team:ID`, `key:ID` or `global`), `model`, or `namespace` with its `scope`.";
+        let text =
+            format!("Name one of `all`: true, `scope` ({SCOPES}), `model`, or `namespace` with its `scope`.");
         Fault::invalid(None, text)
     };
     let scope = asked.scope.as_deref().map(|scope| scope_named(scope).ok_or_else(wrong));

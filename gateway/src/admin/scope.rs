@@ -40,8 +40,38 @@ pub(super) fn has_team(call: &Call, id: &str) -> bool {
     }
 }
 
-/// A key that the caller makes or changes stays in the caller's team, and belongs to a user of it.
+/// A key that the caller makes or changes stays in the caller's team, and belongs to a user of it. Nor does it name
+/// another organisation than its team's: who sets that of a team decides.
 pub(super) async fn keep_key(call: &Call, key: &mut VirtualKey) -> Result<(), Fault> {
+    keep_team_and_user(call, key).await?;
+    keep_organization(call, key).await
+}
+
+async fn keep_organization(call: &Call, key: &VirtualKey) -> Result<(), Fault> {
+    if key.organization_id.is_none() {
+        return Ok(());
+    }
+    let (team, user) = (key.team_id.clone(), key.user_id.clone());
+    let team = call.store(|store| async move {
+        let of_user = match (&team, user) {
+            (None, Some(user)) => store.users().get(&user).await?.and_then(|user| user.team_id),
+            _ => None,
+        };
+        match team.or(of_user) {
+            Some(team) => store.teams().get(&team).await,
+            None => Ok(None),
+        }
+    });
+    match team.await? {
+        Some(team) if team.organization_id != key.organization_id => Err(Fault::invalid(
+            Some("organization_id"),
+            "`organization_id` is not that of the key's team: leave it out.",
+        )),
+        _ => Ok(()),
+    }
+}
+
+async fn keep_team_and_user(call: &Call, key: &mut VirtualKey) -> Result<(), Fault> {
     let Scope::Team(team) = call.scope() else { return Ok(()) };
     keep_team(&mut key.team_id, team)?;
     match &key.user_id {

@@ -6,6 +6,7 @@ mod audit;
 mod controls;
 mod embedders;
 mod keeper;
+mod mark;
 mod open;
 mod refusal;
 mod saver;
@@ -29,11 +30,12 @@ pub use audit::Nobody;
 pub use controls::Controls;
 pub use embedders::{EncoderCounts, minilm_folder, open_minilm};
 pub use keeper::Keeper;
+pub use mark::{Mark, Reason, Why};
 pub use open::open;
 pub use refusal::read as refusal;
 pub use semantic::{Fresh, Meaning, SemanticAnswers, SemanticStats, learn};
 pub use shared::SharedAnswers;
-pub use warm::{WarmEntry, scope as scope_named};
+pub use warm::{SCOPES, WarmEntry, scope as scope_named};
 
 /// The process does not wait longer for the disk when it ends.
 const CLOSING_TIME: std::time::Duration = std::time::Duration::from_secs(5);
@@ -50,116 +52,6 @@ pub struct AnswerCache {
     /// Writes what that learns.
     saver: Option<saver::Saver>,
     rules: ExactCacheConfig,
-}
-
-/// What a request's way past the cache was, for headers and logs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mark {
-    /// It was answered from the cache.
-    Hit {
-        /// The entry's key.
-        hash: u128,
-        /// How old the answer is, in seconds.
-        age: u64,
-        /// How long it stays fresh, in seconds; negative for a stale one.
-        ttl: i64,
-    },
-    /// It was answered from the cache, past its time.
-    Stale {
-        /// The entry's key.
-        hash: u128,
-        /// How old the answer is, in seconds.
-        age: u64,
-        /// How long it has not been fresh, as a negative number of seconds.
-        ttl: i64,
-        /// No provider answered; else a new answer is fetched beside it.
-        failed: bool,
-    },
-    /// It was answered from the cache, with the answer to another wording.
-    Semantic {
-        /// The entry's key.
-        hash: u128,
-        /// How old the answer is, in seconds.
-        age: u64,
-        /// How long it stays fresh, in seconds.
-        ttl: i64,
-        /// Why it serves.
-        reason: Reason,
-    },
-    /// The cache has no answer to it.
-    Miss {
-        /// The key it is kept under.
-        hash: u128,
-        /// It has one, which is past its time.
-        expired: bool,
-    },
-    /// It was not looked up.
-    Bypass,
-}
-
-/// Why an answer to another wording serves, in thousandths; the bound in millionths.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Reason {
-    similarity: u16,
-    score: u16,
-    threshold: u16,
-    bound: u32,
-}
-
-impl From<&cache::semantic::Candidate> for Reason {
-    fn from(candidate: &cache::semantic::Candidate) -> Self {
-        let thousandths = |value: f32| (value.clamp(0.0, 1.0) * 1000.0).round() as u16;
-        Self {
-            similarity: thousandths(candidate.similarity),
-            score: thousandths(candidate.score),
-            threshold: thousandths(candidate.threshold.score),
-            bound: (candidate.threshold.bound.clamp(0.0, 1.0) * 1e6).round() as u32,
-        }
-    }
-}
-
-impl std::fmt::Display for Reason {
-    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let share = |value: u16| f64::from(value) / 1000.0;
-        let (similarity, score, threshold) =
-            (share(self.similarity), share(self.score), share(self.threshold));
-        let bound = f64::from(self.bound) / 1e6;
-        write!(out, "similarity={similarity:.3} score={score:.3} threshold={threshold:.3} bound={bound:.4}")
-    }
-}
-
-impl Mark {
-    /// The value of `x-signalbox-cache`.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Hit { .. } | Self::Stale { .. } => "hit",
-            Self::Semantic { .. } => "semantic",
-            Self::Miss { .. } => "miss",
-            Self::Bypass => "bypass",
-        }
-    }
-
-    /// The value of `Cache-Status` (RFC 9211). `collapsed`: the request shares another one's answer.
-    pub fn status(self, collapsed: bool) -> String {
-        let collapsed = if collapsed { "; collapsed" } else { "" };
-        match self {
-            Self::Hit { hash, ttl, .. } => format!("signalbox; hit; ttl={ttl}; key=\"{hash:032x}\""),
-            Self::Stale { hash, ttl, failed: false, .. } => {
-                format!("signalbox; hit; ttl={ttl}; key=\"{hash:032x}\"; detail=\"stale-while-revalidate\"")
-            }
-            Self::Stale { hash, ttl, failed: true, .. } => {
-                format!("signalbox; fwd=stale; ttl={ttl}; key=\"{hash:032x}\"; detail=\"stale-if-error\"")
-            }
-            Self::Semantic { hash, ttl, reason, .. } => {
-                format!("signalbox; hit; ttl={ttl}; key=\"{hash:032x}\"; detail=\"semantic {reason}\"")
-            }
-            Self::Miss { hash, expired } => {
-                let why = if expired { "stale" } else { "miss" };
-                format!("signalbox; fwd={why}{collapsed}; key=\"{hash:032x}\"")
-            }
-            Self::Bypass => format!("signalbox; fwd=bypass{collapsed}"),
-        }
-    }
 }
 
 /// Now, as the cache counts time.
@@ -190,10 +82,11 @@ impl AnswerCache {
     }
 
     fn scope<'a>(&self, principal: &'a Principal) -> (&'static str, &'a str) {
-        match (self.rules.scope, &principal.team) {
-            (CacheScope::Global, _) => ("global", ""),
-            (CacheScope::Team, Some(team)) => ("team", &**team),
-            (CacheScope::Team, None) | (CacheScope::Key, _) => ("key", &*principal.id),
+        match (self.rules.scope, &principal.organization, &principal.team) {
+            (CacheScope::Global, ..) => ("global", ""),
+            (CacheScope::Organization, Some(organization), _) => ("organization", &**organization),
+            (CacheScope::Organization | CacheScope::Team, _, Some(team)) => ("team", &**team),
+            (CacheScope::Organization | CacheScope::Team | CacheScope::Key, ..) => ("key", &*principal.id),
         }
     }
 
@@ -278,6 +171,16 @@ impl AnswerCache {
             && !(controls.no_cache && controls.no_store)
             && !caching.is_stateful
             && (controls.opted_in || !(may_vary || caching.has_tools && !self.rules.tools))
+    }
+
+    /// Why a request goes on that takes no kept answer: is there one? Nothing is read from the disk for it.
+    pub fn why_declined(&self, lookup: &Lookup, now_ms: u64) -> Why {
+        match self.exact.look_again(lookup, now_ms) {
+            Some(entry) if entry.fresh_until_ms > now_ms => Why::Request,
+            Some(_) => Why::Stale,
+            None if self.exact.may_be_on_disk(lookup) => Why::Request,
+            None => Why::Miss,
+        }
     }
 
     /// The answer to a request that missed it a moment ago.

@@ -23,7 +23,7 @@ use crate::snapshot::Snapshot;
 pub struct WarmEntry {
     /// Where it is sent, as in `/v1/chat/completions`.
     path: String,
-    /// Who it is for: `team:ID`, `key:ID` or `global`, as `cache.exact.scope` has it.
+    /// Who it is for: `organization:ID`, `team:ID`, `key:ID` or `global`, as `cache.exact.scope` has it.
     scope: String,
     /// The body that is sent.
     request: Value,
@@ -40,10 +40,13 @@ pub struct WarmEntry {
     namespace: String,
 }
 
-/// The kind and the id of a scope that is written as `team:ID`, `key:ID` or `global`.
+/// How scopes are written.
+pub const SCOPES: &str = "`organization:ID`, `team:ID`, `key:ID` or `global`";
+
+/// The kind and the id of a scope that is written so.
 pub fn scope(text: &str) -> Option<(&str, &str)> {
     match text.split_once(':') {
-        Some((kind @ ("team" | "key"), id)) if !id.is_empty() => Some((kind, id)),
+        Some((kind @ ("organization" | "team" | "key"), id)) if !id.is_empty() => Some((kind, id)),
         None if text == "global" => Some(("global", "")),
         _ => None,
     }
@@ -55,7 +58,7 @@ impl AnswerCache {
     /// # Errors
     /// What is wrong with it.
     pub fn warm(&self, snapshot: &Snapshot, entry: &WarmEntry) -> Result<(), String> {
-        let scope = scope(&entry.scope).ok_or("`scope` is `team:ID`, `key:ID` or `global`")?;
+        let scope = scope(&entry.scope).ok_or_else(|| format!("`scope` is {SCOPES}"))?;
         let request = request(entry)?;
         let name = &request.head.model;
         let model = snapshot

@@ -33,6 +33,9 @@ pub(super) enum KeysCommand {
         /// The team that pays.
         #[arg(long)]
         team: Option<String>,
+        /// The organisation of a key without a team.
+        #[arg(long)]
+        organization: Option<String>,
         /// Whose key it is.
         #[arg(long)]
         user: Option<String>,
@@ -95,6 +98,7 @@ pub(super) fn run(command: KeysCommand) -> anyhow::Result<ExitCode> {
             name,
             models,
             team,
+            organization,
             user,
             tags,
             rpm,
@@ -107,7 +111,8 @@ pub(super) fn run(command: KeysCommand) -> anyhow::Result<ExitCode> {
         } => {
             let budgets: Vec<Value> = usd.iter().map(|usd| json!({"usd": usd, "per": per})).collect();
             let settings = json!({
-                "name": name, "models": models, "team_id": team, "user_id": user, "tags": tags, "rpm": rpm,
+                "name": name, "models": models, "team_id": team, "organization_id": organization,
+                "user_id": user, "tags": tags, "rpm": rpm,
                 "tpm": tpm, "max_parallel": max_parallel, "budgets": budgets, "expires_at": expires_at,
                 "store_prompts": store_prompts,
             });

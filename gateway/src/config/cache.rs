@@ -94,6 +94,8 @@ pub enum CacheScope {
     /// The keys of a team; a key without one has its own.
     #[default]
     Team,
+    /// The teams and keys of an organisation; a team or key without one has its own.
+    Organization,
     /// Everyone.
     Global,
 }

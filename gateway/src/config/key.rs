@@ -21,6 +21,9 @@ pub struct KeyConfig {
     /// Left out: all of them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub credentials: Option<Vec<String>>,
+    /// The organisation that it belongs to: with `cache.exact.scope: organization` its keys share answers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub organization_id: Option<String>,
     /// Requests in any 60 seconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1))]
@@ -43,6 +46,14 @@ pub struct KeyConfig {
     /// A money cap per window.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub budget: Option<BudgetConfig>,
+}
+
+/// The longest name of a stored key, team, user or organisation.
+const LONGEST_NAME: usize = 128;
+
+/// A name is there, short and printable.
+pub fn is_printable(name: &str) -> bool {
+    !name.trim().is_empty() && name.len() <= LONGEST_NAME && !name.chars().any(char::is_control)
 }
 
 /// Who goes first in overload, in this order.

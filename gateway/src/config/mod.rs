@@ -30,7 +30,7 @@ pub use contents::ContentsConfig;
 pub use encryption::EncryptionConfig;
 pub use fault::{Fault, Faults};
 pub use health::{HealthCheckKind, HealthConfig};
-pub use key::{BudgetConfig, KeyConfig, Priority};
+pub use key::{BudgetConfig, KeyConfig, Priority, is_printable};
 pub use load::{Loaded, load, load_text, read};
 pub use model::{
     Adaptive, Affinity, BackoffConfig, BalanceStrategy, CacheUse, Coalesce, CooldownConfig, DeploymentConfig,

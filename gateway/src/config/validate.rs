@@ -227,6 +227,10 @@ fn keys(config: &Config, faults: &mut Faults, notices: &mut Faults) {
         if !names.insert(&key.name) {
             faults.add(format!("{path}.name"), format!("`{}` is used twice: rename one", key.name));
         }
+        if key.organization_id.as_deref().is_some_and(|id| !super::key::is_printable(id)) {
+            let text = "is empty, too long or not printable: give up to 128 letters";
+            faults.add(format!("{path}.organization_id"), text);
+        }
         match key.key.resolve() {
             Err(problem) => faults.add(format!("{path}.key"), problem),
             Ok(_) if key.key.is_inline() => {

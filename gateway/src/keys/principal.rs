@@ -33,6 +33,8 @@ pub struct Principal {
     pub name: Arc<str>,
     /// The id of the team that pays with it.
     pub team: Option<Arc<str>>,
+    /// The organisation of its team, or its own.
+    pub organization: Option<Arc<str>>,
     /// The id of the user whose key it is.
     pub user: Option<Arc<str>>,
     /// Of everything it spends, for reports.
@@ -56,6 +58,7 @@ impl Principal {
             id: name.clone(),
             name,
             team: None,
+            organization: None,
             user: None,
             tags: Arc::default(),
             allowed: Allowed::Listed(Arc::new(["*".to_owned()])),

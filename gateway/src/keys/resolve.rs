@@ -49,6 +49,10 @@ impl Books<'_> {
             id,
             name: key.name.as_str().into(),
             team: team.map(|team| team.id.as_str().into()),
+            organization: match team {
+                Some(team) => team.organization_id.as_deref().map(Into::into),
+                None => key.organization_id.as_deref().map(Into::into),
+            },
             user: user.map(|user| user.id.as_str().into()),
             tags: lists.of(&key.tags),
             allowed: if key.models.is_empty() {

@@ -10,10 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use store::{Team, User, VirtualKey};
 
-use crate::config::{BudgetConfig, Priority, Span};
-
-/// The longest name.
-const LONGEST_NAME: usize = 128;
+use crate::config::{BudgetConfig, Priority, Span, is_printable};
 
 /// A setting that cannot be taken: which one, and what to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,6 +35,8 @@ pub struct KeySettings {
     pub default_model: Option<String>,
     /// The team that pays.
     pub team_id: Option<String>,
+    /// The organisation of a key without a team; one with a team belongs to its team's.
+    pub organization_id: Option<String>,
     /// Whose key it is.
     pub user_id: Option<String>,
     /// Of everything it spends.
@@ -71,6 +70,9 @@ pub struct OwnerSettings {
     /// The team of a user.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub team_id: Option<String>,
+    /// The organisation of a team, a name that several share.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub organization_id: Option<String>,
     /// Caps on what all its keys spend together.
     pub budgets: Vec<BudgetConfig>,
     /// The operator's notes.
@@ -88,6 +90,7 @@ impl KeySettings {
             credentials: key.credentials.clone(),
             default_model: key.default_model.clone(),
             team_id: key.team_id.clone(),
+            organization_id: key.organization_id.clone(),
             user_id: key.user_id.clone(),
             tags: key.tags.clone(),
             metadata: key.metadata.clone(),
@@ -116,6 +119,7 @@ impl KeySettings {
         if let Some((param, _)) = zero.into_iter().find(|(_, is_zero)| *is_zero) {
             return Err(edit(param, "is 0: leave it out for no limit, or block the key"));
         }
+        check_organization(self.organization_id.as_deref())?;
         key.expires_at_ms = self.expires_at.as_deref().map(at_ms).transpose()?;
         key.budgets = budgets(&self.budgets)?;
         key.name = self.name;
@@ -123,6 +127,7 @@ impl KeySettings {
         key.credentials = self.credentials;
         key.default_model = self.default_model;
         key.team_id = self.team_id;
+        key.organization_id = self.organization_id;
         key.user_id = self.user_id;
         key.tags = self.tags;
         key.metadata = self.metadata;
@@ -147,6 +152,7 @@ impl OwnerSettings {
         Self {
             name: team.name.clone(),
             team_id: None,
+            organization_id: team.organization_id.clone(),
             budgets: team.budgets.iter().map(budget_config).collect(),
             metadata: team.metadata.clone(),
             blocked: team.blocked,
@@ -158,6 +164,7 @@ impl OwnerSettings {
         Self {
             name: user.name.clone(),
             team_id: user.team_id.clone(),
+            organization_id: None,
             budgets: user.budgets.iter().map(budget_config).collect(),
             metadata: user.metadata.clone(),
             blocked: user.blocked,
@@ -173,6 +180,8 @@ impl OwnerSettings {
         if self.team_id.is_some() {
             return Err(edit("team_id", "is for users: a team belongs to no team"));
         }
+        check_organization(self.organization_id.as_deref())?;
+        team.organization_id = self.organization_id;
         team.budgets = budgets(&self.budgets)?;
         team.name = self.name;
         team.metadata = self.metadata;
@@ -186,6 +195,9 @@ impl OwnerSettings {
     /// When one cannot be taken.
     pub fn put_on_user(self, user: &mut User) -> Result<(), Edit> {
         check_name(&self.name)?;
+        if self.organization_id.is_some() {
+            return Err(edit("organization_id", "is for teams: a user belongs to that of its team"));
+        }
         user.budgets = budgets(&self.budgets)?;
         user.name = self.name;
         user.team_id = self.team_id;
@@ -217,11 +229,15 @@ pub fn merge<S: Serialize + DeserializeOwned>(present: &S, change: Map<String, V
 
 /// A name is there, short and printable.
 pub(crate) fn check_name(name: &str) -> Result<(), Edit> {
-    let is_fine =
-        !name.trim().is_empty() && name.len() <= LONGEST_NAME && !name.chars().any(char::is_control);
-    is_fine
+    is_printable(name)
         .then_some(())
         .ok_or_else(|| edit("name", "is missing, too long or not printable: give up to 128 letters"))
+}
+
+fn check_organization(id: Option<&str>) -> Result<(), Edit> {
+    id.is_none_or(is_printable)
+        .then_some(())
+        .ok_or_else(|| edit("organization_id", "is empty, too long or not printable: give up to 128 letters"))
 }
 
 fn budgets(configs: &[BudgetConfig]) -> Result<Vec<store::Budget>, Edit> {

@@ -39,6 +39,7 @@ impl KeyTable {
                 id: name.clone(),
                 name,
                 team: None,
+                organization: key.organization_id.as_deref().map(Into::into),
                 user: None,
                 tags: Arc::default(),
                 allowed: key

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use cache::exact::{Entry, Lookup, Peek};
 
-use crate::answer_cache::{AnswerCache, Mark, Meaning, Reason, clock_ms, refusal};
+use crate::answer_cache::{AnswerCache, Mark, Meaning, Reason, Why, clock_ms, refusal};
 use crate::app::App;
 use crate::error::GatewayError;
 use crate::keys::Principal;
@@ -29,7 +29,7 @@ pub struct Found {
 /// Looks up what may be looked up.
 ///
 /// # Errors
-/// [`GatewayError::UpstreamTimeout`] for a client that wants a kept answer or none; a refusal that is kept.
+/// [`GatewayError::NotKept`] for a client that wants a kept answer or none; a refusal that is kept.
 pub async fn run(
     app: &App,
     principal: &Principal,
@@ -41,21 +41,27 @@ pub async fn run(
     let lookup = record.model.as_ref().and_then(|model| answers.lookup(principal, model, request));
     let Some(lookup) = lookup else {
         record.cache = Some(Mark::Bypass);
-        return only_if_cached(request).map(|()| Found::default());
+        return only_if_cached(request, None, record).map(|()| Found::default());
     };
+    let hash = lookup.key().hash;
     let fill = (!controls.no_store).then_some(lookup);
+    let now = clock_ms();
     if controls.no_cache {
-        record.cache = Some(Mark::Bypass);
+        record.cache = Some(Mark::Declined { hash, why: answers.why_declined(&lookup, now) });
+        only_if_cached(request, Some(hash), record)?;
         return Ok(Found { fill, ..Found::default() });
     }
-    let now = clock_ms();
     let mut found = find(answers, &lookup, now, record).await;
     if answers.is_shared() && found.as_ref().is_none_or(|entry| entry.fresh_until_ms <= now) {
         found = find_shared(answers, principal, request, &lookup, record).await.or(found);
     }
     let is_young = |entry: &Arc<Entry>| controls.takes(entry, now);
+    let why = match &found {
+        None => Why::Miss,
+        Some(entry) if entry.fresh_until_ms > now => Why::Request,
+        Some(_) => Why::Stale,
+    };
     let found = found.filter(is_young);
-    let hash = lookup.key().hash;
     match found {
         Some(entry) if entry.fresh_until_ms > now => {
             record.cache = Some(hit(hash, &entry, now));
@@ -65,16 +71,17 @@ pub async fn run(
             }
         }
         Some(entry) if answers.takes_stale(&entry, now, false) => {
-            record.cache = Some(stale(hash, &entry, now, false));
-            Ok(Found { fresh: Some(entry), revalidates: fill.is_some(), fill, ..Found::default() })
+            record.cache = Some(stale(hash, &entry, now, None));
+            let revalidates = fill.is_some() && !controls.only_if_cached;
+            Ok(Found { fresh: Some(entry), revalidates, fill, ..Found::default() })
         }
         old => {
             let (alike, meaning) = find_alike(answers, principal, request, record, now).await;
             if alike.as_ref().is_some_and(is_young) {
                 return Ok(Found { fresh: alike, fill, meaning, ..Found::default() });
             }
-            record.cache = Some(Mark::Miss { hash, expired: old.is_some() });
-            only_if_cached(request)?;
+            record.cache = Some(Mark::Miss { hash, why });
+            only_if_cached(request, Some(hash), record)?;
             let stale = old.filter(|entry| answers.takes_stale(entry, now, true));
             Ok(Found { stale, fill, meaning, ..Found::default() })
         }
@@ -88,7 +95,7 @@ pub fn hit(hash: u128, entry: &Entry, now_ms: u64) -> Mark {
 }
 
 /// How an answer past its time is told of.
-pub fn stale(hash: u128, entry: &Entry, now_ms: u64, failed: bool) -> Mark {
+pub fn stale(hash: u128, entry: &Entry, now_ms: u64, failed: Option<u16>) -> Mark {
     let (age, ttl) = age_and_ttl(entry, now_ms);
     Mark::Stale { hash, age, ttl, failed }
 }
@@ -146,11 +153,10 @@ async fn find_shared(
     Box::pin(answers.fetch(principal, &model, request, lookup, record)).await
 }
 
-fn only_if_cached(request: &Request) -> Result<(), GatewayError> {
+fn only_if_cached(request: &Request, hash: Option<u128>, record: &mut Record) -> Result<(), GatewayError> {
     if request.controls.only_if_cached {
-        let reason =
-            "no answer to this request is kept, and `only-if-cached` forbids to ask for one".to_owned();
-        return Err(GatewayError::UpstreamTimeout { reason });
+        record.cache = Some(Mark::Unserved { hash });
+        return Err(GatewayError::NotKept);
     }
     Ok(())
 }

@@ -33,6 +33,7 @@ mod ledger;
 mod markers;
 mod operations;
 mod operator;
+mod organizations;
 mod outage;
 mod pass_through;
 #[path = "../../../store/tests/postgres_server.rs"]

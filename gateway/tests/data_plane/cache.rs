@@ -245,7 +245,8 @@ async fn an_old_answer_is_better_than_none() {
     assert_eq!(answer.status(), 200);
     let status = answer.headers()["cache-status"].to_str().unwrap().to_owned();
     assert!(
-        status.starts_with("signalbox; fwd=stale; ttl=") && status.ends_with("\"stale-if-error\""),
+        status.starts_with("signalbox; fwd=stale; fwd-status=502; ttl=")
+            && status.ends_with("\"stale-if-error\""),
         "{status}"
     );
     assert_eq!(answer.text().await.unwrap(), first);

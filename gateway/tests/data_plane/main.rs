@@ -11,6 +11,7 @@ mod alerts;
 mod balance;
 mod bodies;
 mod cache;
+mod cache_status;
 mod candidates;
 mod coalesce;
 mod configuration;

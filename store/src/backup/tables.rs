@@ -29,6 +29,7 @@ pub(crate) const TABLES: &[Table] = &[
         columns: &[
             ("id", Text),
             ("name", Text),
+            ("organization_id", Text),
             ("budgets", Text),
             ("metadata", Text),
             ("blocked", Bool),
@@ -64,6 +65,7 @@ pub(crate) const TABLES: &[Table] = &[
             ("display_prefix", Text),
             ("display_suffix", Text),
             ("team_id", Text),
+            ("organization_id", Text),
             ("user_id", Text),
             ("models", Text),
             ("routes", Text),

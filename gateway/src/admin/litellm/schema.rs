@@ -74,6 +74,8 @@ struct Settings {
     max_parallel_requests: Option<u32>,
     metadata: Option<Map<String, Value>>,
     team_id: Option<String>,
+    /// Of a key without a team, or that of its team.
+    organization_id: Option<String>,
     /// A user that is missing is made.
     user_id: Option<String>,
     tags: Option<Vec<String>>,
@@ -132,6 +134,7 @@ pub(in crate::admin) struct KeyInWords {
     metadata: Map<String, Value>,
     tags: Vec<String>,
     team_id: Option<String>,
+    organization_id: Option<String>,
     user_id: Option<String>,
     blocked: bool,
     expires: Option<String>,

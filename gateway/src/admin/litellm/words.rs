@@ -18,7 +18,7 @@ const FOREVER_MS: u64 = 36_500 * DAY * 1_000;
 /// What means every model to LiteLLM.
 const EVERY_MODEL: [&str; 2] = ["all-proxy-models", "all-team-models"];
 /// Their words and ours for what needs no conversion.
-const SAME: [(&str, &str); 9] = [
+const SAME: [(&str, &str); 10] = [
     ("key_alias", "name"),
     ("models", "models"),
     ("rpm_limit", "rpm"),
@@ -26,6 +26,7 @@ const SAME: [(&str, &str); 9] = [
     ("max_parallel_requests", "max_parallel"),
     ("metadata", "metadata"),
     ("team_id", "team_id"),
+    ("organization_id", "organization_id"),
     ("user_id", "user_id"),
     ("tags", "tags"),
 ];
@@ -152,7 +153,7 @@ pub(super) fn view(key: &VirtualKey) -> Map<String, Value> {
         "budget_duration": period.map(period_text),
         "rpm_limit": key.rpm, "tpm_limit": key.tpm, "max_parallel_requests": key.max_parallel,
         "metadata": key.metadata, "tags": key.tags,
-        "team_id": key.team_id, "user_id": key.user_id,
+        "team_id": key.team_id, "organization_id": key.organization_id, "user_id": key.user_id,
         "blocked": key.blocked,
         "expires": key.expires_at_ms.map(date),
         "created_at": date(key.created_at_ms), "updated_at": date(key.updated_at_ms),
@@ -180,7 +181,8 @@ pub(super) fn view_of_configuration(principal: &Principal) -> Map<String, Value>
         "tpm_limit": limits.and_then(|limits| limits.tokens_left(now)).map(|(limit, _)| limit),
         "max_parallel_requests": null,
         "metadata": {}, "tags": &*principal.tags,
-        "team_id": principal.team.as_deref(), "user_id": principal.user.as_deref(),
+        "team_id": principal.team.as_deref(), "organization_id": principal.organization.as_deref(),
+        "user_id": principal.user.as_deref(),
         "blocked": false, "expires": null, "created_at": null, "updated_at": null,
     });
     match view {
