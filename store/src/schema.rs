@@ -42,10 +42,15 @@ const MIGRATIONS: &[Migration] = &[
         sqlite: include_str!("../migrations/sqlite/0006_request_blocks.sql"),
         postgres: include_str!("../migrations/postgres/0006_request_blocks.sql"),
     },
+    Migration {
+        version: 7,
+        sqlite: include_str!("../migrations/sqlite/0007_route_feedback.sql"),
+        postgres: include_str!("../migrations/postgres/0007_route_feedback.sql"),
+    },
 ];
 
 /// The newest schema this program knows.
-pub const SCHEMA_VERSION: i64 = 6;
+pub const SCHEMA_VERSION: i64 = 7;
 
 /// Any number, the same in every version: whoever migrates a PostgreSQL database holds it.
 const MIGRATION_LOCK: &str = "SELECT pg_advisory_xact_lock(5711483905212)";
