@@ -11,6 +11,7 @@ mod external;
 mod feedback_log;
 mod hesitation;
 mod named;
+mod needs;
 mod policy;
 mod prompt;
 mod route;

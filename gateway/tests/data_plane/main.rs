@@ -14,6 +14,7 @@ mod cache;
 mod candidates;
 mod coalesce;
 mod configuration;
+mod constraints;
 mod cooldown;
 mod errors;
 mod external_router;
