@@ -6,7 +6,7 @@ use crate::gateway::{Gateway, KEY, eventually};
 use crate::postgres_server::server;
 
 const OTHER: &str = "sk-other-key";
-const MODELS: &str = "  large: {deployments: [{provider: mock, model: l, price: {input: 10, output: 10}}]}
+const MODELS: &str = "  large: {deployments: [{provider: mock, model: l, price: {input: 100, output: 100}}]}
   small: {deployments: [{provider: mock, model: s, price: {input: 1, output: 1}}]}
   auto:
     route:
@@ -17,7 +17,9 @@ const MODELS: &str = "  large: {deployments: [{provider: mock, model: l, price: 
 
 /// Who answers a request with this key, and the request's id.
 async fn ask(gateway: &Gateway, key: &str) -> (String, String) {
-    let body = json!({"model": "auto", "messages": [{"role": "user", "content": "What is 2+2?"}]});
+    // Few tokens, so that what is learnt of the length of answers does not turn the order of the costs.
+    let body =
+        json!({"model": "auto", "max_tokens": 4, "messages": [{"role": "user", "content": "What is 2+2?"}]});
     let request = gateway.client.post(gateway.url("/v1/chat/completions")).bearer_auth(key);
     let answer = request.body(body.to_string()).send().await.unwrap();
     let header = |name: &str| answer.headers()[name].to_str().unwrap().to_owned();
@@ -33,7 +35,9 @@ async fn judge(gateway: &Gateway, id: &str, score: f64) {
 
 /// Of a gateway on a store of this place.
 async fn outlives_a_kill(place: &str) {
-    let extra = format!("  - {{name: other, key: {OTHER}, models: ['*']}}\nstore: '{place}'");
+    let extra = format!(
+        "  - {{name: other, key: {OTHER}, models: ['*']}}\nstore: '{place}'\nkey_hash: a-secret-of-this-test"
+    );
     let mut gateway = Gateway::start(MODELS, &extra).await;
     let mut judged = 0;
     // The small model is bad at this tenant's work.
