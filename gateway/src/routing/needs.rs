@@ -102,7 +102,9 @@ impl Needs {
                 !needs.has_images
                     || candidate.vision.unwrap_or(!it.spec.is_some_and(|spec| spec.lacks.vision))
             }),
-            (Exclusion::Json, |needs, candidate, it| candidate.json.unwrap_or(takes_form(needs.form, it))),
+            (Exclusion::Json, |needs, candidate, it| {
+                needs.form == Form::Free || candidate.json.unwrap_or(takes_form(needs.form, it))
+            }),
         ];
         let takes_all = |it: &Deployment| checks.iter().all(|(_, can)| can(self, candidate, it));
         if usable().any(takes_all) {
