@@ -10,6 +10,7 @@ fn among_nine(criterion: &mut Criterion) {
     let candidates = (1..=9_u8).map(|at| Prospect {
         model: format!("m{at}").into(),
         excluded: None,
+        beyond: None,
         quality: Some(f32::from(at) / 10.0),
         raw_quality: Some(f32::from(at) / 10.0),
         stage1_quality: None,

@@ -1,5 +1,6 @@
 //! The life of the process: what all requests share, and how the server is put together.
 
+use std::collections::HashMap;
 use std::io::{ErrorKind, Write};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
@@ -34,7 +35,7 @@ use crate::ledger::{Applier, Ledger, now_ms};
 use crate::limits::{Gate, LimitBook, RetryBudget};
 use crate::notify::Readiness;
 use crate::request_log::{RequestLog, Writer};
-use crate::routing::{Calibrations, Conversations, ExternalClient, Hesitations};
+use crate::routing::{Calibrations, Conversations, ExternalClient, FeedbackLog, Hesitations, read_feedback};
 use crate::seal::{self, Sealer};
 use crate::sharing::{self, Sharing};
 use crate::snapshot::Snapshot;
@@ -48,7 +49,7 @@ const POOL_SIZE: usize = 512;
 /// After this long the process ends, whatever still runs.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How long a reload waits for what the store knows of new keys.
+/// How long a reload waits for what the store knows of new keys, and a start for how routes were judged.
 const LEARN_TIME: Duration = Duration::from_secs(2);
 
 /// What all requests share.
@@ -168,7 +169,7 @@ impl App {
             coalescer: Arc::default(),
             conversations: Conversations::default(),
             external: ExternalClient::default(),
-            calibrations: Calibrations::default(),
+            calibrations: calibrations(storage.as_ref(), metrics),
             hesitations: Hesitations::default(),
             answers: answer_cache::open(config)?,
             ledger,
@@ -305,6 +306,26 @@ fn read_credentials(
         let table = sync.first().await?;
         Ok(Some((sync, table)))
     })?
+}
+
+/// What was judged before this process: without an answer in time corrections begin anew, which no start fails for.
+fn calibrations(storage: Option<&Storage>, metrics: &'static Metrics) -> Calibrations {
+    let Some(storage) = storage else { return Calibrations::new(HashMap::new(), None) };
+    let (store, log) = (storage.store.clone(), Arc::new(FeedbackLog::new(metrics)));
+    let read = async move { tokio::time::timeout(LEARN_TIME, read_feedback(&store)).await };
+    let known = match storage.wait_for(read) {
+        Ok(Ok(Ok(known))) => known,
+        Ok(Ok(Err(error))) => {
+            tracing::warn!(%error, "feedback on routes is not read: corrections begin anew");
+            HashMap::new()
+        }
+        _ => {
+            tracing::warn!("the store does not say in time how routes were judged: corrections begin anew");
+            HashMap::new()
+        }
+    };
+    storage.spawn(log.clone().run(storage.store.clone()));
+    Calibrations::new(known, Some(log))
 }
 
 /// The keys of the store are known before the listeners open, and followed from then on.

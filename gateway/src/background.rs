@@ -201,6 +201,7 @@ impl BackgroundService for Drain {
         self.app.access_log.drain().await;
         self.app.request_log.drain().await;
         self.app.contents.drain().await;
+        self.app.calibrations.drain().await;
         if let Some(answers) = &self.app.answers {
             answers.finish();
         }

@@ -24,6 +24,21 @@ pub struct Conversation<'a> {
     /// What the client says of the request itself.
     #[serde(borrow)]
     pub metadata: Option<&'a RawValue>,
+    /// In which form the answer is wanted, in OpenAI's chat.
+    #[serde(borrow)]
+    pub response_format: Option<&'a RawValue>,
+    /// The same in an older form of Anthropic's.
+    #[serde(borrow)]
+    pub output_format: Option<&'a RawValue>,
+    /// Where Anthropic has it now.
+    #[serde(borrow)]
+    pub output_config: Option<&'a RawValue>,
+    /// Where Responses has it.
+    #[serde(borrow)]
+    pub text: Option<&'a RawValue>,
+    /// Where Google has it.
+    #[serde(borrow, rename = "generationConfig", alias = "generation_config")]
+    pub generation_config: Option<&'a RawValue>,
     #[serde(borrow)]
     messages: Option<&'a RawValue>,
     #[serde(borrow)]

@@ -44,7 +44,9 @@ mod sse;
 pub use answer::{Answer, MalformedAnswer, decode_answer, decode_answer_for};
 pub use answer_context::AnswerContext;
 pub use answer_stream::AnswerStream;
-pub use catalogue::{AuthHeader, Catalogue, ModelSpec, ProviderSpec, Quirks, ReasoningField, catalogue};
+pub use catalogue::{
+    AuthHeader, Catalogue, Lacks, ModelSpec, ProviderSpec, Quirks, ReasoningField, catalogue,
+};
 pub use client_error::{ClientError, error_body, error_event, is_error_envelope};
 pub use count::{count_text, count_tokens};
 pub use counted::{COUNTED, read_usage};

@@ -55,6 +55,12 @@ def calibration_error(quality, label):
     return sum(len(rows) * abs(quality[rows].mean() - label[rows].mean()) for rows in bins) / len(quality)
 
 
+def error_by_chance(quality):
+    """The mean calibration error of labels that are drawn from the predicted probabilities: of few rows it is large."""
+    random = np.random.default_rng(SEED)
+    return np.mean([calibration_error(quality, random.random(len(quality)) < quality) for _ in range(DRAWS)])
+
+
 def show(name, score, rows, quality=None):
     weak, strong = rows.column("weak"), rows.column("strong")
     found, random = measures(score, weak, strong), np.random.default_rng(SEED)
@@ -66,7 +72,8 @@ def show(name, score, rows, quality=None):
     if quality is not None:
         for at, model in enumerate(PAIR):
             label = rows.column(model)
-            cells.append(f"{model} AUC {auc(quality[:, at], label):.3f} ECE {calibration_error(quality[:, at], label):.3f}")
+            cells.append(f"{model} AUC {auc(quality[:, at], label):.3f} ECE {calibration_error(quality[:, at], label):.3f}"
+                         f" (by chance {error_by_chance(quality[:, at]):.3f})")
     print(f"  {name:<34}", "  ".join(cells), flush=True)
     return found
 

@@ -97,15 +97,19 @@ def main():
     arguments.add_argument("--work", type=Path, default=HERE / "work")
     arguments.add_argument("--out", type=Path, default=HERE.parent / "models")
     options = arguments.parse_args()
-    kept = np.load(options.work / "model.npz")
+    export(options.work, options.out)
+
+
+def export(work, out):
+    kept = np.load(work / "model.npz")
     about = json.loads(str(kept["about"]))
     tensors = quantise(kept)
-    options.out.mkdir(parents=True, exist_ok=True)
-    write_model(options.out / f"{about['name']}.sbm", about, tensors)
-    write_onnx(options.out / f"{about['name']}.onnx", about, tensors)
-    files = sorted(path for path in options.out.iterdir() if path.suffix in (".sbm", ".onnx"))
+    out.mkdir(parents=True, exist_ok=True)
+    write_model(out / f"{about['name']}.sbm", about, tensors)
+    write_onnx(out / f"{about['name']}.onnx", about, tensors)
+    files = sorted(path for path in out.iterdir() if path.suffix in (".sbm", ".onnx"))
     sums = [f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.name}\n" for path in files]
-    (options.out / "SHA256SUMS").write_text("".join(sums))
+    (out / "SHA256SUMS").write_text("".join(sums))
     print("".join(sums), end="")
 
 

@@ -22,18 +22,19 @@ KIND_RIDGE, KIND_HAND, KIND_ROWS, MOST_KINDS = 0.5, 0.05, 40, 32
 
 class Rows:
     """Prepared rows: words as a sparse matrix, features made by hand, a column of scores for each model, and where each comes
-    from: a group, whose labels are smoothed together, and a kind of task, which the model is to recognise."""
+    from: a group, whose labels are smoothed together unless it is alone in its file, and a kind of task, which the model is to
+    recognise."""
 
-    def __init__(self, words, hand, scores, models, groups, kinds, keys):
+    def __init__(self, words, hand, scores, models, groups, alone, kinds, keys):
         self.words, self.hand, self.scores = words, hand, scores
-        self.models, self.groups, self.kinds, self.keys = list(models), groups, kinds, keys
+        self.models, self.groups, self.alone, self.kinds, self.keys = list(models), groups, alone, kinds, keys
 
     def __len__(self):
         return len(self.hand)
 
     def pick(self, which):
         return Rows(self.words[which], self.hand[which], self.scores[which], self.models, self.groups[which],
-                    self.kinds[which], self.keys[which])
+                    self.alone[which], self.kinds[which], self.keys[which])
 
     def column(self, model):
         return self.scores[:, self.models.index(model)]
@@ -49,8 +50,10 @@ def load(work, name):
     kept = np.load(Path(work) / f"{name}.npz")
     shape = (len(kept["starts"]) - 1, 1 << BITS)
     words = sparse.csr_matrix((kept["weights"], kept["buckets"].astype(np.int32), kept["starts"]), shape=shape)
-    return Rows(words, kept["hand"].astype(np.float64), kept["scores"], kept["models"], kept["groups"],
-                kinds_of(name, kept["groups"]), kept["keys"])
+    groups = kept["groups"]
+    alone = np.full(len(groups), len(np.unique(groups)) == 1)
+    return Rows(words, kept["hand"].astype(np.float64), kept["scores"], kept["models"], groups, alone,
+                kinds_of(name, groups), kept["keys"])
 
 
 def join(sets):
@@ -59,7 +62,7 @@ def join(sets):
               for rows in sets]
     together = lambda part: np.concatenate([getattr(rows, part) for rows in sets])
     return Rows(sparse.vstack([rows.words for rows in sets]).tocsr(), together("hand"), np.vstack(scores), models,
-                together("groups"), together("kinds"), together("keys"))
+                together("groups"), together("alone"), together("kinds"), together("keys"))
 
 
 def without(rows, others):
@@ -137,16 +140,18 @@ def within(values, groups):
     return (columns - means[which]).reshape(values.shape)
 
 
-def smoothed(labels, groups, share):
-    """Labels drawn to the mean of their group, which is drawn to the mean of all: single answers are mostly noise."""
+def smoothed(labels, groups, alone, share):
+    """Labels drawn to the mean of their group, which is drawn to the mean of all: single answers are mostly noise. A file of
+    one group tells of no other, and its labels drawn to one mean would tell nothing within it."""
+    share = np.where(alone, 0, share)
     unique, which = np.unique(groups, return_inverse=True)
     means = (np.bincount(which, labels) + PRIOR * labels.mean()) / (np.bincount(which) + PRIOR)
     return (1 - share) * labels + share * means[which]
 
 
-def words_of(words, columns, groups, how):
+def words_of(words, columns, rows, how):
     alpha, share = how
-    return ridge(words, np.column_stack([smoothed(labels, groups, share) for labels in columns.T]), alpha)
+    return ridge(words, np.column_stack([smoothed(labels, rows.groups, rows.alone, share) for labels in columns.T]), alpha)
 
 
 def ridge(inputs, targets, alpha, tolerance=1e-4):
@@ -181,7 +186,7 @@ def families(rows, models):
 def fit(rows, models=None):
     """The features made by hand get one weight for all heads, of what they tell within each group: what holds in every
     group holds in a new one. The words explain the rest: what all models of a row have in common, and what sets each apart."""
-    heads = Heads(models or rows.models, kinds_in(rows))
+    heads = Heads(models or rows.models, kinds_in(rows, models))
     mean, deviation = rows.hand.mean(0), rows.hand.std(0) + 1e-6
     hand = (rows.hand - mean) / deviation
     common = np.nanmean(rows.scores, 1)
@@ -190,19 +195,20 @@ def fit(rows, models=None):
     heads.telling, heads.hand = telling(rows.words), shared / deviation
     words = heads.inputs(rows.words)
     for family, there in families(rows, heads.models):
-        labels = np.column_stack([rows.column(heads.models[at])[there] for at in family])
-        some, groups = words[there], rows.groups[there]
-        table, bias = words_of(some, rest[there][:, None], groups, COMMON)
+        some, of_some = words[there], rows.pick(there)
+        labels = np.column_stack([of_some.column(heads.models[at]) for at in family])
+        table, bias = words_of(some, rest[there][:, None], of_some, COMMON)
         heads.common[:, family], heads.common_bias[family] = table, bias - mean @ heads.hand
-        heads.apart[:, family], heads.apart_bias[family] = words_of(some, labels - common[there][:, None], groups, APART)
+        heads.apart[:, family], heads.apart_bias[family] = words_of(some, labels - common[there][:, None], of_some, APART)
     if heads.kinds:
         recognise(heads, rows, words, hand * KIND_HAND, mean, deviation / KIND_HAND)
     return heads
 
 
-def kinds_in(rows):
+def kinds_in(rows, models=None):
+    """Those that tell models apart: a pair goes without them, for the order of its prompts gets worse on groups held out."""
     found = np.unique(rows.kinds)
-    return found if len(found) > 1 else []
+    return found if len(found) > 1 and len(models or rows.models) > 2 else []
 
 
 def recognise(heads, rows, words, hand, mean, deviation):
@@ -251,7 +257,7 @@ def calibrate(parts, labels):
 def out_of_fold(rows, folds, models=None):
     """The parts of each row by heads that did not see its fold, and the warmth of the kinds' scores there."""
     fitted = {fold: fit(rows.pick(folds != fold), models) for fold in np.unique(folds)}
-    kinds = kinds_in(rows)
+    kinds = kinds_in(rows, models)
     if any(list(heads.kinds) != list(kinds) for heads in fitted.values()):
         raise SystemExit("a kind of task has too few rows to be in every fold: leave it out, or give it the name of another")
     warmth, scores = 1.0, {fold: None for fold in fitted}
@@ -277,7 +283,6 @@ def fit_calibrated(rows, folds, models=None):
             trust, heads.shift[family], heads.floor[family] = calibrate(told, labels)
             heads.trust[:, family] = trust[:, None]
             continue
-        # Kinds made the order of a pair's prompts worse on subjects that were held out.
         for place, at in enumerate(family):
             (slope,), heads.shift[[at]], heads.floor[[at]] = calibrate(told[:2, :, [place]].sum(0)[None], labels[:, [place]])
             heads.trust[:, at] = slope, slope, 0
@@ -312,19 +317,25 @@ def main():
     arguments.add_argument("--sets", nargs="+", default=["mmlu", "gsm8k", "mtbench", "multimodel", "easy"])
     arguments.add_argument("--name", default="lexical-v1")
     options = arguments.parse_args()
-    rows = join([load(options.work, name) for name in options.sets])
+    build(options.work, options.sets, options.name)
+
+
+def build(work, sets, name):
+    """Writes model.npz; answers the rows and what heads that did not see each say of it."""
+    rows = join([load(work, name) for name in sets])
     heads, quality = fit_calibrated(rows, random_folds(rows))
     pair = "weak" in heads.models and "strong" in heads.models
     measured = ~np.isnan(rows.column("strong")) if pair else np.full(len(rows), True)
     wins = win(quality[measured], heads.models)
     about = {
-        "name": options.name, "heads": heads.models, "kinds": [str(kind) for kind in heads.kinds], "seed": SEED,
+        "name": name, "heads": heads.models, "kinds": [str(kind) for kind in heads.kinds], "seed": SEED,
         "common": COMMON, "apart": APART, "rows": len(rows),
-        "data": {name: str(np.load(options.work / f"{name}.npz")["sha256"]) for name in options.sets},
+        "data": {name: str(np.load(work / f"{name}.npz")["sha256"]) for name in sets},
         "quantiles": [round(float(at), 5) for at in np.quantile(wins, np.linspace(0, 1, STEPS + 1))],
     }
-    np.savez(options.work / "model.npz", about=json.dumps(about), **vars_of(heads))
-    print(f"{options.name}: {len(rows)} rows, {len(heads.models)} heads: {', '.join(heads.models)}")
+    np.savez(work / "model.npz", about=json.dumps(about), **vars_of(heads))
+    print(f"{name}: {len(rows)} rows, {len(heads.models)} heads: {', '.join(heads.models)}")
+    return rows, quality
 
 
 if __name__ == "__main__":

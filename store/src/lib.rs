@@ -1,5 +1,6 @@
 //! What Signalbox remembers: virtual keys, credentials, the spend ledger, audit and request log, prompts and
-//! answers, admins and their sessions. One schema and one set of queries on SQLite and PostgreSQL; docs/store.md describes both.
+//! answers, judgements of routed answers, admins and their sessions. One schema and one set of queries on SQLite and PostgreSQL;
+//! docs/store.md describes both.
 //!
 //! Knows no HTTP, computes no hash of a key and encrypts nothing: callers bring bytes. Times are UTC unix milliseconds,
 //! money is [`domain::Micros`]. Nothing here may be called on the path of a request.
@@ -21,6 +22,7 @@ mod records;
 mod reports;
 mod request_log;
 mod revision;
+mod route_feedback;
 mod schema;
 mod sessions;
 mod store;
@@ -45,6 +47,7 @@ pub use records::Records;
 pub use reports::{Dimension, ReportQuery, ReportRow, Reports, Totals};
 pub use request_log::{LoggedRequest, RequestBlock, RequestFilter, RequestLog, RequestPage};
 pub use revision::{Revisions, Topic, Watch};
+pub use route_feedback::{RouteFeedback, RouteJudgement};
 pub use schema::SCHEMA_VERSION;
 pub use sessions::{AdminSession, Sessions};
 pub use store::{Options, Store};

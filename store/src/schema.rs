@@ -47,10 +47,15 @@ const MIGRATIONS: &[Migration] = &[
         sqlite: include_str!("../migrations/sqlite/0007_organizations.sql"),
         postgres: include_str!("../migrations/postgres/0007_organizations.sql"),
     },
+    Migration {
+        version: 8,
+        sqlite: include_str!("../migrations/sqlite/0008_route_feedback.sql"),
+        postgres: include_str!("../migrations/postgres/0008_route_feedback.sql"),
+    },
 ];
 
 /// The newest schema this program knows.
-pub const SCHEMA_VERSION: i64 = 7;
+pub const SCHEMA_VERSION: i64 = 8;
 
 /// Any number, the same in every version: whoever migrates a PostgreSQL database holds it.
 const MIGRATION_LOCK: &str = "SELECT pg_advisory_xact_lock(5711483905212)";

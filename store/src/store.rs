@@ -10,7 +10,7 @@ use crate::error::Result;
 use crate::location::Location;
 use crate::{
     AdminTokens, Admins, Audit, Contents, Credentials, Erasures, Keys, Ledger, Reports, RequestLog,
-    Revisions, Sessions, Teams, Users, schema,
+    Revisions, RouteFeedback, Sessions, Teams, Users, schema,
 };
 
 /// Limits of a store's connections.
@@ -133,6 +133,11 @@ impl Store {
     /// Erasing them.
     pub fn erasures(&self) -> Erasures<'_> {
         Erasures(self)
+    }
+
+    /// Judgements of routed answers.
+    pub fn route_feedback(&self) -> RouteFeedback<'_> {
+        RouteFeedback(self)
     }
 
     /// Counters that move with every change of keys, teams, users, credentials and admins.

@@ -77,12 +77,15 @@ pub struct CandidateConfig {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = 1))]
     pub quality: Option<f64>,
-    /// It can call tools.
-    #[serde(skip_serializing_if = "is_true")]
-    pub tools: bool,
+    /// It can call tools. Left out, as for the next two: unless the catalogue knows better of its deployments.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tools: Option<bool>,
     /// It can see pictures.
-    #[serde(skip_serializing_if = "is_true")]
-    pub vision: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub vision: Option<bool>,
+    /// It can answer in the form that a request wants: JSON, with or without a schema.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub json: Option<bool>,
     /// The longest prompt it takes in tokens, where the catalogue does not know it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub context: Option<u32>,
@@ -163,6 +166,10 @@ pub struct ConditionConfig {
     /// The request goes on after the result of a tool.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub after_tool: Option<bool>,
+    /// By how many tokens, estimated, the conversation has grown since its last request. Does not hold for the first one, nor
+    /// with `sticky: off`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub growth: Option<CountRange>,
     /// The request offers tools.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tools: Option<bool>,
@@ -269,8 +276,9 @@ impl Default for RouteConfig {
 
 impl Default for CandidateConfig {
     fn default() -> Self {
+        let (tools, vision, json) = (None, None, None);
         let (head, quality, context, external) = (None, None, None, None);
-        Self { model: String::new(), head, quality, tools: true, vision: true, context, external }
+        Self { model: String::new(), head, quality, tools, vision, json, context, external }
     }
 }
 
@@ -293,9 +301,4 @@ fn external_timeout() -> Span {
 
 fn yes() -> bool {
     true
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
-fn is_true(value: &bool) -> bool {
-    *value
 }

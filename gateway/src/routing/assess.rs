@@ -12,6 +12,7 @@ use twox_hash::XxHash3_64;
 
 use super::calibration::Shift;
 use super::evidence::{Evidence, Exclusion, Kept, Objective, Prospect, Score, Unscored};
+use super::needs::{Form, Needs};
 use super::prompt::{last_user_text, steps};
 use super::route::{Candidate, Forecast, Route};
 use super::rules::{self, Asked};
@@ -67,6 +68,8 @@ pub async fn assess<'a>(subject: &Subject<'a>, objective: Objective, now: Instan
     let steps = route.reads_steps().then(|| steps(&conversation));
     let tokens = request.prompt_tokens();
     let has_tools = conversation.tools.is_some_and(is_list);
+    let key = (route.sticky != Sticky::Off).then(|| key(subject, &conversation)).flatten();
+    let last = key.and_then(|key| subject.app.conversations.last(key, route.sticky_for, now));
     let asked = Asked {
         text: text.as_deref(),
         tags: &subject.principal.tags,
@@ -74,11 +77,10 @@ pub async fn assess<'a>(subject: &Subject<'a>, objective: Objective, now: Instan
         minute: minute_of_day(),
         metadata: conversation.metadata.map(RawValue::get),
         steps: steps.unwrap_or_default(),
+        growth: last.as_ref().map(|last| tokens.saturating_sub(last.tokens)),
         has_tools,
     };
     let rule = rules::first(&route.rules, &asked);
-    let key = (route.sticky != Sticky::Off).then(|| key(subject, &conversation)).flatten();
-    let last = key.and_then(|key| subject.app.conversations.last(key, route.sticky_for, now));
     let position = |last: &super::conversations::Last| {
         route.candidates.iter().position(|candidate| candidate.model == last.model)
     };
@@ -87,10 +89,11 @@ pub async fn assess<'a>(subject: &Subject<'a>, objective: Objective, now: Instan
     let shift = (route.recalibrate)
         .then(|| subject.app.calibrations.shift(&subject.model.name, subject.principal))
         .flatten();
-    let needs = Needs { tokens, has_tools, has_images: steps.is_some_and(|steps| steps.has_images), now };
+    let has_images = steps.is_some_and(|steps| steps.has_images);
+    let needs = Needs { tokens, has_tools, has_images, form: Form::of(&conversation) };
     let prospects = route.candidates.iter().enumerate().map(|(at, candidate)| {
         let cached = last.as_ref().filter(|_| kept == Some(at)).map_or(0, |last| last.tokens);
-        prospect(subject, candidate, &needs, cached)
+        prospect(subject, candidate, &needs, cached, now)
     });
     let mut evidence = Evidence {
         candidates: prospects.collect(),
@@ -107,6 +110,7 @@ pub async fn assess<'a>(subject: &Subject<'a>, objective: Objective, now: Instan
         steps,
         stage1: None,
     };
+    evidence.note_limits();
     predict(&mut evidence, route, scored.as_ref().ok(), shift.as_deref());
     let waited = second_opinion(subject, &mut evidence, text.as_deref(), scored, shift.as_deref()).await;
     Assessment { evidence, conversation, text, key, waited }
@@ -160,18 +164,17 @@ fn key(subject: &Subject<'_>, conversation: &Conversation<'_>) -> Option<u64> {
     Some(XxHash3_64::oneshot_with_seed(own, subject.principal.id.as_bytes()))
 }
 
-/// What a candidate must be able to do.
-struct Needs {
-    tokens: u64,
-    has_tools: bool,
-    has_images: bool,
+fn prospect(
+    subject: &Subject<'_>,
+    candidate: &Candidate,
+    needs: &Needs,
+    cached: u64,
     now: Instant,
-}
-
-fn prospect(subject: &Subject<'_>, candidate: &Candidate, needs: &Needs, cached: u64) -> Prospect {
+) -> Prospect {
     let mut prospect = Prospect {
         model: candidate.model.clone(),
         excluded: None,
+        beyond: None,
         quality: None,
         raw_quality: None,
         stage1_quality: None,
@@ -184,26 +187,11 @@ fn prospect(subject: &Subject<'_>, candidate: &Candidate, needs: &Needs, cached:
         return prospect;
     };
     let is_allowed = !subject.route.respect_keys || subject.principal.may_use(name, true);
-    let usable = || model.deployments.iter().filter(|it| is_usable(subject, it, needs.now));
-    let takes = |it: &&Arc<Deployment>| {
-        let context = candidate.context.or(it.spec.and_then(|spec| spec.context_tokens));
-        context.is_none_or(|context| needs.tokens <= u64::from(context))
-    };
-    prospect.excluded = if !is_allowed {
-        Some(Exclusion::Key)
-    } else if usable().next().is_none() {
-        Some(Exclusion::Unavailable)
-    } else if !usable().any(|it| takes(&it)) {
-        Some(Exclusion::Context)
-    } else if needs.has_tools && !candidate.tools {
-        Some(Exclusion::Tools)
-    } else if needs.has_images && !candidate.vision {
-        Some(Exclusion::Vision)
-    } else {
-        None
-    };
+    let usable = || model.deployments.iter().filter(|it| is_usable(subject, it, now));
+    prospect.excluded =
+        if !is_allowed { Some(Exclusion::Key) } else { needs.unmet(candidate, || usable().map(Arc::as_ref)) };
     prospect.cost_nanos = usable().filter_map(|it| cost_nanos(it, subject.request, cached)).max();
-    let latency = |it: &Arc<Deployment>| it.state.latency(subject.request.head.stream).micros(needs.now);
+    let latency = |it: &Arc<Deployment>| it.state.latency(subject.request.head.stream).micros(now);
     prospect.latency_us = usable().filter_map(latency).map(|micros| micros as u64).min();
     prospect
 }

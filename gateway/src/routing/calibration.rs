@@ -9,13 +9,14 @@ use arc_swap::ArcSwap;
 use domain::ModelName;
 use twox_hash::XxHash3_64;
 
+use super::feedback_log::FeedbackLog;
 use super::recent::Recent;
 use crate::keys::Principal;
 
 /// Fewer labels change nothing.
 const ENOUGH: usize = 12;
 /// Older labels are dropped.
-const WINDOW: usize = 400;
+pub(super) const WINDOW: usize = 400;
 /// So many of the newest are set against the rest.
 const NEWEST: usize = 20;
 /// So many standard deviations off, the older ones are of another time.
@@ -56,11 +57,13 @@ pub struct Routed {
 pub struct Calibrations {
     tenants: RwLock<HashMap<u64, Arc<Tenant>>>,
     routed: Recent<Routed>,
+    /// Where judgements go for the next process; None without a store.
+    log: Option<Arc<FeedbackLog>>,
 }
 
 #[derive(Debug, Default)]
 struct Tenant {
-    labels: Mutex<VecDeque<Label>>,
+    labels: Mutex<VecDeque<Judged>>,
     shift: ArcSwap<Shift>,
 }
 
@@ -73,17 +76,14 @@ pub struct Shift {
     doubt: f64,
 }
 
+/// What a client said of an answer: a label.
 #[derive(Clone, Debug)]
-struct Label {
-    model: ModelName,
-    logit: f64,
-    score: f64,
-}
-
-impl Default for Calibrations {
-    fn default() -> Self {
-        Self { tenants: RwLock::default(), routed: Recent::new(ANSWERS) }
-    }
+pub struct Judged {
+    pub(super) model: ModelName,
+    /// Of what was predicted.
+    pub(super) logit: f64,
+    /// What it was worth.
+    pub(super) score: f64,
 }
 
 /// Those who pay together have the same work to do.
@@ -97,6 +97,20 @@ fn answer(principal: &Principal, request_id: &str) -> u64 {
 }
 
 impl Calibrations {
+    /// With what earlier processes have learnt, tenant by tenant, oldest first.
+    pub fn new(known: HashMap<u64, Vec<Judged>>, log: Option<Arc<FeedbackLog>>) -> Self {
+        let tenants = known.into_iter().take(TENANTS);
+        let tenants = tenants.map(|(key, labels)| (key, Arc::new(Tenant::of(labels)))).collect();
+        Self { tenants: RwLock::new(tenants), routed: Recent::new(ANSWERS), log }
+    }
+
+    /// Waits until the store has what was judged, two seconds at most.
+    pub async fn drain(&self) {
+        if let Some(log) = &self.log {
+            log.drain().await;
+        }
+    }
+
     /// The correction for a tenant of a route; None as long as there is none.
     pub fn shift(&self, route: &ModelName, principal: &Principal) -> Option<Arc<Shift>> {
         let tenants = self.tenants.read().unwrap_or_else(PoisonError::into_inner);
@@ -130,8 +144,11 @@ impl Calibrations {
     pub fn judge(&self, principal: &Principal, request_id: &str, score: f64) -> Option<Routed> {
         let routed = self.routed.take(answer(principal, request_id))?;
         if routed.learns {
-            let label = Label { model: routed.chosen.clone(), logit: logit(routed.raw), score };
-            self.tenant(routed.tenant).learn(label);
+            let label = Judged { model: routed.chosen.clone(), logit: logit(routed.raw), score };
+            let only_newest = self.tenant(routed.tenant).learn(label.clone());
+            if let Some(log) = &self.log {
+                log.append(routed.tenant, &label, only_newest);
+            }
         }
         Some(routed)
     }
@@ -148,20 +165,29 @@ impl Calibrations {
 }
 
 impl Tenant {
-    fn learn(&self, label: Label) {
+    fn of(labels: Vec<Judged>) -> Self {
+        let shift = if labels.len() < ENOUGH { Shift::default() } else { Shift::fit(&labels) };
+        Self { labels: Mutex::new(labels.into()), shift: ArcSwap::from_pointee(shift) }
+    }
+
+    /// The number of the newest labels that count from now on when the older ones are contradicted.
+    fn learn(&self, label: Judged) -> Option<usize> {
         let mut labels = self.labels.lock().unwrap_or_else(PoisonError::into_inner);
         labels.push_back(label);
         if labels.len() > WINDOW {
             labels.pop_front();
         }
         if labels.len() < ENOUGH {
-            return;
+            return None;
         }
-        if labels.len() > 2 * NEWEST && self.shift.load().is_contradicted(labels.iter().rev().take(NEWEST)) {
+        let is_contradicted =
+            labels.len() > 2 * NEWEST && self.shift.load().is_contradicted(labels.iter().rev().take(NEWEST));
+        if is_contradicted {
             let old = labels.len() - NEWEST;
             labels.drain(..old);
         }
         self.shift.store(Arc::new(Shift::fit(labels.make_contiguous())));
+        is_contradicted.then_some(NEWEST)
     }
 }
 
@@ -177,7 +203,7 @@ impl Shift {
     }
 
     /// The likeliest shift, by Newton's method, coordinate by coordinate.
-    fn fit(labels: &[Label]) -> Self {
+    fn fit(labels: &[Judged]) -> Self {
         let mut shift = Self::default();
         for label in labels {
             if !shift.own.iter().any(|(known, _)| *known == label.model) {
@@ -203,7 +229,7 @@ impl Shift {
     }
 
     /// How far to go from `at` for these labels.
-    fn step<'l>(&self, labels: impl Iterator<Item = &'l Label>, at: f64, spread: f64) -> f64 {
+    fn step<'l>(&self, labels: impl Iterator<Item = &'l Judged>, at: f64, spread: f64) -> f64 {
         let precision = 1.0 / (spread * spread);
         let (mut slope, mut curvature) = (-at * precision, precision);
         for label in labels {
@@ -214,7 +240,7 @@ impl Shift {
         (slope / curvature).clamp(-1.0, 1.0)
     }
 
-    fn is_contradicted<'l>(&self, newest: impl Iterator<Item = &'l Label>) -> bool {
+    fn is_contradicted<'l>(&self, newest: impl Iterator<Item = &'l Judged>) -> bool {
         let (mut off, mut variance) = (0.0, 1e-6);
         for label in newest {
             let predicted = sigmoid(label.logit + self.of(&label.model));
@@ -270,7 +296,7 @@ mod tests {
                 large += at as f64;
                 if self.random() < feedback {
                     let score = f64::from(u8::from(self.random() < truth));
-                    self.tenant.learn(Label { model, logit, score });
+                    self.tenant.learn(Judged { model, logit, score });
                 }
             }
             (quality / requests as f64, large / requests as f64)
@@ -305,7 +331,7 @@ mod tests {
     #[test]
     fn a_handful_of_labels_changes_nothing_and_lies_change_it_within_bounds() {
         let tenant = Tenant::default();
-        let label = Label { model: "small".into(), logit: 2.0, score: 0.0 };
+        let label = Judged { model: "small".into(), logit: 2.0, score: 0.0 };
         for _ in 1..ENOUGH {
             tenant.learn(label.clone());
         }
@@ -324,7 +350,7 @@ mod tests {
         let tenant = Tenant::default();
         for at in 0..200 {
             let (model, score) = if at % 2 == 0 { ("small", 0.3) } else { ("large", 0.9) };
-            tenant.learn(Label { model: model.into(), logit: logit(0.8), score });
+            tenant.learn(Judged { model: model.into(), logit: logit(0.8), score });
         }
         let shift = tenant.shift.load_full();
         assert!(shift.of(&"small".into()) < shift.of(&"large".into()) - 1.0, "{shift:?}");

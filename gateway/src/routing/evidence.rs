@@ -58,6 +58,8 @@ pub enum Exclusion {
     Tools,
     /// It cannot see pictures.
     Vision,
+    /// It cannot answer in the form that is wanted.
+    Json,
     /// It would cost more than `max_cost`, or nobody knows what.
     Cost,
     /// It takes longer than `max_latency`.
@@ -72,6 +74,9 @@ pub struct Prospect {
     /// Why it cannot answer; None when it can.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub excluded: Option<Exclusion>,
+    /// Which of the route's limits it is beyond; it is asked only when all are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub beyond: Option<Exclusion>,
     /// The probability that it answers well.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "exact::optional")]
     pub quality: Option<f32>,

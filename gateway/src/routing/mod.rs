@@ -8,8 +8,10 @@ mod conversations;
 mod decision;
 mod evidence;
 mod external;
+mod feedback_log;
 mod hesitation;
 mod named;
+mod needs;
 mod policy;
 mod prompt;
 mod recent;
@@ -28,6 +30,7 @@ pub use evidence::{
     Evidence, Exclusion, Kept, Objective, Prospect, RuleHit, Score, SecondOpinion, Stage1Outcome, Unscored,
 };
 pub use external::{External, ExternalClient};
+pub use feedback_log::{FeedbackLog, read as read_feedback};
 pub use hesitation::Hesitations;
 pub use named::threshold as named_threshold;
 pub use policy::decide;

@@ -153,6 +153,16 @@ impl Evidence {
         is_dear.then_some(Exclusion::Cost).or(is_slow.then_some(Exclusion::Latency))
     }
 
+    /// Notes them, for whoever reads what was decided.
+    pub(super) fn note_limits(&mut self) {
+        for at in 0..self.candidates.len() {
+            let limit = self.candidates.get(at).and_then(|it| self.limit(it));
+            if let Some(candidate) = self.candidates.get_mut(at) {
+                candidate.beyond = limit;
+            }
+        }
+    }
+
     /// Above the cut of a pair; None where there is no pair.
     fn is_hard(&self) -> Option<bool> {
         let (win, quantile) = self.score.map_or((1.0, 1.0), |score| (score.win, score.quantile));
@@ -211,6 +221,7 @@ mod tests {
         let prospect = |model: &str| Prospect {
             model: model.into(),
             excluded: None,
+            beyond: None,
             quality: None,
             raw_quality: None,
             stage1_quality: None,
@@ -239,6 +250,7 @@ mod tests {
         let prospects = known.iter().enumerate().map(|(at, (quality, cost, latency))| Prospect {
             model: format!("m{at}").into(),
             excluded: None,
+            beyond: None,
             quality: Some(*quality),
             raw_quality: Some(*quality),
             stage1_quality: None,

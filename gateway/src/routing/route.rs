@@ -12,7 +12,7 @@ use super::external::External;
 use super::policy::open;
 use super::rules::Rule;
 use super::stage1::Stage1;
-use crate::config::{CandidateConfig, Config, RouteConfig, RuleConfig, Sticky};
+use crate::config::{CandidateConfig, Config, DeploymentConfig, RouteConfig, RuleConfig, Sticky};
 use crate::telemetry::RouteSeries;
 
 /// What a virtual model chooses from, and how.
@@ -59,10 +59,14 @@ pub struct Candidate {
     pub model: ModelName,
     /// How well it will answer.
     pub forecast: Forecast,
-    /// It can call tools.
-    pub tools: bool,
-    /// It can see pictures.
-    pub vision: bool,
+    /// Whether it can call tools, where that is configured.
+    pub tools: Option<bool>,
+    /// Whether it can see pictures, the same.
+    pub vision: Option<bool>,
+    /// Whether it can answer as JSON, the same.
+    pub json: Option<bool>,
+    /// By the configuration or the catalogue it may be blind to pictures: they are to be looked for.
+    pub may_be_blind: bool,
     /// The longest prompt it takes in tokens, where that is configured.
     pub context: Option<u32>,
 }
@@ -85,11 +89,12 @@ impl Route {
         let known = classifier.as_ref().map(|classifier| &*classifier.model);
         let of_pair = |name: &String, head: fn((usize, usize)) -> usize| {
             let forecast = known.map_or(Forecast::Unknown, |it| Forecast::Head(head(it.pair())));
-            Candidate { model: name.as_str().into(), forecast, tools: true, vision: true, context: None }
+            let candidate = CandidateConfig { model: name.clone(), ..CandidateConfig::default() };
+            Candidate::new(&candidate, forecast, whole)
         };
         let strong = config.strong.iter().map(|name| of_pair(name, |(_, strong)| strong));
         let weak = config.weak.iter().map(|name| of_pair(name, |(weak, _)| weak));
-        let others = config.candidates.iter().map(|it| Candidate::new(it, known));
+        let others = config.candidates.iter().map(|it| Candidate::new(it, forecast(it, known), whole));
         let candidates: Vec<Candidate> = strong.chain(weak).chain(others).collect();
         let position = |wanted: &str| candidates.iter().position(|it| it.model.as_str() == wanted);
         // The check has compiled them already.
@@ -123,7 +128,7 @@ impl Route {
 
     /// Does anything depend on what an agent has done?
     pub fn reads_steps(&self) -> bool {
-        self.rules.iter().any(Rule::reads_steps) || self.candidates.iter().any(|it| !it.vision)
+        self.rules.iter().any(Rule::reads_steps) || self.candidates.iter().any(|it| it.may_be_blind)
     }
 
     /// The candidates that an external router may pick from; None when it is not to be asked.
@@ -159,15 +164,37 @@ impl Candidate {
         if let Forecast::Head(head) = self.forecast { Some(head) } else { None }
     }
 
-    fn new(config: &CandidateConfig, classifier: Option<&RouteModel>) -> Self {
-        let head = config.head.as_deref().unwrap_or(&config.model);
-        let forecast = match (config.quality, classifier.and_then(|classifier| classifier.head(head))) {
-            (Some(quality), _) => Forecast::Always(quality as f32),
-            (None, Some(head)) => Forecast::Head(head),
-            (None, None) => Forecast::Unknown,
+    fn new(config: &CandidateConfig, forecast: Forecast, whole: &Config) -> Self {
+        let model = whole.models.get(&config.model);
+        let is_blind = |it: &DeploymentConfig| {
+            let provider = whole.providers.get(&it.provider)?;
+            Some(providers::catalogue().model(&provider.kind, &it.model)?.lacks.vision)
         };
-        let (tools, vision, context) = (config.tools, config.vision, config.context);
-        Self { model: config.model.as_str().into(), forecast, tools, vision, context }
+        // Whatever stands for a virtual model may be.
+        let may_be_blind = || {
+            model.is_some_and(|model| {
+                model.route.is_some() || model.deployments.iter().any(|it| is_blind(it) == Some(true))
+            })
+        };
+        Self {
+            model: config.model.as_str().into(),
+            forecast,
+            tools: config.tools,
+            vision: config.vision,
+            json: config.json,
+            may_be_blind: config.vision.map_or_else(may_be_blind, |vision| !vision),
+            context: config.context,
+        }
+    }
+}
+
+/// Whose prediction stands for a candidate.
+fn forecast(config: &CandidateConfig, classifier: Option<&RouteModel>) -> Forecast {
+    let head = config.head.as_deref().unwrap_or(&config.model);
+    match (config.quality, classifier.and_then(|classifier| classifier.head(head))) {
+        (Some(quality), _) => Forecast::Always(quality as f32),
+        (None, Some(head)) => Forecast::Head(head),
+        (None, None) => Forecast::Unknown,
     }
 }
 

@@ -25,6 +25,8 @@ pub struct Asked<'a> {
     pub metadata: Option<&'a str>,
     /// What an agent has done so far.
     pub steps: Steps,
+    /// Since the conversation's last request, in tokens; None where that is not known.
+    pub growth: Option<u64>,
     /// It offers tools.
     pub has_tools: bool,
 }
@@ -68,6 +70,7 @@ impl Rule {
             && in_range(when.turns, asked.steps.turns)
             && in_range(when.tool_results, asked.steps.tool_results)
             && in_range(when.errors, asked.steps.errors)
+            && when.growth.is_none_or(|range| asked.growth.is_some_and(|growth| range.contains(growth)))
             && is(when.after_tool, asked.steps.after_tool)
             && is(when.tools, asked.has_tools)
             && self.hours.is_none_or(|hours| is_within(hours, asked.minute))
@@ -147,6 +150,7 @@ mod tests {
         minute: 12 * 60,
         metadata: Some(r#"{"tier":"gold","level":3,"tags":["urgent"]}"#),
         steps: Steps { turns: 2, tool_results: 3, errors: 1, after_tool: true, has_images: false },
+        growth: Some(40),
         has_tools: true,
     };
 
@@ -172,6 +176,7 @@ mod tests {
             (r#"{"tool_results":{"min":3,"max":3}}"#, r#"{"tool_results":{"min":4}}"#),
             (r#"{"errors":{"min":1}}"#, r#"{"errors":{"max":0}}"#),
             (r#"{"after_tool":true}"#, r#"{"after_tool":false}"#),
+            (r#"{"growth":{"min":40}}"#, r#"{"growth":{"max":39}}"#),
             (r#"{"tools":true}"#, r#"{"tools":false}"#),
             (r#"{}"#, r#"{"keywords":["sql"],"tools":false}"#),
         ] {
@@ -179,6 +184,7 @@ mod tests {
             assert!(!holds(no, &tagged), "{no}");
         }
         assert!(!holds(r#"{"metadata":{"tier":"gold"}}"#, &Asked { metadata: None, ..PLAIN }));
+        assert!(!holds(r#"{"growth":{}}"#, &Asked { growth: None, ..PLAIN }));
     }
 
     #[test]

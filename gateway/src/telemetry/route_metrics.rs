@@ -38,6 +38,10 @@ pub struct RouteMetrics {
     external_seconds: HistogramVec,
     /// Answers that were judged, by virtual model and model chosen.
     feedback: IntCounterVec,
+    /// Judgements for which there was no room on their way to the store.
+    pub feedback_unsaved: IntCounter,
+    /// Failures of the store to take judgements.
+    pub feedback_failures: IntCounter,
     /// By how much they were better than predicted, of late.
     surprise: GaugeVec,
     /// The mean quantile of prompts, of late: 0.5 for prompts like those of the calibration.
@@ -100,6 +104,14 @@ impl RouteMetrics {
                 "Answers of virtual models that clients have judged.",
                 &["model", "chosen"],
             ),
+            feedback_unsaved: metrics.add(IntCounter::new(
+                "signalbox_route_feedback_unsaved_total",
+                "Judgements that a restart forgets: too many waited for the store.",
+            )),
+            feedback_failures: metrics.add(IntCounter::new(
+                "signalbox_route_feedback_failures_total",
+                "Times that the store did not take judgements of routed answers or erase old ones; it is tried again.",
+            )),
             surprise: metrics.shares(
                 "signalbox_route_feedback_surprise",
                 "Mean of score less predicted quality over the last dozens of judged answers: far from 0 the prediction drifts.",

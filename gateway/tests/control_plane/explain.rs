@@ -55,6 +55,37 @@ async fn a_decision_is_explained_without_being_made() {
 }
 
 #[tokio::test]
+async fn each_candidate_tells_what_keeps_it_away() {
+    let models = "  chatty: {deployments: [{provider: mock, model: gpt-5-chat}]}
+  blind: {deployments: [{provider: mock, model: gpt-4}]}
+  formless: {deployments: [{provider: claude, model: claude-sonnet-4-5}]}
+  able: {deployments: [{provider: mock, model: gpt-4.1}]}
+  auto:
+    route:
+      candidates: [{model: able, quality: 0.9}, {model: chatty, quality: 0.8}, {model: blind, quality: 0.7}, {model: formless, quality: 0.6}]
+";
+    let gateway = start(models, "").await;
+    let mut everything = chat("hello");
+    everything["tools"] = json!([{"type": "function", "function": {"name": "f", "parameters": {}}}]);
+    everything["response_format"] = json!({"type": "json_object"});
+    everything["messages"][0]["content"] = json!([{"type": "text", "text": "what is this?"},
+        {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}]);
+    let excluded = async |body: Value| {
+        let told = done(&gateway, "POST", PATH, body).await;
+        let candidates = told["candidates"].as_array().unwrap().iter();
+        let mut all: Vec<String> = candidates
+            .filter(|it| !it["excluded"].is_null())
+            .map(|it| format!("{} {}", it["model"].as_str().unwrap(), it["excluded"].as_str().unwrap()))
+            .collect();
+        all.sort();
+        all
+    };
+    assert_eq!(excluded(everything).await, ["blind vision", "chatty tools", "formless json"]);
+    assert_eq!(excluded(chat(&"word ".repeat(9_000))).await, ["blind context"]);
+    assert_eq!(excluded(chat("hello")).await, [] as [&str; 0]);
+}
+
+#[tokio::test]
 async fn what_cannot_be_explained_is_refused_with_what_is_wrong() {
     let gateway = start(MODELS, "").await;
     for (path, body, status, said) in [

@@ -42,4 +42,5 @@ mod postgres_server;
 mod redis_server;
 mod reports;
 mod requests;
+mod route_feedback;
 mod scan;

@@ -114,6 +114,25 @@ async fn rules_come_before_the_classifier() {
 }
 
 #[tokio::test]
+async fn a_conversation_that_grows_at_once_can_have_its_own_model() {
+    let rules = "rules: [{name: grown, when: {growth: {min: 500}}, use: dear}]";
+    let route = format!("{CANDIDATES}, target_quality: 0.8, {rules}");
+    let gateway = Gateway::start(&models(&route), "").await;
+    let with = |last: &str| {
+        let mut body = chat("hello");
+        let said = [json!({"role": "assistant", "content": "hi"}), json!({"role": "user", "content": last})];
+        body["messages"].as_array_mut().unwrap().extend(said);
+        body
+    };
+    assert!(ask(&gateway, &chat("hello")).await.starts_with("middle; reason=policy"));
+    assert!(ask(&gateway, &with("and now?")).await.starts_with("middle; reason=policy"));
+    let grown = with(&"line of a long result ".repeat(200));
+    assert!(ask(&gateway, &grown).await.starts_with("dear; reason=rule; rule=grown"));
+    let first = chat("another beginning ".repeat(300));
+    assert!(ask(&gateway, &first).await.starts_with("middle; reason=policy"), "nothing is known of it");
+}
+
+#[tokio::test]
 async fn a_conversation_stays_with_its_model_while_leaving_costs_its_prompt_cache() {
     let long = "word ".repeat(4_000);
     let body = |last: &str| {

@@ -15,6 +15,7 @@ mod cache_status;
 mod candidates;
 mod coalesce;
 mod configuration;
+mod constraints;
 mod cooldown;
 mod errors;
 mod external_router;

@@ -115,6 +115,19 @@ pub struct ModelSpec {
     pub context_tokens: Option<u32>,
     /// The longest answer it gives, in tokens.
     pub max_output_tokens: Option<u32>,
+    /// What it is known not to take.
+    pub lacks: Lacks,
+}
+
+/// What a model does not take, so that a route leaves it out. What is not known is not lacking.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Lacks {
+    /// Tools to call.
+    pub tools: bool,
+    /// Pictures.
+    pub vision: bool,
+    /// A form for the answer: JSON, with or without a schema.
+    pub json: bool,
 }
 
 /// All known providers and models.

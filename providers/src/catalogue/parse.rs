@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use domain::{Micros, Price};
 use serde::Deserialize;
 
-use super::{AuthHeader, Catalogue, ModelSpec, ProviderSpec, Quirks, ReasoningField};
+use super::{AuthHeader, Catalogue, Lacks, ModelSpec, ProviderSpec, Quirks, ReasoningField};
 use crate::WireFormat;
 
 #[derive(Deserialize)]
@@ -85,6 +85,16 @@ struct ModelEntry {
     reasoning: Option<f64>,
     context: Option<u32>,
     max_output: Option<u32>,
+    #[serde(default)]
+    lacks: Vec<Lacking>,
+}
+
+#[derive(Clone, Copy, PartialEq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Lacking {
+    Tools,
+    Vision,
+    Json,
 }
 
 fn authorization() -> String {
@@ -164,5 +174,10 @@ fn model(entry: &ModelEntry) -> ModelSpec {
         }),
         context_tokens: entry.context,
         max_output_tokens: entry.max_output,
+        lacks: Lacks {
+            tools: entry.lacks.contains(&Lacking::Tools),
+            vision: entry.lacks.contains(&Lacking::Vision),
+            json: entry.lacks.contains(&Lacking::Json),
+        },
     }
 }

@@ -323,6 +323,18 @@ pub(crate) const TABLES: &[Table] = &[
             ("requests", Bool),
         ],
     },
+    Table {
+        name: "route_feedback",
+        key: &["id"],
+        columns: &[
+            ("id", Text),
+            ("at", Int),
+            ("tenant", Text),
+            ("model", Text),
+            ("logit_millionths", Int),
+            ("score_millionths", Int),
+        ],
+    },
 ];
 
 /// Columns of older schemas that a dump may still have, and that never held anything.

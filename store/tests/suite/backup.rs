@@ -1,5 +1,6 @@
 //! Copies, dumps and restoring either database's dump into either.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use store::{
@@ -224,6 +225,8 @@ async fn fill_rest(store: &Store) {
     let (id, admin_id) = ("o1".to_owned(), "a1".to_owned());
     let token = store::AdminToken { id, admin_id, ..store::AdminToken::default() };
     store.admin_tokens().insert(token, &change()).await.unwrap();
+    let judgement = super::route_feedback::judgement("t", 500_000, NOON);
+    store.route_feedback().append(&[judgement], &BTreeMap::new()).await.unwrap();
 }
 
 #[tokio::test]

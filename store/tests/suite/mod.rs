@@ -27,4 +27,5 @@ mod property;
 mod records;
 mod reports;
 mod request_log;
+mod route_feedback;
 mod throughput;

@@ -1,0 +1,12 @@
+-- How answers of routes were judged, so that a gateway knows after a restart how far its predictions are to be corrected.
+-- The tenant is a hash of the route and of who pays; nothing of a prompt is here. Ids grow with time.
+CREATE TABLE route_feedback (
+    id TEXT NOT NULL PRIMARY KEY,
+    at INTEGER NOT NULL,
+    tenant TEXT NOT NULL,
+    model TEXT NOT NULL,
+    logit_millionths INTEGER NOT NULL,
+    score_millionths INTEGER NOT NULL
+) STRICT;
+CREATE INDEX route_feedback_tenant ON route_feedback (tenant, id);
+CREATE INDEX route_feedback_at ON route_feedback (at);
