@@ -194,12 +194,19 @@ impl Keeper {
             alive.iter().filter_map(|member| Some(member.rsplit_once('.')?.0.to_owned())).collect();
         ids.sort_unstable();
         ids.dedup();
-        link.gateways.store(u32::try_from(ids.len()).unwrap_or(u32::MAX), Ordering::Relaxed);
+        let beat = Beat { now_ms, born, was_dead: was_dead == 1 };
+        let gateways = u32::try_from(ids.len()).unwrap_or(u32::MAX);
+        if beat.age_ms() < WARM_MS {
+            // Whom this Redis has not heard of yet still takes its part.
+            link.gateways.fetch_max(gateways, Ordering::Relaxed);
+        } else {
+            link.gateways.store(gateways, Ordering::Relaxed);
+        }
         *link.alive.lock().unwrap_or_else(PoisonError::into_inner) = ids.into();
         let here = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
         let ahead_ms = i64::try_from(now_ms).unwrap_or(0) - i64::try_from(here).unwrap_or(0);
         link.ahead_ms.store(ahead_ms, Ordering::Relaxed);
-        Ok(Beat { now_ms, born, was_dead: was_dead == 1 })
+        Ok(beat)
     }
 }
 

@@ -46,6 +46,28 @@ async fn a_redis_that_is_flushed_forgets_no_spending() {
 }
 
 #[tokio::test]
+async fn a_gateway_divides_by_those_it_knew_until_a_flushed_redis_has_heard_of_them() {
+    let mut nodes = Nodes::two(DEAR, POOR, PATIENT).await;
+    // Like one that is too busy to say that it is alive.
+    nodes.gateways[1].kill();
+    assert_eq!(nodes.redis().ask("FLUSHALL").await, "+OK\r\n");
+    let gateway = nodes.gateway(0);
+    gateway.until_metric("signalbox_cluster_up 0").await;
+    let mut looks = 0;
+    loop {
+        let metrics = gateway.metrics().await;
+        let says = |line: &str| metrics.lines().any(|known| known == line);
+        if says("signalbox_cluster_up 1") {
+            break;
+        }
+        assert!(says("signalbox_cluster_gateways 2"), "after {looks} looks it has the other one's part");
+        looks += 1;
+    }
+    assert!(looks > 3, "{looks} looks prove nothing");
+    gateway.until_metric("signalbox_cluster_gateways 1").await;
+}
+
+#[tokio::test]
 async fn what_a_killed_gateway_holds_is_free_until_the_store_lists_it() {
     let models = format!("{DEAR}\n{LONG}");
     let mut nodes = Nodes::two(&models, POOR, PATIENT).await;
