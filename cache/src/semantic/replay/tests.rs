@@ -152,8 +152,8 @@ fn forgetful(truth: &str, variant: u64, every: u64) -> String {
 
 #[test]
 fn the_bound_holds_when_answers_are_compared_instead_of_known() {
-    // Of every 10,000, 200 or 10 answers one leaves a fact out. The cache cannot tell that from a wrong one.
-    for (seed, every, least) in [(21, 10_000, 0.4), (22, 200, 0.2), (23, 10, 0.0)] {
+    // Of every 10,000, 200 or 10 answers one leaves a fact out, which does not make it another answer.
+    for (seed, every) in [(21, 10_000), (22, 200), (23, 10)] {
         let mut replay = Replay::new(Settings { max_error: 0.02, ..Settings::default() });
         let (mut agreed, mut wrongly) = (0_u32, 0_u32);
         for (variant, question) in (0..).zip(stream(seed, 2500)) {
@@ -168,6 +168,6 @@ fn the_bound_holds_when_answers_are_compared_instead_of_known() {
         let seen =
             format!("every {every}: {tally:?}, right answers agree {agreed} of 2500, wrong ones {wrongly}");
         println!("{seen}");
-        assert!(wrongly == 0 && tally.false_hit_rate() <= 0.02 && tally.hit_rate() >= least, "{seen}");
+        assert!(wrongly == 0 && tally.false_hit_rate() <= 0.02 && tally.hit_rate() >= 0.5, "{seen}");
     }
 }
