@@ -2,8 +2,8 @@
 //!
 //! The kernel doubles the table of descriptors when it is full. Of a process with threads it waits until every processor
 //! has seen the old one go (`synchronize_rcu` in `expand_fdtable`, Linux fs/file.c), and whoever accepts the connection
-//! that did not fit waits with it, and so do all connections of its thread: under load 60 to 180 ms, and most connections
-//! are opened in a rush.
+//! that did not fit waits with it, and so do all connections of its thread. Under load a worker was seen there, and most
+//! connections are opened in a rush.
 
 use std::fs::File;
 

@@ -12,8 +12,10 @@ function init(args)
     string.rep(filler, 10)
   )
   local headers = { ["Content-Type"] = "application/json" }
-  -- As many texts whatever the number of keys, so that the client fills the caches alike.
+  -- As many texts whatever the number of keys, so that the client fills the caches alike. Each says its number, or Lua would
+  -- keep those of a single key as one string.
   for index = 0, TEXTS - 1 do
+    headers["X-Text"] = string.format("%05d", index)
     headers["Authorization"] = string.format("Bearer sk-bench-%040d", index % tonumber(args[2]))
     requests[index + 1] = wrk.format("POST", "/v1/chat/completions", headers, body)
   end
