@@ -1,5 +1,7 @@
 //! What a request's way past the cache was, in the words of `Cache-Status` (RFC 9211).
 
+use cache::exact::Entry;
+
 /// What a request's way past the cache was, for headers and logs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mark {
@@ -69,6 +71,15 @@ pub enum Why {
 }
 
 impl Why {
+    /// Of what is kept, for a request that does not take it.
+    pub fn of(kept: Option<&Entry>, now_ms: u64) -> Self {
+        match kept {
+            None => Self::Miss,
+            Some(entry) if entry.fresh_until_ms > now_ms => Self::Request,
+            Some(_) => Self::Stale,
+        }
+    }
+
     fn as_str(self) -> &'static str {
         match self {
             Self::Miss => "miss",

@@ -175,12 +175,11 @@ impl AnswerCache {
 
     /// Why a request goes on that takes no kept answer: is there one? Nothing is read from the disk for it.
     pub fn why_declined(&self, lookup: &Lookup, now_ms: u64) -> Why {
-        match self.exact.look_again(lookup, now_ms) {
-            Some(entry) if entry.fresh_until_ms > now_ms => Why::Request,
-            Some(_) => Why::Stale,
-            None if self.exact.may_be_on_disk(lookup) => Why::Request,
-            None => Why::Miss,
+        let kept = self.exact.look_again(lookup, now_ms);
+        if kept.is_none() && self.exact.may_be_on_disk(lookup) {
+            return Why::Request;
         }
+        Why::of(kept.as_deref(), now_ms)
     }
 
     /// The answer to a request that missed it a moment ago.

@@ -56,11 +56,7 @@ pub async fn run(
         found = find_shared(answers, principal, request, &lookup, record).await.or(found);
     }
     let is_young = |entry: &Arc<Entry>| controls.takes(entry, now);
-    let why = match &found {
-        None => Why::Miss,
-        Some(entry) if entry.fresh_until_ms > now => Why::Request,
-        Some(_) => Why::Stale,
-    };
+    let why = Why::of(found.as_deref(), now);
     let found = found.filter(is_young);
     match found {
         Some(entry) if entry.fresh_until_ms > now => {
