@@ -127,7 +127,7 @@ fn log(record: &Record, duration: Duration) {
         operation: record.operation.map(providers::Operation::as_str),
         model: record.model.as_ref().map(|model| model.name.as_str()),
         deployment: record.deployment.as_ref().map(|deployment| deployment.id.as_str()),
-        route: record.routed.as_deref(),
+        route: record.routed.as_ref().map(|decision| decision.text()),
         decision: record.routed.as_deref(),
         status: record.status,
         outcome: record.outcome,

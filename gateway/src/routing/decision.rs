@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::{Arc, OnceLock};
 
 use domain::ModelName;
-use serde::{Deserialize, Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 
 use super::evidence::{Evidence, Objective, Prospect};
 use super::policy::decide;
@@ -106,17 +106,6 @@ impl Decision {
     /// As the header says it.
     pub fn text(&self) -> &str {
         self.text.get_or_init(|| self.to_string())
-    }
-
-    /// Writes the text of the header in place of the JSON.
-    ///
-    /// # Errors
-    /// The serialiser's.
-    pub fn as_header<S: Serializer>(decision: &Option<&Self>, serializer: S) -> Result<S::Ok, S::Error> {
-        match decision {
-            Some(decision) => serializer.serialize_str(decision.text()),
-            None => serializer.serialize_none(),
-        }
     }
 }
 

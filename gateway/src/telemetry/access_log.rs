@@ -37,8 +37,8 @@ pub struct AccessLine<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub deployment: Option<&'a str>,
     /// What a virtual model decided, as in the answer's header.
-    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "Decision::as_header")]
-    pub route: Option<&'a Decision>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub route: Option<&'a str>,
     /// The same with all that it was made of, for `signalbox router replay`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub decision: Option<&'a Decision>,
