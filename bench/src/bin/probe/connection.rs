@@ -1,12 +1,15 @@
 //! One kept-alive HTTP/1.1 connection. Unlike a client library it shows the frames of a chunked body as
 //! the server wrote them.
 
+use std::time::SystemTime;
+
 use anyhow::{Context, bail, ensure};
 use bytes::{Buf, BytesMut};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use crate::Target;
+use crate::arrivals::Arrivals;
 
 /// Filler that brings a request to about 1 KB.
 const FILLER: &str =
@@ -17,6 +20,7 @@ const HEADERS: usize = 64;
 pub(crate) struct Connection {
     socket: TcpStream,
     read: BytesMut,
+    arrivals: Option<Arrivals>,
 }
 
 /// What an answer's head says.
@@ -25,6 +29,8 @@ pub(crate) struct Answered {
     pub(crate) status: u16,
     /// False: the connection is of no further use.
     pub(crate) keeps_connection: bool,
+    /// When its last byte arrived, on a connection that notes it.
+    pub(crate) arrived: Option<SystemTime>,
 }
 
 enum Framing {
@@ -37,7 +43,14 @@ impl Connection {
     pub(crate) async fn open(target: &Target) -> anyhow::Result<Self> {
         let socket = TcpStream::connect(target.address).await.context("the target cannot be reached")?;
         socket.set_nodelay(true)?;
-        Ok(Self { socket, read: BytesMut::with_capacity(16 << 10) })
+        Ok(Self { socket, read: BytesMut::with_capacity(16 << 10), arrivals: None })
+    }
+
+    /// As [`Self::open`]; its answers say when they arrived.
+    pub(crate) async fn open_noting_arrivals(target: &Target) -> anyhow::Result<Self> {
+        let mut connection = Self::open(target).await?;
+        connection.arrivals = Some(Arrivals::note(&connection.socket)?);
+        Ok(connection)
     }
 
     /// Sends a request and gives each piece of the answer's body to `piece`: the frames of a chunked body
@@ -55,7 +68,7 @@ impl Connection {
         mut piece: impl FnMut(&[u8]),
     ) -> anyhow::Result<Answered> {
         self.socket.write_all(request).await?;
-        let (answered, framing) = self.read_head().await?;
+        let (mut answered, framing) = self.read_head().await?;
         match framing {
             Framing::Length(mut left) => {
                 while left > 0 {
@@ -67,6 +80,7 @@ impl Connection {
             }
             Framing::Chunked => self.read_chunks(piece).await?,
         }
+        answered.arrived = self.arrivals.as_ref().and_then(Arrivals::last);
         Ok(answered)
     }
 
@@ -88,7 +102,7 @@ impl Connection {
                 let keeps_connection =
                     !text("connection").is_some_and(|value| value.eq_ignore_ascii_case("close"));
                 self.read.advance(length);
-                return Ok((Answered { status, keeps_connection }, framing));
+                return Ok((Answered { status, keeps_connection, arrived: None }, framing));
             }
             self.more().await?;
         }
@@ -123,7 +137,15 @@ impl Connection {
     }
 
     async fn more(&mut self) -> anyhow::Result<()> {
-        ensure!(self.socket.read_buf(&mut self.read).await? > 0, "the target closed the connection");
+        let count = match &mut self.arrivals {
+            None => self.socket.read_buf(&mut self.read).await?,
+            Some(arrivals) => {
+                let piece = arrivals.read(&self.socket).await?;
+                self.read.extend_from_slice(piece);
+                piece.len()
+            }
+        };
+        ensure!(count > 0, "the target closed the connection");
         Ok(())
     }
 }

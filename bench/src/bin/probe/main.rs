@@ -1,6 +1,7 @@
 //! A client that measures what a load generator hides: latency from the moment a request was due, and
 //! what becomes of each chunk of a stream. One thread, so that it can share a core with what it measures.
 
+mod arrivals;
 mod connection;
 mod open_loop;
 mod overload;

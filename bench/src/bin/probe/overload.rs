@@ -4,8 +4,9 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
+use anyhow::Context;
 use tokio::task::{JoinSet, LocalSet};
 
 use crate::Target;
@@ -49,7 +50,10 @@ pub(crate) struct Options {
 struct Seen {
     /// Since the phase began.
     sent: Duration,
+    /// From the request's first byte to the arrival of the answer's last.
     took: Duration,
+    /// What this client took beside that, to connect and to read.
+    own: Duration,
     /// 0: no answer.
     status: u16,
 }
@@ -175,12 +179,13 @@ impl Load {
     /// The status, 0 when there was none.
     async fn one(&self, began: Instant) -> u16 {
         let sent = Instant::now();
-        let status = match tokio::time::timeout(LONGEST, self.exchange()).await {
-            Ok(Ok(status)) => status,
-            Ok(Err(error)) => self.fault(format!("{error:#}")),
-            Err(_) => self.fault("no answer in time".to_owned()),
+        let (status, took) = match tokio::time::timeout(LONGEST, self.exchange()).await {
+            Ok(Ok(answer)) => answer,
+            Ok(Err(error)) => (self.fault(format!("{error:#}")), sent.elapsed()),
+            Err(_) => (self.fault("no answer in time".to_owned()), sent.elapsed()),
         };
-        lock(&self.seen).push(Seen { sent: sent - began, took: sent.elapsed(), status });
+        let own = sent.elapsed().saturating_sub(took);
+        lock(&self.seen).push(Seen { sent: sent - began, took, own, status });
         status
     }
 
@@ -189,17 +194,20 @@ impl Load {
         0
     }
 
-    async fn exchange(&self) -> anyhow::Result<u16> {
+    /// The status, and how long it took.
+    async fn exchange(&self) -> anyhow::Result<(u16, Duration)> {
         let idle = lock(&self.idle).pop_back();
         let mut connection = match idle {
             Some(connection) => connection,
-            None => Connection::open(&self.target).await?,
+            None => Connection::open_noting_arrivals(&self.target).await?,
         };
+        let sent = SystemTime::now();
         let answer = connection.answer(&self.request, |_| {}).await?;
         if answer.keeps_connection {
             lock(&self.idle).push_back(connection);
         }
-        Ok(answer.status)
+        let arrived = answer.arrived.context("the kernel notes no arrivals")?;
+        Ok((answer.status, arrived.duration_since(sent)?))
     }
 }
 
@@ -208,16 +216,17 @@ impl Phase {
         self.seen.iter().filter(|seen| fits(seen)).count() as f64
     }
 
-    fn times(&self, fits: impl Fn(&Seen) -> bool) -> Vec<Duration> {
-        let mut times: Vec<Duration> =
-            self.seen.iter().filter(|seen| fits(seen)).map(|seen| seen.took).collect();
+    fn times(&self, fits: impl Fn(&Seen) -> bool, time: impl Fn(&Seen) -> Duration) -> Vec<Duration> {
+        let mut times: Vec<Duration> = self.seen.iter().filter(|seen| fits(seen)).map(time).collect();
         times.sort_unstable();
         times
     }
 
     fn report(&self) -> String {
-        let (served, refused) =
-            (self.times(|seen| seen.status == 200), self.times(|seen| matches!(seen.status, 429 | 503)));
+        let is_refused = |seen: &Seen| matches!(seen.status, 429 | 503);
+        let served = self.times(|seen| seen.status == 200, |seen| seen.took);
+        let refused = self.times(is_refused, |seen| seen.took);
+        let own = self.times(is_refused, |seen| seen.own);
         let others = self.seen.len() - served.len() - refused.len();
         let times = |times: &[Duration]| {
             if times.is_empty() {
@@ -227,7 +236,7 @@ impl Phase {
             format!(r#"{{"p50_ms":{p50:.2},"p99_ms":{p99:.2},"max_ms":{max:.2}}}"#)
         };
         format!(
-            r#"{{"offered":{:.0},"served":{},"refused":{},"others":{others},"unsent":{},"served_times":{},"refused_times":{},"refused_above_50_ms":{},"sent_late":{}}}"#,
+            r#"{{"offered":{:.0},"served":{},"refused":{},"others":{others},"unsent":{},"served_times":{},"refused_times":{},"refused_above_50_ms":{},"client_times":{},"sent_late":{}}}"#,
             (self.seen.len() + self.unsent as usize) as f64 / self.lasted.as_secs_f64(),
             served.len(),
             refused.len(),
@@ -235,6 +244,7 @@ impl Phase {
             times(&served),
             times(&refused),
             refused.iter().filter(|took| **took > Duration::from_millis(50)).count(),
+            times(&own),
             times(&self.late),
         )
     }
