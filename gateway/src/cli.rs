@@ -23,6 +23,7 @@ use crate::background::ConfigFile;
 use crate::config::{self, Faults, Loaded};
 use crate::demo;
 use crate::descriptors;
+use crate::huge_pages;
 
 /// `EX_USAGE` of sysexits: the configuration is wrong.
 const EXIT_CONFIG: u8 = 64;
@@ -123,7 +124,7 @@ pub fn run() -> ExitCode {
         }
         Command::Check { config } => check(&config),
         Command::Demo { listen, admin } => {
-            descriptors::make_room();
+            take_resources();
             demo::run(&listen, &admin)
         }
         Command::Backup { config, to } => backup::backup(&config, to),
@@ -145,8 +146,14 @@ pub fn run() -> ExitCode {
     })
 }
 
-fn serve(path: PathBuf, hand_over: &HandOver) -> anyhow::Result<ExitCode> {
+/// What the process takes of the system, before it has threads.
+fn take_resources() {
     descriptors::make_room();
+    huge_pages::refuse();
+}
+
+fn serve(path: PathBuf, hand_over: &HandOver) -> anyhow::Result<ExitCode> {
+    take_resources();
     let read = config::read(&path).and_then(|text| Ok((config::load_text(&text)?, text)));
     match read {
         Ok((Loaded { config, notices }, text)) => {

@@ -26,6 +26,7 @@ pub mod descriptors;
 pub mod edge;
 pub mod error;
 pub mod health;
+pub mod huge_pages;
 pub mod keys;
 pub mod ledger;
 pub mod limits;

@@ -12,6 +12,7 @@ use super::resolve::Books;
 use super::stored::{StoredKey, StoredTable};
 use super::{KeyHash, StoredKeys};
 use crate::budgets::{Account, Owner};
+use crate::huge_pages;
 use crate::ledger::{Applier, ApplyError, Ledger, now_ms};
 use crate::limits::LimitBook;
 use crate::telemetry::Metrics;
@@ -108,6 +109,7 @@ impl KeySync {
     /// Ids of the keys that are new or changed. Those that are gone take their counters with them.
     async fn read_keys(&mut self) -> Result<HashSet<String>, StoreError> {
         let versions = self.store.keys().versions().await?;
+        huge_pages::allow_for(versions.len());
         let known = |id: &str| self.known.keys.get(id).map(|(key, _)| (key.version, key.updated_at_ms));
         let changed = changed(&versions, known);
         let rows = self.store.keys().of_ids(&changed).await?;
