@@ -13,7 +13,7 @@ use crate::answer_cache::{Controls, Mark};
 use crate::app::App;
 use crate::keys::Principal;
 use crate::ledger::{self, End, Refused, Reservation, Saving};
-use crate::limits::{Admitted, Parallel, Places, ReservedTokens};
+use crate::limits::{Admitted, Denied, KeyLimits, Left, Parallel, Places, ReservedTokens};
 use crate::phases;
 use crate::routing::Decision;
 use crate::snapshot::{Model, Snapshot};
@@ -114,6 +114,8 @@ pub struct Record {
     pub passed_over: bool,
     /// Tokens reserved, and when.
     pub reserved: Option<ReservedTokens>,
+    /// What was left of the key's limits then.
+    left: Option<Left>,
     /// What was counted against the deployment's own limits.
     pub taken: Option<Taken>,
     /// What the answer may cost, until that is known.
@@ -173,6 +175,7 @@ impl Record {
             places: Places::default(),
             passed_over: false,
             reserved: None,
+            left: None,
             taken: None,
             reservation: None,
             model: None,
@@ -225,6 +228,23 @@ impl Record {
         background
     }
 
+    /// Reserves tokens in the key's minute.
+    ///
+    /// # Errors
+    /// Those of [`KeyLimits::reserve`].
+    pub async fn reserve_tokens(&mut self, limits: &KeyLimits, tokens: u64) -> Result<(), Denied> {
+        let now = Instant::now();
+        self.reserved = Some(limits.reserve(now, tokens).await?);
+        self.left = Some(limits.left(now));
+        Ok(())
+    }
+
+    /// What was left of the key's limits when it was let in, or is now when it was not. With many keys the counters are no
+    /// longer in the processor's cache when the answer comes.
+    pub fn limits_left(&self) -> Option<Left> {
+        self.left.or_else(|| Some(self.principal.as_ref()?.counters.limits.as_ref()?.left(Instant::now())))
+    }
+
     /// Holds what an attempt may cost; None when nobody has to pay.
     ///
     /// # Errors
@@ -251,6 +271,10 @@ impl Record {
     /// What was held becomes what was used. It is in the log when this returns.
     pub fn settle(&mut self, outcome: &str, counts_request: bool) {
         if let Some(reservation) = self.reservation.take() {
+            reservation.fetch();
+            if let Some(parallel) = &self.parallel {
+                parallel.fetch();
+            }
             let usage = self.usage.unwrap_or_default();
             let counted = if self.usage.is_some() { self.counted } else { Counted::Nobody };
             reservation.settle(End { outcome, usage, counted, counts_request });

@@ -1,5 +1,6 @@
 //! What one owner has spent and held in each of its windows.
 
+use std::hint::black_box;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use domain::Micros;
@@ -39,6 +40,8 @@ impl Owner {
 
 /// One owner's budgets. Times are unix milliseconds.
 #[derive(Debug)]
+// In this order, for `fetch`.
+#[repr(C)]
 pub struct Account {
     /// Whose.
     pub owner: Owner,
@@ -181,6 +184,11 @@ impl Account {
         })?;
         window.is_alerted = true;
         Some(*window)
+    }
+
+    /// Has it brought into the processor's cache: see [`crate::keys::Counters::fetch`].
+    pub(crate) fn fetch(&self) {
+        black_box((self.owner.kind(), self.sharing.is_some()));
     }
 
     pub(super) fn books(&self) -> MutexGuard<'_, Books> {

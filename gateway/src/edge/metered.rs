@@ -2,7 +2,6 @@
 //! and it keeps no more of a body than what counts; only a stream's text is kept, in case nobody else counts it.
 
 use std::sync::Arc;
-use std::time::Instant;
 
 use bytes::Bytes;
 use domain::{ModelName, Usage};
@@ -216,11 +215,10 @@ impl Metered {
 }
 
 async fn reserve_tokens(tokens: u64, record: &mut Record) -> Result<(), GatewayError> {
-    let limits = record.principal.as_ref().and_then(|principal| principal.limits.as_ref());
-    if let Some(limits) = limits {
-        record.reserved = Some(limits.reserve(Instant::now(), tokens).await?);
+    match record.principal.as_ref().and_then(|principal| principal.counters.limits.clone()) {
+        Some(limits) => Ok(record.reserve_tokens(&limits, tokens).await?),
+        None => Ok(()),
     }
-    Ok(())
 }
 
 async fn reserve(target: &Arc<Deployment>, estimate: Usage, record: &mut Record) -> Result<(), GatewayError> {

@@ -1,5 +1,7 @@
 //! Virtual keys: who a key stands for, what it may do, and the table of all of them.
 
+mod counters;
+mod entry;
 mod fresh;
 mod hash;
 mod hash_secret;
@@ -11,6 +13,7 @@ mod stored;
 mod sync;
 mod table;
 
+pub use counters::Counters;
 pub use fresh::{FreshKey, random_text};
 pub use hash::{KeyHash, KeyHasher};
 pub use hash_secret::hasher;

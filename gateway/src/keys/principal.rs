@@ -2,21 +2,16 @@
 
 use std::sync::Arc;
 
-use smallvec::SmallVec;
-
-use crate::budgets::Account;
+use super::Counters;
 use crate::config::Priority;
-use crate::limits::KeyLimits;
 
 /// Who a virtual key stands for, and what it may do. Resolved once, when the key becomes known.
 #[derive(Debug)]
 // In this order, so that what every request reads lies together: with many keys it is in no cache.
 #[repr(C)]
 pub struct Principal {
-    /// The key's counters; None without limits.
-    pub limits: Option<Arc<KeyLimits>>,
-    /// Who pays: the accounts of the key, its team and its user that have a budget.
-    pub accounts: SmallVec<[Arc<Account>; 1]>,
+    /// What its requests are counted in.
+    pub counters: Counters,
     /// Who goes first in overload.
     pub priority: Priority,
     /// What it asks and is answered is stored, encrypted.
@@ -66,8 +61,7 @@ impl Principal {
             default_model: None,
             stores_prompts: false,
             priority: Priority::default(),
-            limits: None,
-            accounts: SmallVec::new(),
+            counters: Counters::default(),
         }
     }
 

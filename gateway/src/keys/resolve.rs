@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use store::{Team, User, VirtualKey};
 
+use super::entry::Entry;
 use super::lists::Lists;
 use super::stored::StoredKey;
-use super::{Allowed, Inactive, Principal};
+use super::{Allowed, Counters, Inactive, Principal};
 use crate::budgets::{Account, Budget, BudgetBook, Owner};
 use crate::config::Priority;
 use crate::limits::LimitBook;
@@ -45,7 +46,10 @@ impl Books<'_> {
         let of_team = team.and_then(|team| find(Owner::Team(team.id.as_str().into())));
         let of_user = user.and_then(|user| find(Owner::User(user.id.as_str().into())));
         let principal = Principal {
-            limits: self.limits.of(&key.id, narrow(key.rpm), key.tpm, narrow(key.max_parallel)),
+            counters: Counters {
+                limits: self.limits.of(&key.id, narrow(key.rpm), key.tpm, narrow(key.max_parallel)),
+                accounts: own.into_iter().chain(of_team).chain(of_user).collect(),
+            },
             id,
             name: key.name.as_str().into(),
             team: team.map(|team| team.id.as_str().into()),
@@ -64,7 +68,6 @@ impl Books<'_> {
             default_model: key.default_model.as_deref().map(Into::into),
             stores_prompts: key.store_prompts,
             priority: priority(key.priority.as_deref()).unwrap_or_default(),
-            accounts: own.into_iter().chain(of_team).chain(of_user).collect(),
         };
         let inactive = [
             (key.blocked, Inactive::Blocked),
@@ -72,7 +75,7 @@ impl Books<'_> {
             (user.is_some_and(|user| user.blocked), Inactive::UserBlocked),
         ];
         StoredKey {
-            principal: Arc::new(principal),
+            entry: Entry::new(principal),
             inactive: inactive.iter().find(|(is_so, _)| *is_so).map(|(_, inactive)| *inactive),
             expires_at_ms: key.expires_at_ms,
             graceful_until_ms: None,

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use subtle::ConstantTimeEq;
 
+use super::entry::Entry;
 use super::{KeyHash, KeyHasher, Principal};
 
 /// The keys of the store.
@@ -29,7 +30,7 @@ pub(super) struct StoredTable {
 /// What one hash leads to. Times are unix milliseconds.
 #[derive(Clone, Debug)]
 pub(super) struct StoredKey {
-    pub(super) principal: Arc<Principal>,
+    pub(super) entry: Entry,
     /// Why it is refused at any time.
     pub(super) inactive: Option<Inactive>,
     pub(super) expires_at_ms: Option<i64>,
@@ -69,14 +70,14 @@ impl StoredKeys {
         }
         Some(match stored.inactive_at(now_ms) {
             Some(inactive) => Err(inactive),
-            None => Ok(stored.principal.clone()),
+            None => Ok(stored.entry.fetch().clone()),
         })
     }
 
     /// The key with this id, blocked or not.
     pub fn of_id(&self, id: &str) -> Option<Arc<Principal>> {
         let table = self.table.load();
-        table.by_hash.values().find(|it| *it.principal.id == *id).map(|it| it.principal.clone())
+        table.by_hash.values().map(|it| it.entry.principal()).find(|it| *it.id == *id).cloned()
     }
 
     /// The hash that the store keeps of a key; None without a store.

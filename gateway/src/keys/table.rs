@@ -7,17 +7,19 @@ use std::sync::Arc;
 use domain::Micros;
 use subtle::ConstantTimeEq;
 
+use super::entry::Entry;
 use super::lists::Lists;
-use super::{Allowed, KeyHash, Principal};
+use super::{Allowed, Counters, KeyHash, Principal};
 use crate::budgets::{Budget, BudgetBook, Owner};
 use crate::config::{BudgetConfig, Config};
+use crate::huge_pages;
 use crate::ledger::now_ms;
 use crate::limits::LimitBook;
 
 /// Virtual keys by hash.
 #[derive(Debug, Default)]
 pub struct KeyTable {
-    by_hash: HashMap<KeyHash, Arc<Principal>>,
+    by_hash: HashMap<KeyHash, Entry>,
     /// Who an unauthenticated request stands for, when no keys are configured and
     /// `listen` is a loopback address.
     open: Option<Arc<Principal>>,
@@ -29,6 +31,7 @@ impl KeyTable {
     /// # Errors
     /// When a secret has gone since the check.
     pub fn new(config: &Config, limits: &LimitBook, budgets: &BudgetBook) -> Result<Self, String> {
+        huge_pages::allow_for(config.keys.len());
         let (mut table, mut lists) = (Self::default(), Lists::default());
         for key in &config.keys {
             let secret = key.key.resolve().map_err(|problem| format!("key {}: {problem}", key.name))?;
@@ -50,10 +53,12 @@ impl KeyTable {
                 default_model: None,
                 stores_prompts: key.store_prompts,
                 priority: key.priority,
-                limits: limits.of(&key.name, key.rpm, key.tpm, key.max_parallel),
-                accounts: account.into_iter().collect(),
+                counters: Counters {
+                    limits: limits.of(&key.name, key.rpm, key.tpm, key.max_parallel),
+                    accounts: account.into_iter().collect(),
+                },
             };
-            table.by_hash.insert(KeyHash::of(secret.expose().as_bytes()), Arc::new(principal));
+            table.by_hash.insert(KeyHash::of(secret.expose().as_bytes()), Entry::new(principal));
         }
         let is_local = config.listen.parse::<SocketAddr>().is_ok_and(|address| address.ip().is_loopback());
         if config.keys.is_empty() && is_local {
@@ -68,18 +73,22 @@ impl KeyTable {
             return None;
         }
         let wanted = KeyHash::of(key?);
-        let (hash, principal) = self.by_hash.get_key_value(&wanted)?;
-        bool::from(hash.ct_eq(&wanted)).then_some(principal)
+        let (hash, entry) = self.by_hash.get_key_value(&wanted)?;
+        bool::from(hash.ct_eq(&wanted)).then(|| entry.fetch())
     }
 
     /// The key with this id.
     pub fn of_id(&self, id: &str) -> Option<Arc<Principal>> {
-        self.by_hash.values().find(|principal| *principal.id == *id).cloned()
+        self.principals().find(|principal| *principal.id == *id).cloned()
+    }
+
+    fn principals(&self) -> impl Iterator<Item = &Arc<Principal>> {
+        self.by_hash.values().map(Entry::principal)
     }
 
     /// Whose accounts pay.
     pub fn owners(&self) -> HashSet<&Owner> {
-        let accounts = self.by_hash.values().flat_map(|principal| &principal.accounts);
+        let accounts = self.principals().flat_map(|principal| &principal.counters.accounts);
         accounts.map(|account| &account.owner).collect()
     }
 

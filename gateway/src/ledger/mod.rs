@@ -101,7 +101,7 @@ impl Ledger {
 
     /// Must what this key's attempts cost be written down, or held against a budget?
     pub fn concerns(&self, principal: &Principal) -> bool {
-        self.log.is_some() || !principal.accounts.is_empty()
+        self.log.is_some() || !principal.counters.accounts.is_empty()
     }
 
     /// Holds what an attempt may cost, on every account that pays for it, and writes it down.
@@ -121,7 +121,7 @@ impl Ledger {
         }
         let reserved = deployment.cost(&estimate).unwrap_or_default();
         let now = now_ms();
-        let holds = budgets::hold(&principal.accounts, reserved, now).await?;
+        let holds = budgets::hold(&principal.counters.accounts, reserved, now).await?;
         let mut reservation = self.reservation(principal, request_id, model, deployment);
         (reservation.reserved, reservation.holds) = (reserved, holds);
         if let Some(log) = &self.log {

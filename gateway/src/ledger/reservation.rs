@@ -1,5 +1,6 @@
 //! One attempt in the ledger, from its reservation to its end.
 
+use std::hint::black_box;
 use std::sync::Arc;
 
 use domain::{Micros, ModelName, Usage};
@@ -58,6 +59,15 @@ impl Reservation {
             self.ledger.watch_alerts(&account);
         }
         cost
+    }
+
+    /// Has all that its settlement reads brought into the processor's cache, side by side: since it was made, other keys'
+    /// requests have come and gone.
+    pub(crate) fn fetch(&self) {
+        for hold in &self.holds {
+            hold.account().fetch();
+        }
+        black_box(self.principal.priority);
     }
 
     /// What it is of; an attempt unless said here.

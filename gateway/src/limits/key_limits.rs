@@ -1,6 +1,7 @@
 //! One virtual key's counters, and the book of all of them, which outlives reloads.
 
 use std::collections::HashMap;
+use std::hint::black_box;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -52,6 +53,15 @@ pub struct Refusal {
     pub limit: u64,
     /// When to come back.
     pub retry_after: Duration,
+}
+
+/// Of each limit per minute that a key has: the limit, and what is left of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Left {
+    /// Requests.
+    pub requests: Option<(u64, u64)>,
+    /// Tokens.
+    pub tokens: Option<(u64, u64)>,
 }
 
 /// Counts one running request until it is dropped.
@@ -230,30 +240,30 @@ impl KeyLimits {
         Parallel { limits: self.clone(), before, is_shared: false }
     }
 
-    /// Requests per minute: the limit and what is left of it; None without a limit.
-    pub fn requests_left(&self, now: Instant) -> Option<(u64, u64)> {
-        let limit = self.rpm.load(Ordering::Relaxed);
+    /// What is left of the limits per minute.
+    pub fn left(&self, now: Instant) -> Left {
         let now = self.since_origin(now);
-        (limit > 0).then(|| {
-            let mut windows = self.windows();
-            let left = limit.saturating_sub(windows.minute.sum(Count::Requests, now));
-            (limit, self.told(&windows, |shared| shared.requests_left).map_or(left, |told| told.min(left)))
-        })
+        let mut windows = self.windows();
+        let mut of = |what, limit: &AtomicU64, told: fn(&Shared) -> Option<u64>| {
+            let limit = limit.load(Ordering::Relaxed);
+            (limit > 0).then(|| {
+                let left = limit.saturating_sub(windows.minute.sum(what, now));
+                (limit, self.told(&windows, told).map_or(left, |told| told.min(left)))
+            })
+        };
+        Left {
+            requests: of(Count::Requests, &self.rpm, |shared| shared.requests_left),
+            tokens: of(Count::Tokens, &self.tpm, |shared| shared.tokens_left),
+        }
     }
 
-    /// Tokens per minute: the limit and what is left of it; None without a limit.
-    pub fn tokens_left(&self, now: Instant) -> Option<(u64, u64)> {
-        let limit = self.tpm.load(Ordering::Relaxed);
-        let now = self.since_origin(now);
-        (limit > 0).then(|| {
-            let mut windows = self.windows();
-            let left = limit.saturating_sub(windows.minute.sum(Count::Tokens, now));
-            (limit, self.told(&windows, |shared| shared.tokens_left).map_or(left, |told| told.min(left)))
-        })
+    /// Has what every request reads and writes of it brought into the processor's cache: see [`crate::keys::Counters::fetch`].
+    pub(crate) fn fetch(&self) {
+        black_box((self.rpm.load(Ordering::Relaxed), self.windows.is_poisoned()));
     }
 
     /// What others last said; None without them.
-    fn told(&self, windows: &Windows, what: impl FnOnce(&Shared) -> Option<u64>) -> Option<u64> {
+    fn told(&self, windows: &Windows, what: fn(&Shared) -> Option<u64>) -> Option<u64> {
         self.sharing.as_ref().and_then(|_| what(&windows.shared))
     }
 
@@ -270,6 +280,13 @@ impl KeyLimits {
 impl Refusal {
     pub(super) fn of_parallel(limit: u32) -> Self {
         Self { what: "parallel requests", limit: limit.into(), retry_after: Duration::from_secs(1) }
+    }
+}
+
+impl Parallel {
+    /// Has the key's counters brought into the processor's cache: see [`crate::keys::Counters::fetch`].
+    pub(crate) fn fetch(&self) {
+        self.limits.fetch();
     }
 }
 
@@ -326,7 +343,7 @@ mod tests {
         assert_eq!(refusal(&limits.reserve(now, 200).await).what, "tokens");
         limits.settle(now, reserved, 100);
         assert!(limits.reserve(now, 200).await.is_ok());
-        assert_eq!(limits.tokens_left(now), Some((1_000, 700)));
+        assert_eq!(limits.left(now).tokens, Some((1_000, 700)));
     }
 
     #[tokio::test]

@@ -16,7 +16,7 @@ mod window;
 pub use gate::{Admitted, Closed, Gate};
 pub use hedge_budget::HedgeBudget;
 pub use in_flight::{InFlightLimit, InFlightRule, Place, Shed, Waiting};
-pub use key_limits::{KeyLimits, LimitBook, Parallel, Refusal, ReservedTokens};
+pub use key_limits::{KeyLimits, Left, LimitBook, Parallel, Refusal, ReservedTokens};
 pub use places::{InFlightBook, Places};
 pub use retry_budget::RetryBudget;
 pub use shared::Denied;

@@ -27,7 +27,7 @@ pub async fn run(
             return Err(GatewayError::Overloaded);
         }
     }
-    if let Some(limits) = &principal.limits {
+    if let Some(limits) = &principal.counters.limits {
         record.parallel = Some(limits.admit(Instant::now()).await?);
     }
     Ok(())

@@ -104,7 +104,7 @@ fn settle(record: &mut Record) {
     if let (Some(taken), Some(usage)) = (record.taken.take(), record.usage) {
         taken.settle(usage.total(), Instant::now());
     }
-    let limits = record.principal.as_ref().and_then(|principal| principal.limits.as_ref());
+    let limits = record.principal.as_ref().and_then(|principal| principal.counters.limits.as_ref());
     if let (Some(limits), Some(reserved)) = (limits, record.reserved) {
         let answered = record.outcome == "ok" || record.status == 200;
         let used = match record.tokens() {

@@ -1,7 +1,5 @@
 //! Do the tokens fit into the key's minute? Reserved by estimate now, settled by `record`.
 
-use std::time::Instant;
-
 use crate::error::GatewayError;
 use crate::keys::Principal;
 use crate::request::{Record, Request};
@@ -15,9 +13,9 @@ pub async fn run(principal: &Principal, request: &Request, record: &mut Record) 
     if request.operation.is_count() {
         return Ok(());
     }
-    if let Some(limits) = &principal.limits {
+    if let Some(limits) = &principal.counters.limits {
         let tokens = request.prompt_tokens().saturating_add(request.completion_tokens());
-        record.reserved = Some(limits.reserve(Instant::now(), tokens).await?);
+        record.reserve_tokens(limits, tokens).await?;
     }
     Ok(())
 }

@@ -170,15 +170,14 @@ pub(super) fn view_of_configuration(principal: &Principal) -> Map<String, Value>
         Allowed::EveryPublicModel => Vec::new(),
         Allowed::Listed(names) => names.to_vec(),
     };
-    let now = Instant::now();
-    let limits = principal.limits.as_ref();
+    let limits = principal.counters.limits.as_ref().map(|limits| limits.left(Instant::now()));
     let view = json!({
         "token": &*principal.id, "token_id": &*principal.id,
         "key_name": &*principal.name, "key_alias": &*principal.name,
         "models": models,
         "max_budget": null, "soft_budget": null, "budget_duration": null,
-        "rpm_limit": limits.and_then(|limits| limits.requests_left(now)).map(|(limit, _)| limit),
-        "tpm_limit": limits.and_then(|limits| limits.tokens_left(now)).map(|(limit, _)| limit),
+        "rpm_limit": limits.and_then(|limits| limits.requests).map(|(limit, _)| limit),
+        "tpm_limit": limits.and_then(|limits| limits.tokens).map(|(limit, _)| limit),
         "max_parallel_requests": null,
         "metadata": {}, "tags": &*principal.tags,
         "team_id": principal.team.as_deref(), "organization_id": principal.organization.as_deref(),

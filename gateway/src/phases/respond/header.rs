@@ -1,7 +1,5 @@
 //! The headers of answers and errors.
 
-use std::time::Instant;
-
 use domain::Micros;
 use pingora::http::ResponseHeader;
 
@@ -100,13 +98,12 @@ fn add_own(head: &mut ResponseHeader, record: &Record) -> pingora::Result<()> {
         head.insert_header("request-id", record.request_id.as_str())?;
     }
     head.insert_header("x-signalbox-overhead-us", record.overhead().as_micros().to_string())?;
-    if let Some(limits) = record.principal.as_ref().and_then(|principal| principal.limits.as_ref()) {
-        let now = Instant::now();
-        if let Some((limit, left)) = limits.requests_left(now) {
+    if let Some(limits) = record.limits_left() {
+        if let Some((limit, left)) = limits.requests {
             head.insert_header("x-ratelimit-limit-requests", limit.to_string())?;
             head.insert_header("x-ratelimit-remaining-requests", left.to_string())?;
         }
-        if let Some((limit, left)) = limits.tokens_left(now) {
+        if let Some((limit, left)) = limits.tokens {
             head.insert_header("x-ratelimit-limit-tokens", limit.to_string())?;
             head.insert_header("x-ratelimit-remaining-tokens", left.to_string())?;
         }
