@@ -35,7 +35,9 @@ use crate::ledger::{Applier, Ledger, now_ms};
 use crate::limits::{Gate, LimitBook, RetryBudget};
 use crate::notify::Readiness;
 use crate::request_log::{RequestLog, Writer};
-use crate::routing::{Calibrations, Conversations, ExternalClient, FeedbackLog, Hesitations, read_feedback};
+use crate::routing::{
+    Calibrations, Conversations, ExternalClient, FeedbackLog, Hesitations, Repeats, read_feedback,
+};
 use crate::seal::{self, Sealer};
 use crate::sharing::{self, Sharing};
 use crate::snapshot::Snapshot;
@@ -76,6 +78,8 @@ pub struct App {
     pub external: ExternalClient,
     /// What feedback says of predicted qualities.
     pub calibrations: Calibrations,
+    /// Whose requests may be sent again, which judges them.
+    pub repeats: Repeats,
     /// How clear the decisions of virtual models were of late.
     pub hesitations: Hesitations,
     /// Answers that are kept; None without a `cache` section.
@@ -168,6 +172,7 @@ impl App {
             gate,
             coalescer: Arc::default(),
             conversations: Conversations::default(),
+            repeats: Repeats::default(),
             external: ExternalClient::default(),
             calibrations: calibrations(storage.as_ref(), metrics),
             hesitations: Hesitations::default(),

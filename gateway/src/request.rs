@@ -124,6 +124,8 @@ pub struct Record {
     pub model: Option<Arc<Model>>,
     /// What a virtual model decided.
     pub routed: Option<Arc<Decision>>,
+    /// Under which key it is known when it comes again.
+    pub repeats: Option<u64>,
     /// Who answered, or was asked last.
     pub deployment: Option<Arc<Deployment>>,
     /// Its way past the cache; None without one.
@@ -180,6 +182,7 @@ impl Record {
             reservation: None,
             model: None,
             routed: None,
+            repeats: None,
             deployment: None,
             cache: None,
             coalesced: false,

@@ -62,6 +62,11 @@ pub struct RouteConfig {
     pub external: Option<ExternalConfig>,
     /// Whether feedback corrects the predicted quality, for each team or key by itself.
     pub recalibrate: bool,
+    /// What an answer was worth, from 0 to 1, whose very request the same key sends again within ten minutes. Left out,
+    /// that says nothing: programs repeat themselves, people who do were not content.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = 1))]
+    pub repeat_score: Option<f64>,
 }
 
 /// One of several models.
@@ -270,6 +275,7 @@ impl Default for RouteConfig {
             rules: Vec::new(),
             external: None,
             recalibrate: true,
+            repeat_score: None,
         }
     }
 }

@@ -23,6 +23,9 @@ pub fn run(record: &mut Record) {
         record.status = 499;
     }
     forget_route(record);
+    if let Some(key) = record.repeats.filter(|_| record.outcome == "ok") {
+        record.app.repeats.answered(key, &record.request_id, Instant::now());
+    }
     end_reservation(record);
     if record.coalesced {
         // Unless the answer came to its end, and was counted then.

@@ -48,6 +48,8 @@ pub struct Route {
     pub external: Option<External>,
     /// Feedback corrects what is predicted.
     pub recalibrate: bool,
+    /// What an answer was worth whose request the same key sends again; None: that says nothing.
+    pub repeat_score: Option<f64>,
     /// Its metrics.
     pub series: OnceLock<RouteSeries>,
 }
@@ -114,6 +116,7 @@ impl Route {
             rules: config.rules.iter().filter_map(rule).collect(),
             external: External::new(config, whole),
             recalibrate: config.recalibrate,
+            repeat_score: config.repeat_score,
             stage1: classifiers.stage1(),
             series: OnceLock::new(),
             classifier,

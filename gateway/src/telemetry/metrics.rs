@@ -18,7 +18,8 @@ use super::{
 const SECONDS: [f64; 14] =
     [0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92];
 /// Seconds, from a microsecond on: our own share is too small for the usual buckets.
-const OVERHEAD: [f64; 12] = [5e-6, 1e-5, 2e-5, 4e-5, 8e-5, 1.6e-4, 3.2e-4, 6.4e-4, 1.28e-3, 5e-3, 2e-2, 0.1];
+const OVERHEAD: [f64; 14] =
+    [5e-6, 1e-5, 1.5e-5, 2e-5, 4e-5, 6e-5, 8e-5, 1.6e-4, 3.2e-4, 6.4e-4, 1.28e-3, 5e-3, 2e-2, 0.1];
 
 /// Every metric of the process.
 #[derive(Debug)]

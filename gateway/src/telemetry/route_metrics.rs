@@ -12,7 +12,7 @@ use crate::routing::{Decision, Reason, Routed, Stage1Outcome};
 const SECONDS: [f64; 8] = [5e-6, 1e-5, 2e-5, 4e-5, 8e-5, 1.6e-4, 6.4e-4, 5e-3];
 
 /// Seconds: a transformer takes milliseconds.
-const STAGE1_SECONDS: [f64; 8] = [1e-3, 2e-3, 4e-3, 8e-3, 0.015, 0.03, 0.1, 0.5];
+const STAGE1_SECONDS: [f64; 9] = [1e-3, 2e-3, 4e-3, 8e-3, 0.015, 0.02, 0.03, 0.1, 0.5];
 
 /// Seconds: an answer comes over a network.
 const EXTERNAL_SECONDS: [f64; 8] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 2.0];
@@ -38,6 +38,8 @@ pub struct RouteMetrics {
     external_seconds: HistogramVec,
     /// Answers that were judged, by virtual model and model chosen.
     feedback: IntCounterVec,
+    /// Judgements by a repeated request among them, by virtual model.
+    repeats: IntCounterVec,
     /// Judgements for which there was no room on their way to the store.
     pub feedback_unsaved: IntCounter,
     /// Failures of the store to take judgements.
@@ -104,6 +106,11 @@ impl RouteMetrics {
                 "Answers of virtual models that clients have judged.",
                 &["model", "chosen"],
             ),
+            repeats: metrics.counter(
+                "signalbox_route_repeats_total",
+                "Answers of virtual models whose request came again, which counts as a judgement.",
+                &["model"],
+            ),
             feedback_unsaved: metrics.add(IntCounter::new(
                 "signalbox_route_feedback_unsaved_total",
                 "Judgements that a restart forgets: too many waited for the store.",
@@ -150,6 +157,12 @@ impl RouteMetrics {
     pub fn external_answered(&self, model: &str, outcome: &str, took: Duration) {
         self.external.with_label_values(&[model, outcome]).inc();
         self.external_seconds.with_label_values(&[model]).observe(took.as_secs_f64());
+    }
+
+    /// An answer was judged by its request's coming again.
+    pub fn repeated(&self, routed: &Routed, score: f64) {
+        self.repeats.with_label_values(&[routed.route.as_str()]).inc();
+        self.judged(routed, score);
     }
 
     /// An answer was judged.

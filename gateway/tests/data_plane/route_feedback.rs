@@ -43,6 +43,46 @@ async fn a_routed_answer_is_judged_once_by_who_got_it() {
     assert!(metrics.contains("signalbox_route_feedback_surprise{chosen=\""), "{metrics}");
 }
 
+#[tokio::test]
+async fn who_asks_the_same_again_judges_the_answer_before() {
+    let broken = "  down: {deployments: [{provider: mock, model: 'm;status=400'}]}
+  broken:
+    route: {candidates: [{model: down, head: weak}], target_quality: 0.5, repeat_score: 0}
+";
+    let models = MODELS.replace("sticky: off", "sticky: off, repeat_score: 0.2") + broken;
+    let gateway = Gateway::start(&models, "  - {name: other, key: sk-other-key, models: ['*']}\n").await;
+    let ask = async |key: &str, model: &str, temperature: f64| {
+        let turns = json!([{"role": "user", "content": "Why is the sky blue?"}]);
+        let body = json!({"model": model, "temperature": temperature, "messages": turns});
+        let request = gateway.client.post(gateway.url("/v1/chat/completions")).bearer_auth(key);
+        let answer = request.body(body.to_string()).send().await.unwrap();
+        let id = answer.headers()["x-request-id"].to_str().unwrap().to_owned();
+        answer.bytes().await.unwrap();
+        id
+    };
+    let judged = async || {
+        let metrics = gateway.metrics().await;
+        let line = metrics.lines().find(|line| line.starts_with("signalbox_route_repeats_total{"));
+        line.map_or(0, |line| line.rsplit(' ').next().unwrap().parse().unwrap())
+    };
+    let key = crate::gateway::KEY;
+    let first = ask(key, "auto", 0.1).await;
+    ask("sk-other-key", "auto", 0.1).await;
+    ask(key, "small", 0.1).await;
+    assert_eq!(judged().await, 0, "other keys and other models repeat nothing");
+    let second = ask(key, "auto", 0.9).await;
+    assert_eq!(judged().await, 1);
+    assert_eq!(judge(&gateway, key, json!({"request_id": first, "score": 1})).await.0, 400, "it is judged");
+    assert_eq!(judge(&gateway, key, json!({"request_id": second, "score": 1})).await.0, 200);
+    ask(key, "auto", 0.9).await;
+    assert_eq!(judged().await, 1, "what the client has said counts");
+    for _ in 0..3 {
+        ask(key, "broken", 0.1).await;
+    }
+    let metrics = gateway.metrics().await;
+    assert!(!metrics.contains("signalbox_route_repeats_total{model=\"broken\"}"), "no answer, no judgement");
+}
+
 /// Questions of many kinds, for the classifier to tell apart.
 fn question(at: u64) -> String {
     let topics =

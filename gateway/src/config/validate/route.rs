@@ -148,9 +148,12 @@ fn policy(path: &str, route: &RouteConfig, faults: &mut Faults) {
     } else if cuts > 0 && !route.candidates.is_empty() {
         faults.add(path, "a threshold or a share is for `strong` and `weak`: take target_quality or weights");
     }
-    for (field, value) in
-        [("threshold", route.threshold), ("share", route.share), ("target_quality", route.target_quality)]
-    {
+    for (field, value) in [
+        ("threshold", route.threshold),
+        ("share", route.share),
+        ("target_quality", route.target_quality),
+        ("repeat_score", route.repeat_score),
+    ] {
         if value.is_some_and(|value| !(0.0..=1.0).contains(&value)) {
             faults.add(format!("{path}.{field}"), "must lie between 0 and 1");
         }
