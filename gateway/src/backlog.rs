@@ -76,9 +76,12 @@ impl<T> Backlog<T> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner).push(it);
     }
 
-    /// Everything that waits, oldest first.
+    /// Everything that waits, oldest first. There is room for as many again: whoever pushes is a request, which should not have to
+    /// wait until megabytes are copied to where there is more.
     pub fn take_all(&self) -> Vec<T> {
-        std::mem::take(&mut *self.waiting.lock().unwrap_or_else(PoisonError::into_inner))
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        let room = waiting.len();
+        std::mem::replace(&mut *waiting, Vec::with_capacity(room))
     }
 
     /// Waits until the store has everything, two seconds at most.

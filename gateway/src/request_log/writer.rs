@@ -24,7 +24,7 @@ pub struct Writer {
     log: Arc<RequestLog>,
     store: Store,
     retention: Retention,
-    waiting: Vec<Ended>,
+    waiting: std::vec::IntoIter<Ended>,
     /// Made and not yet stored, and the room that their requests hold.
     blocks: Vec<RequestBlock>,
     held: usize,
@@ -33,7 +33,14 @@ pub struct Writer {
 impl Writer {
     /// Of this log; what is older than `keep` is erased.
     pub fn new(log: Arc<RequestLog>, store: Store, keep: Duration) -> Self {
-        Self { log, store, retention: Retention(keep), waiting: Vec::new(), blocks: Vec::new(), held: 0 }
+        Self {
+            log,
+            store,
+            retention: Retention(keep),
+            waiting: Vec::new().into_iter(),
+            blocks: Vec::new(),
+            held: 0,
+        }
     }
 
     /// Writes and erases for as long as the process lives.
@@ -70,11 +77,10 @@ impl Writer {
 
     /// Makes blocks of up to a batch of what waits.
     fn pack(&mut self) {
-        if self.waiting.is_empty() {
-            self.waiting = self.log.backlog.take_all();
+        if self.waiting.len() == 0 {
+            self.waiting = self.log.backlog.take_all().into_iter();
         }
-        let rest = self.waiting.split_off(self.waiting.len().min(BATCH));
-        let batch = std::mem::replace(&mut self.waiting, rest);
+        let batch: Vec<Ended> = self.waiting.by_ref().take(BATCH).collect();
         let held = batch.iter().map(Ended::held).sum();
         match RequestBlock::of(logged(&batch)) {
             Ok(blocks) => (self.blocks, self.held) = (blocks, held),
