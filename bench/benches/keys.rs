@@ -53,11 +53,11 @@ fn shuffled(keys: usize) -> Vec<String> {
 /// What `authenticate`, `admit`, `reserve`, an attempt's reservation and `record` do with a key.
 fn request(table: &KeyTable, key: &str, at_ms: i64) {
     let principal = table.find(Some(key.as_bytes())).unwrap();
-    let limits = principal.limits.as_ref().unwrap();
+    let limits = principal.counters.limits.as_ref().unwrap();
     let now = Instant::now();
     let parallel = ready(limits.admit(now)).unwrap();
     let reserved = ready(limits.reserve(now, 300)).unwrap();
-    for account in &principal.accounts {
+    for account in &principal.counters.accounts {
         account.hold(Micros(50), at_ms).unwrap().settle(Micros(20), at_ms);
     }
     limits.settle(now, reserved, 120);
