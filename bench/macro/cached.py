@@ -16,7 +16,7 @@ import tempfile
 import urllib.request
 
 import load
-from targets import KEY, MOCK, SIGNALBOX, Mock, Process
+from targets import KEY, MOCK, SIGNALBOX, Mock, Process, running
 
 BUCKET = re.compile(r'^signalbox_overhead_seconds_bucket\{[^}]*le="([^"]+)"\} (\d+)', re.M)
 
@@ -48,10 +48,7 @@ def main():
     folder = pathlib.Path(tempfile.mkdtemp(prefix="signalbox-cached-"))
     forwards = gateway(folder, "forwards", 19007, "")
     cached = gateway(folder, "cached", 19008, "cache: {memory: 64MiB, exact: {ttl: 1h}}")
-    servers = [Mock(load.ROOT), forwards, cached]
-    try:
-        for server in servers:
-            server.start(core)
+    with running([Mock(load.ROOT), forwards, cached], core):
         for target in (forwards, cached):
             load.wrk(target, 32, 1, core)
         ratios = []
@@ -63,9 +60,6 @@ def main():
         print(f"median ratio: {statistics.median(ratios):.2f}")
         for bound, share in overhead(cached).items():
             print(f"overhead of the cached one within {bound} s: {share:.2f} %")
-    finally:
-        for server in reversed(servers):
-            server.stop()
 
 
 if __name__ == "__main__":

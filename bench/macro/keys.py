@@ -14,7 +14,7 @@ import sys
 import tempfile
 
 import load
-from targets import MOCK, SIGNALBOX, Mock, Process
+from targets import MOCK, SIGNALBOX, Mock, Process, running
 
 KEYS = 10_000
 SCRIPT = str(load.ROOT / "load-tests/wrk/keys.lua")
@@ -56,12 +56,8 @@ def main():
     has_ledger = "ledger" in sys.argv
     core = 0
     folder = pathlib.Path(tempfile.mkdtemp(prefix="signalbox-keys-"))
-    mock = Mock(load.ROOT)
     pair = [(gateway(folder, keys, port, has_ledger), keys) for keys, port in ((1, 19005), (KEYS, 19006))]
-    servers = [mock, *(target for target, _ in pair)]
-    try:
-        for server in servers:
-            server.start(core)
+    with running([Mock(load.ROOT), *(target for target, _ in pair)], core):
         for target, keys in pair:
             cost(target, keys, 1, core)
         differences = []
@@ -70,9 +66,7 @@ def main():
             differences.append(many - one)
             print(f"round {number + 1}: 1 key {one:.2f} us, {KEYS} keys {many:.2f} us a request", flush=True)
         print(f"median difference: {statistics.median(differences):.2f} us a request")
-    finally:
-        for server in reversed(servers):
-            server.stop()
+        print(f"resident: {pair[0][0].rss():.0f} and {pair[1][0].rss():.0f} MB")
 
 
 if __name__ == "__main__":

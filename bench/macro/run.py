@@ -19,7 +19,7 @@ import sys
 
 import load
 import report
-from targets import Mock, targets
+from targets import Mock, running, targets
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 CONCURRENCY = (1, 32, 256)
@@ -31,9 +31,7 @@ def measure(arguments, mock):
     changes its speed changes it for every target."""
     found = {}
     with_targets = targets(ROOT, mock)
-    for target in with_targets:
-        target.start(arguments.core)
-    try:
+    with running(with_targets, arguments.core):
         for target in with_targets:
             load.wrk(target, 32, 1, arguments.core)  # connections and caches get warm
         for round_number in range(arguments.rounds):
@@ -50,9 +48,6 @@ def measure(arguments, mock):
             for target in with_targets:
                 if target.name == "full":
                     keep(found, target, "million", load.million(target, MILLION, arguments.core))
-    finally:
-        for target in with_targets:
-            target.stop()
     return found
 
 
@@ -80,11 +75,8 @@ def main():
     arguments = parser.parse_args()
     build()
     mock = Mock(ROOT)
-    mock.start(arguments.core)
-    try:
+    with running([mock], arguments.core):
         found = measure(arguments, mock)
-    finally:
-        mock.stop()
     today = datetime.date.today().isoformat()
     text = report.write(found, arguments, today, statistics.median)
     out = arguments.out or ROOT / "bench" / "results" / f"{today}.md"

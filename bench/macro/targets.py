@@ -1,5 +1,6 @@
 """Who is measured, and how each is started: every one in front of the same mock, with one worker thread."""
 
+import contextlib
 import pathlib
 import socket
 import subprocess
@@ -63,6 +64,18 @@ class Process:
                 if line.startswith("VmRSS:"):
                     total += int(line.split()[1]) * 1024
         return total / 1e6
+
+
+@contextlib.contextmanager
+def running(servers, core):
+    """Has all of them run on this core, and ends them in any case."""
+    try:
+        for server in servers:
+            server.start(core)
+        yield
+    finally:
+        for server in reversed(servers):
+            server.stop()
 
 
 class Mock(Process):
