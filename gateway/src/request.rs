@@ -15,7 +15,7 @@ use crate::keys::Principal;
 use crate::ledger::{self, End, Refused, Reservation, Saving};
 use crate::limits::{Admitted, Denied, KeyLimits, Left, Parallel, Places, ReservedTokens};
 use crate::phases;
-use crate::routing::Decision;
+use crate::routing::{Decision, Repeatable};
 use crate::snapshot::{Model, Snapshot};
 use crate::telemetry::TraceContext;
 use crate::upstream::{Deployment, Taken, UpstreamCall};
@@ -124,8 +124,8 @@ pub struct Record {
     pub model: Option<Arc<Model>>,
     /// What a virtual model decided.
     pub routed: Option<Arc<Decision>>,
-    /// Under which key it is known when it comes again.
-    pub repeats: Option<u64>,
+    /// What it says of its answer when it comes again.
+    pub repeatable: Option<Repeatable>,
     /// Who answered, or was asked last.
     pub deployment: Option<Arc<Deployment>>,
     /// Its way past the cache; None without one.
@@ -182,7 +182,7 @@ impl Record {
             reservation: None,
             model: None,
             routed: None,
-            repeats: None,
+            repeatable: None,
             deployment: None,
             cache: None,
             coalesced: false,

@@ -8,6 +8,7 @@ use store::Kind;
 use crate::ledger::End;
 use crate::request::Record;
 use crate::request_log::Ended;
+use crate::routing::Repeatable;
 use crate::telemetry::AccessLine;
 use crate::upstream::Deployment;
 
@@ -23,9 +24,7 @@ pub fn run(record: &mut Record) {
         record.status = 499;
     }
     forget_route(record);
-    if let Some(key) = record.repeats.filter(|_| record.outcome == "ok") {
-        record.app.repeats.answered(key, &record.request_id, Instant::now());
-    }
+    judge_repeated(record);
     end_reservation(record);
     if record.coalesced {
         // Unless the answer came to its end, and was counted then.
@@ -81,6 +80,22 @@ fn forget_route(record: &Record) {
     });
     if !is_chosens {
         record.app.calibrations.forget(principal, &record.request_id);
+    }
+}
+
+/// Who asks the same again was not content with the answer before.
+fn judge_repeated(record: &Record) {
+    let (Some(Repeatable { key, score }), Some(principal)) = (record.repeatable, &record.principal) else {
+        return;
+    };
+    let is_providers = record.attempts > 0 && !record.coalesced;
+    if record.outcome != "ok" || !is_providers {
+        return;
+    }
+    let app = &record.app;
+    let earlier = app.repeats.answered(key, &record.request_id, record.started, Instant::now());
+    if let Some(routed) = earlier.and_then(|earlier| app.calibrations.judge(principal, &earlier, score)) {
+        app.metrics.routes.repeated(&routed, score);
     }
 }
 

@@ -7,7 +7,7 @@ use crate::app::App;
 use crate::error::GatewayError;
 use crate::keys::Principal;
 use crate::request::{Plan, Record, Request};
-use crate::routing::{self, Decision, Objective, Repeats, Subject};
+use crate::routing::{self, Decision, Objective, Repeatable, Subject};
 use crate::snapshot::{Model, Snapshot};
 
 /// Fallbacks of fallbacks are followed up to this many models.
@@ -100,10 +100,9 @@ async fn decide(
         assessment.evidence.external = picked;
     }
     record.waited += assessment.waited;
-    if let Some(score) = subject.route.repeat_score.filter(|_| !is_count) {
-        let key = Repeats::key(subject.principal, &model.name, &assessment.conversation);
-        record.repeats = key.inspect(|key| judge_repeated(subject, *key, score, started));
-    }
+    let repeat_score = subject.route.repeat_score.filter(|_| !is_count);
+    record.repeatable = repeat_score
+        .and_then(|score| Repeatable::of(score, subject.principal, &model.name, &assessment.conversation));
     let (key, took) = (assessment.key, assessment.waited);
     let decision = Decision::of(assessment.evidence, subject.route.version.clone());
     for next in decision.models().chain(&model.fallbacks).filter_map(|name| snapshot.concrete(name)) {
@@ -123,14 +122,6 @@ async fn decide(
         remember(subject, &decision, key, started, record);
     }
     record.routed = Some(Arc::new(decision));
-}
-
-/// Who asks the same again was not content with the answer before.
-fn judge_repeated(subject: &Subject<'_>, key: u64, score: f64, now: Instant) {
-    let Some(earlier) = subject.app.repeats.asked_again(key, now) else { return };
-    if let Some(routed) = subject.app.calibrations.judge(subject.principal, &earlier, score) {
-        subject.app.metrics.routes.repeated(&routed, score);
-    }
 }
 
 /// For the conversation's next request, and for who judges the answer.

@@ -36,7 +36,7 @@ pub use hesitation::Hesitations;
 pub use named::threshold as named_threshold;
 pub use policy::decide;
 pub use prompt::{Steps, last_user_text, steps};
-pub use repeats::Repeats;
+pub use repeats::{Repeatable, Repeats};
 pub use route::{Candidate, Forecast, Route};
 pub use rules::{Asked, Rule};
 pub use stage1::Stage1;

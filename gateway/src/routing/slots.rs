@@ -43,13 +43,6 @@ impl<T> Slots<T> {
         bucket.iter().find(|(known, _)| *known == key).map(|(_, value)| value.clone())
     }
 
-    /// The value, which is gone then.
-    pub(super) fn take(&self, key: u64) -> Option<T> {
-        let mut bucket = self.bucket(key)?;
-        let at = bucket.iter().position(|(known, _)| *known == key)?;
-        bucket.remove(at).map(|(_, value)| value)
-    }
-
     fn bucket(&self, key: u64) -> Option<MutexGuard<'_, VecDeque<(u64, T)>>> {
         let mixed = key.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32;
         let at = usize::try_from(mixed).ok()? & (self.buckets.len() - 1);
@@ -72,6 +65,5 @@ mod tests {
             [0, 1, 2, 3, 4, 5].map(|key| slots.get(key)),
             [None, None, Some(20), Some(31), Some(40), Some(50)]
         );
-        assert_eq!((slots.take(3), slots.take(3), slots.get(4)), (Some(31), None, Some(40)));
     }
 }

@@ -58,6 +58,8 @@ async fn who_asks_the_same_again_judges_the_answer_before() {
         let answer = request.body(body.to_string()).send().await.unwrap();
         let id = answer.headers()["x-request-id"].to_str().unwrap().to_owned();
         answer.bytes().await.unwrap();
+        // It has come to its end here too.
+        gateway.until_metric("signalbox_requests_in_flight 0").await;
         id
     };
     let judged = async || {
@@ -81,6 +83,26 @@ async fn who_asks_the_same_again_judges_the_answer_before() {
     }
     let metrics = gateway.metrics().await;
     assert!(!metrics.contains("signalbox_route_repeats_total{model=\"broken\"}"), "no answer, no judgement");
+}
+
+#[tokio::test]
+async fn a_request_that_the_cache_answers_repeats_nothing() {
+    let models = MODELS.replace("sticky: off", "sticky: off, repeat_score: 0.2");
+    let gateway = Gateway::start(&format!("{models}cache: {{memory: 64MiB, exact: {{ttl: 1h}}}}"), "").await;
+    let body = json!({"model": "auto", "temperature": 0, "messages": [{"role": "user", "content": "Why?"}]});
+    let ask = async |control: &str| {
+        let request =
+            gateway.client.post(gateway.url("/v1/chat/completions")).bearer_auth(crate::gateway::KEY);
+        let answer = request.header("cache-control", control).body(body.to_string()).send().await.unwrap();
+        let way = answer.headers()["x-signalbox-cache"].to_str().unwrap().to_owned();
+        answer.bytes().await.unwrap();
+        gateway.until_metric("signalbox_requests_in_flight 0").await;
+        let is_judged = gateway.metrics().await.contains("signalbox_route_repeats_total{model=\"auto\"} 1");
+        (way, is_judged)
+    };
+    assert_eq!(ask("max-age=60").await, ("miss".to_owned(), false));
+    assert_eq!(ask("max-age=60").await, ("hit".to_owned(), false));
+    assert!(ask("no-cache").await.1, "who asks for a new answer repeats it");
 }
 
 /// Questions of many kinds, for the classifier to tell apart.
