@@ -72,7 +72,7 @@ async fn answer(app: &App, downstream: &mut Downstream<'_>, record: &mut Record)
     }
 
     // Do the tokens fit into the key's minute?
-    reserve::run(&principal, &request, record).await?;
+    reserve::run(&request, record).await?;
 
     // Asks the same request upstream already? Then one call is enough for both.
     let request = Arc::new(request);

@@ -231,21 +231,23 @@ impl Record {
         background
     }
 
-    /// Reserves tokens in the key's minute.
+    /// Reserves tokens in the key's minute, if it has limits.
     ///
     /// # Errors
     /// Those of [`KeyLimits::reserve`].
-    pub async fn reserve_tokens(&mut self, limits: &KeyLimits, tokens: u64) -> Result<(), Denied> {
-        let now = Instant::now();
-        self.reserved = Some(limits.reserve(now, tokens).await?);
-        self.left = Some(limits.left(now));
+    pub async fn reserve_tokens(&mut self, tokens: u64) -> Result<(), Denied> {
+        if let Some(limits) = key_limits(&self.principal) {
+            let now = Instant::now();
+            self.reserved = Some(limits.reserve(now, tokens).await?);
+            self.left = Some(limits.left(now));
+        }
         Ok(())
     }
 
     /// What was left of the key's limits when it was let in, or is now when it was not. With many keys the counters are no
     /// longer in the processor's cache when the answer comes.
     pub fn limits_left(&self) -> Option<Left> {
-        self.left.or_else(|| Some(self.principal.as_ref()?.counters.limits.as_ref()?.left(Instant::now())))
+        self.left.or_else(|| Some(key_limits(&self.principal)?.left(Instant::now())))
     }
 
     /// Holds what an attempt may cost; None when nobody has to pay.
@@ -314,6 +316,10 @@ impl Record {
     pub fn overhead(&self) -> Duration {
         self.started.elapsed().saturating_sub(self.waited)
     }
+}
+
+fn key_limits(principal: &Option<Arc<Principal>>) -> Option<&Arc<KeyLimits>> {
+    principal.as_ref()?.counters.limits.as_ref()
 }
 
 impl Drop for Record {

@@ -79,7 +79,7 @@ impl Metered {
         };
         // A file that is sent is not made of tokens.
         if operation.is_some_and(|operation| !operation.is_count() && !operation.is_form()) {
-            reserve_tokens(length / BYTES_PER_TOKEN, record).await?;
+            record.reserve_tokens(length / BYTES_PER_TOKEN).await?;
         }
         if !operation.is_some_and(Operation::is_count) {
             let estimate = metered.estimate(&target, length);
@@ -211,13 +211,6 @@ impl Metered {
         self.is_settled = true;
         (record.usage, record.counted) = (usage, counted);
         record.settle(outcome, true);
-    }
-}
-
-async fn reserve_tokens(tokens: u64, record: &mut Record) -> Result<(), GatewayError> {
-    match record.principal.as_ref().and_then(|principal| principal.counters.limits.clone()) {
-        Some(limits) => Ok(record.reserve_tokens(&limits, tokens).await?),
-        None => Ok(()),
     }
 }
 
