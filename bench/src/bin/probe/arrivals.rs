@@ -7,12 +7,11 @@ use std::time::{Duration, SystemTime};
 
 use nix::sys::socket::{ControlMessageOwned, MsgFlags, recvmsg, setsockopt, sockopt};
 use nix::sys::time::TimeSpec;
-
 use tokio::io::Interest;
 use tokio::net::TcpStream;
 
-/// Takes as much as a connection's buffer has room for.
-const PIECE: usize = 16 << 10;
+/// Bytes that are read at once.
+pub(crate) const PIECE: usize = 16 << 10;
 
 /// Reads from one connection, and knows when the last byte that it read had arrived (`SO_TIMESTAMPNS`, socket(7)).
 pub(crate) struct Arrivals {

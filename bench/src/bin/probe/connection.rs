@@ -9,7 +9,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use crate::Target;
-use crate::arrivals::Arrivals;
+use crate::arrivals::{Arrivals, PIECE};
 
 /// Filler that brings a request to about 1 KB.
 const FILLER: &str =
@@ -29,8 +29,6 @@ pub(crate) struct Answered {
     pub(crate) status: u16,
     /// False: the connection is of no further use.
     pub(crate) keeps_connection: bool,
-    /// When its last byte arrived, on a connection that notes it.
-    pub(crate) arrived: Option<SystemTime>,
 }
 
 enum Framing {
@@ -43,14 +41,19 @@ impl Connection {
     pub(crate) async fn open(target: &Target) -> anyhow::Result<Self> {
         let socket = TcpStream::connect(target.address).await.context("the target cannot be reached")?;
         socket.set_nodelay(true)?;
-        Ok(Self { socket, read: BytesMut::with_capacity(16 << 10), arrivals: None })
+        Ok(Self { socket, read: BytesMut::with_capacity(PIECE), arrivals: None })
     }
 
-    /// As [`Self::open`]; its answers say when they arrived.
+    /// As [`Self::open`]; [`Self::arrived`] says when answers arrived.
     pub(crate) async fn open_noting_arrivals(target: &Target) -> anyhow::Result<Self> {
         let mut connection = Self::open(target).await?;
         connection.arrivals = Some(Arrivals::note(&connection.socket)?);
         Ok(connection)
+    }
+
+    /// When the last byte of the last answer arrived, if that is noted.
+    pub(crate) fn arrived(&self) -> Option<SystemTime> {
+        self.arrivals.as_ref()?.last()
     }
 
     /// Sends a request and gives each piece of the answer's body to `piece`: the frames of a chunked body
@@ -68,7 +71,7 @@ impl Connection {
         mut piece: impl FnMut(&[u8]),
     ) -> anyhow::Result<Answered> {
         self.socket.write_all(request).await?;
-        let (mut answered, framing) = self.read_head().await?;
+        let (answered, framing) = self.read_head().await?;
         match framing {
             Framing::Length(mut left) => {
                 while left > 0 {
@@ -80,7 +83,6 @@ impl Connection {
             }
             Framing::Chunked => self.read_chunks(piece).await?,
         }
-        answered.arrived = self.arrivals.as_ref().and_then(Arrivals::last);
         Ok(answered)
     }
 
@@ -102,7 +104,7 @@ impl Connection {
                 let keeps_connection =
                     !text("connection").is_some_and(|value| value.eq_ignore_ascii_case("close"));
                 self.read.advance(length);
-                return Ok((Answered { status, keeps_connection, arrived: None }, framing));
+                return Ok((Answered { status, keeps_connection }, framing));
             }
             self.more().await?;
         }

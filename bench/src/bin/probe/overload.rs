@@ -203,10 +203,10 @@ impl Load {
         };
         let sent = SystemTime::now();
         let answer = connection.answer(&self.request, |_| {}).await?;
+        let arrived = connection.arrived().context("the kernel notes no arrivals")?;
         if answer.keeps_connection {
             lock(&self.idle).push_back(connection);
         }
-        let arrived = answer.arrived.context("the kernel notes no arrivals")?;
         Ok((answer.status, arrived.duration_since(sent)?))
     }
 }
