@@ -17,6 +17,7 @@ mod translate;
 mod answer;
 mod answer_context;
 mod answer_stream;
+mod borrowed_text;
 mod counted;
 mod members;
 mod pass_through;
@@ -44,6 +45,7 @@ mod sse;
 pub use answer::{Answer, MalformedAnswer, decode_answer, decode_answer_for};
 pub use answer_context::AnswerContext;
 pub use answer_stream::AnswerStream;
+pub use borrowed_text::optional_text;
 pub use catalogue::{
     AuthHeader, Catalogue, Lacks, ModelSpec, ProviderSpec, Quirks, ReasoningField, catalogue,
 };

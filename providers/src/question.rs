@@ -35,7 +35,7 @@ struct Message<'a> {
     role: Cow<'a, str>,
     #[serde(borrow)]
     content: &'a RawValue,
-    #[serde(borrow, default)]
+    #[serde(borrow, default, deserialize_with = "crate::optional_text")]
     r#type: Option<Cow<'a, str>>,
 }
 

@@ -122,7 +122,7 @@ pub(crate) fn probe_event(data: &str) -> Result<Probe<'_>, Result<ProviderError,
 pub(crate) fn probe_answer(body: &str) -> Result<Option<Usage>, String> {
     #[derive(Deserialize)]
     struct Body<'a> {
-        #[serde(borrow)]
+        #[serde(borrow, default, deserialize_with = "crate::optional_text")]
         r#type: Option<Cow<'a, str>>,
         #[serde(borrow)]
         error: Option<&'a RawValue>,

@@ -98,7 +98,7 @@ pub(crate) fn probe_answer(body: &str) -> Result<Option<Usage>, String> {
         usage: Option<UsageFields>,
         #[serde(borrow)]
         error: Option<&'a RawValue>,
-        #[serde(borrow)]
+        #[serde(borrow, default, deserialize_with = "crate::optional_text")]
         status: Option<Cow<'a, str>>,
         output: Option<IgnoredAny>,
     }
