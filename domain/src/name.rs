@@ -3,19 +3,26 @@
 use std::fmt;
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
 macro_rules! name {
     ($(#[$doc:meta])* $type:ident) => {
         $(#[$doc])*
-        #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-        #[serde(from = "String", into = "String")]
+        #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Deserialize)]
+        #[serde(from = "String")]
         pub struct $type(Arc<str>);
 
         impl $type {
             /// The name as it stands in the configuration.
             pub fn as_str(&self) -> &str {
                 &self.0
+            }
+        }
+
+        // By hand: serde's `into` would copy the name first.
+        impl Serialize for $type {
+            fn serialize<S: Serializer>(&self, writer: S) -> Result<S::Ok, S::Error> {
+                writer.serialize_str(&self.0)
             }
         }
 
