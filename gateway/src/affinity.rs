@@ -5,18 +5,18 @@ use std::borrow::Cow;
 use std::fmt;
 
 use serde::Deserialize;
-use serde::de::{Deserializer, IgnoredAny, SeqAccess, Visitor};
+use serde::de::{Deserializer, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 use twox_hash::XxHash3_64;
 
 use crate::config::Affinity;
-use crate::conversation::Conversation;
+use crate::conversation::{Conversation, Turn};
 use crate::request::Request;
 
 /// What names the end user: OpenAI's `user`, Anthropic's `metadata.user_id`.
 #[derive(Deserialize)]
 struct EndUser<'a> {
-    #[serde(borrow)]
+    #[serde(borrow, default, deserialize_with = "providers::optional_text")]
     user: Option<Cow<'a, str>>,
     #[serde(borrow)]
     metadata: Option<Metadata<'a>>,
@@ -24,14 +24,8 @@ struct EndUser<'a> {
 
 #[derive(Deserialize)]
 struct Metadata<'a> {
-    #[serde(borrow)]
+    #[serde(borrow, default, deserialize_with = "providers::optional_text")]
     user_id: Option<Cow<'a, str>>,
-}
-
-#[derive(Deserialize)]
-struct Message<'a> {
-    #[serde(borrow)]
-    role: Option<Cow<'a, str>>,
 }
 
 /// What this request has in common with those it belongs to; None when it belongs to none.
@@ -55,49 +49,78 @@ fn user(body: &[u8]) -> Option<u64> {
 }
 
 fn prefix(model: &str, body: &[u8]) -> Option<u64> {
-    beginning(model, &Conversation::read(body)?)
+    let conversation = Conversation::read(body)?;
+    let mut beginning = Beginning::of(model, &conversation)?;
+    if !conversation.is_plain() {
+        let turns = conversation.turns()?.get();
+        // It ends with an error by design: the rest of the list is not read.
+        let _ = serde_json::Deserializer::from_str(turns).deserialize_seq(FirstTurns(&mut beginning));
+    }
+    Some(beginning.key)
 }
 
-/// Model, tools, system text, and the conversation up to the first message of the user: what stays as the conversation
-/// grows.
-pub fn beginning(model: &str, prompt: &Conversation<'_>) -> Option<u64> {
-    let mut key = XxHash3_64::oneshot(model.as_bytes());
-    for field in [prompt.tools, prompt.system, prompt.instructions, prompt.system_instruction] {
-        key = then(key, field.map_or("", RawValue::get));
-    }
-    let conversation = prompt.turns()?.get();
-    if !conversation.starts_with('[') {
-        return Some(then(key, conversation));
-    }
-    // It ends with an error by design: the rest of the list is not read.
-    let _ = serde_json::Deserializer::from_str(conversation).deserialize_seq(FirstTurn(&mut key));
-    Some(key)
+/// The key of model, tools, system text, and the conversation up to the first turn of the user: what stays as the conversation
+/// grows. None without a conversation.
+pub fn beginning(model: &str, conversation: &Conversation<'_>, turns: &[Turn<'_>]) -> Option<u64> {
+    let mut beginning = Beginning::of(model, conversation)?;
+    let _ = turns.iter().find(|turn| beginning.ends_with(turn));
+    Some(beginning.key)
 }
 
 fn then(key: u64, text: &str) -> u64 {
     XxHash3_64::oneshot_with_seed(key, text.as_bytes())
 }
 
-/// Hashes messages up to the first of the user.
-struct FirstTurn<'k>(&'k mut u64);
+/// What has been hashed so far.
+struct Beginning {
+    key: u64,
+}
 
-impl<'de> Visitor<'de> for FirstTurn<'_> {
+impl Beginning {
+    /// Before the first turn.
+    fn of(model: &str, conversation: &Conversation<'_>) -> Option<Self> {
+        let mut key = XxHash3_64::oneshot(model.as_bytes());
+        let before = [
+            conversation.tools,
+            conversation.system,
+            conversation.instructions,
+            conversation.system_instruction,
+        ];
+        for field in before {
+            key = then(key, field.map_or("", RawValue::get));
+        }
+        let turns = conversation.turns()?;
+        if conversation.is_plain() {
+            key = then(key, turns.get());
+        }
+        Some(Self { key })
+    }
+
+    /// Goes on with a turn; true when that is the user's, or may be: Google's clients may leave the role out.
+    fn ends_with(&mut self, turn: &Turn<'_>) -> bool {
+        let said = [turn.said(), turn.output].into_iter().flatten().map(RawValue::get);
+        let key = then(self.key, turn.role.as_deref().or(turn.kind.as_deref()).unwrap_or_default());
+        self.key = said.fold(key, then);
+        turn.role.as_deref().is_none_or(|role| role == "user")
+    }
+}
+
+/// Goes on with turns up to the first of the user.
+struct FirstTurns<'b>(&'b mut Beginning);
+
+impl<'de> Visitor<'de> for FirstTurns<'_> {
     type Value = ();
 
     fn expecting(&self, text: &mut fmt::Formatter<'_>) -> fmt::Result {
-        text.write_str("a list of messages")
+        text.write_str("a list of turns")
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut messages: A) -> Result<(), A::Error> {
-        while let Some(message) = messages.next_element::<&'de RawValue>()? {
-            *self.0 = then(*self.0, message.get());
-            let role = serde_json::from_str::<Message<'_>>(message.get()).ok().and_then(|it| it.role);
-            // Google's clients may leave the role out.
-            if role.is_none_or(|role| role == "user") {
+    fn visit_seq<A: SeqAccess<'de>>(self, mut turns: A) -> Result<(), A::Error> {
+        while let Some(turn) = turns.next_element::<Turn<'de>>()? {
+            if self.0.ends_with(&turn) {
                 return Ok(());
             }
         }
-        while messages.next_element::<IgnoredAny>()?.is_some() {}
         Ok(())
     }
 }
@@ -119,6 +142,18 @@ mod tests {
         ));
         assert!(first.is_some());
         assert_eq!(first, later);
+    }
+
+    #[test]
+    fn the_turns_read_already_make_the_same_key() {
+        for body in [
+            r#"{"messages":[{"role":"system","content":"s"},{"role":"user","content":"u"},{"role":"user","content":"v"}]}"#,
+            r#"{"input":"u"}"#,
+            r#"{"contents":[{"parts":[{"text":"w"}]},{"role":"model","parts":[]}]}"#,
+        ] {
+            let conversation = Conversation::read(body.as_bytes()).unwrap();
+            assert_eq!(beginning("m", &conversation, &conversation.read_turns()), of(body), "{body}");
+        }
     }
 
     #[test]

@@ -53,10 +53,10 @@ pub struct Conversation<'a> {
 #[derive(Clone, Debug, Deserialize)]
 pub struct Turn<'a> {
     /// Who speaks.
-    #[serde(borrow)]
+    #[serde(borrow, default, deserialize_with = "providers::optional_text")]
     pub role: Option<Cow<'a, str>>,
     /// What an item of Responses is.
-    #[serde(borrow, rename = "type")]
+    #[serde(borrow, default, rename = "type", deserialize_with = "providers::optional_text")]
     pub kind: Option<Cow<'a, str>>,
     #[serde(borrow)]
     content: Option<&'a RawValue>,
@@ -76,6 +76,12 @@ impl<'a> Conversation<'a> {
     /// The list of turns, or the text that stands in its place.
     pub fn turns(&self) -> Option<&'a RawValue> {
         [self.messages, self.input, self.contents, self.prompt].into_iter().flatten().next()
+    }
+
+    /// The list of turns, read; empty where there is none, or none that can be read.
+    pub fn read_turns(&self) -> Vec<Turn<'a>> {
+        let list = self.turns().filter(|_| !self.is_plain());
+        list.and_then(|list| serde_json::from_str(list.get()).ok()).unwrap_or_default()
     }
 
     /// The turns are no conversation but one text, or texts.

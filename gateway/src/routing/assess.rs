@@ -20,7 +20,7 @@ use super::stage1::Question;
 use crate::affinity;
 use crate::app::App;
 use crate::config::Sticky;
-use crate::conversation::Conversation;
+use crate::conversation::{Conversation, Turn};
 use crate::keys::Principal;
 use crate::request::Request;
 use crate::snapshot::{Model, Snapshot};
@@ -64,11 +64,12 @@ pub struct Assessment<'a> {
 pub async fn assess<'a>(subject: &Subject<'a>, objective: Objective, now: Instant) -> Assessment<'a> {
     let (route, request) = (subject.route, subject.request);
     let conversation = Conversation::read(&request.body).unwrap_or_default();
-    let text = last_user_text(&conversation);
-    let steps = route.reads_steps().then(|| steps(&conversation));
+    let turns = conversation.read_turns();
+    let text = last_user_text(&conversation, &turns);
+    let steps = route.reads_steps().then(|| steps(&conversation, &turns));
     let tokens = request.prompt_tokens();
     let has_tools = conversation.tools.is_some_and(is_list);
-    let key = (route.sticky != Sticky::Off).then(|| key(subject, &conversation)).flatten();
+    let key = (route.sticky != Sticky::Off).then(|| key(subject, &conversation, &turns)).flatten();
     let last = key.and_then(|key| subject.app.conversations.last(key, route.sticky_for, now));
     let asked = Asked {
         text: text.as_deref(),
@@ -158,9 +159,9 @@ async fn score(route: &Route, text: Option<&str>) -> Result<Scores, Unscored> {
 }
 
 /// A conversation of one key: what stays the same of it, or the session that the client names.
-fn key(subject: &Subject<'_>, conversation: &Conversation<'_>) -> Option<u64> {
+fn key(subject: &Subject<'_>, conversation: &Conversation<'_>, turns: &[Turn<'_>]) -> Option<u64> {
     let request = subject.request;
-    let own = request.session.or_else(|| affinity::beginning(&request.head.model, conversation))?;
+    let own = request.session.or_else(|| affinity::beginning(&request.head.model, conversation, turns))?;
     Some(XxHash3_64::oneshot_with_seed(own, subject.principal.id.as_bytes()))
 }
 

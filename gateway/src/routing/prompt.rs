@@ -36,14 +36,14 @@ enum Part<'a> {
 
 #[derive(Deserialize)]
 struct Piece<'a> {
-    #[serde(borrow)]
+    #[serde(borrow, default, deserialize_with = "providers::optional_text")]
     text: Option<Cow<'a, str>>,
 }
 
 /// What a part is, without what is in it.
 #[derive(Deserialize)]
 struct Kind<'a> {
-    #[serde(borrow, rename = "type")]
+    #[serde(borrow, default, rename = "type", deserialize_with = "providers::optional_text")]
     kind: Option<Cow<'a, str>>,
     is_error: Option<bool>,
     #[serde(borrow)]
@@ -57,26 +57,22 @@ struct Kind<'a> {
 }
 
 /// The text of the last turn of the user that has any: results of tools and pictures have none.
-pub fn last_user_text<'a>(conversation: &Conversation<'a>) -> Option<Cow<'a, str>> {
-    let raw = conversation.turns()?;
+pub fn last_user_text<'a>(conversation: &Conversation<'a>, turns: &[Turn<'a>]) -> Option<Cow<'a, str>> {
     if conversation.is_plain() {
-        return text(raw);
+        return text(conversation.turns()?);
     }
-    let turns: Vec<Turn<'_>> = serde_json::from_str(raw.get()).ok()?;
     let users = turns.iter().rev().filter(|turn| conversation.is_users(turn));
     users.into_iter().find_map(|turn| text(turn.said()?))
 }
 
 /// The steps so far; none where the conversation cannot be read.
-pub fn steps(conversation: &Conversation<'_>) -> Steps {
+pub fn steps(conversation: &Conversation<'_>, turns: &[Turn<'_>]) -> Steps {
     let mut steps = Steps::default();
-    let Some(raw) = conversation.turns() else { return steps };
     if conversation.is_plain() {
         steps.turns = 1;
         return steps;
     }
-    let turns: Vec<Turn<'_>> = serde_json::from_str(raw.get()).unwrap_or_default();
-    for turn in &turns {
+    for turn in turns {
         steps.after_tool = false;
         let is_result = turn.role.as_deref().is_some_and(|role| role == "tool" || role == "function")
             || turn.kind.as_deref() == Some("function_call_output");
@@ -157,7 +153,13 @@ mod tests {
     use super::*;
 
     fn said(body: &str) -> Option<String> {
-        last_user_text(&Conversation::read(body.as_bytes())?).map(Cow::into_owned)
+        let conversation = Conversation::read(body.as_bytes())?;
+        last_user_text(&conversation, &conversation.read_turns()).map(Cow::into_owned)
+    }
+
+    fn steps_of(body: &str) -> Steps {
+        let conversation = Conversation::read(body.as_bytes()).unwrap();
+        steps(&conversation, &conversation.read_turns())
     }
 
     #[test]
@@ -203,15 +205,13 @@ mod tests {
             r#"{"input":[{"role":"user","content":"u"},{"type":"function_call_output","output":"{\"error\": 1}"},{"type":"function_call_output","output":"42"}]}"#,
             r#"{"contents":[{"parts":[{"text":"u"}]},{"role":"user","parts":[{"functionResponse":{"response":{"error":"x"}}},{"functionResponse":{"response":{}}}]}]}"#,
         ] {
-            let steps = steps(&Conversation::read(body.as_bytes()).unwrap());
             let expected =
                 Steps { turns: 1, tool_results: 2, errors: 1, after_tool: true, has_images: false };
-            assert_eq!(steps, expected, "{body}");
+            assert_eq!(steps_of(body), expected, "{body}");
         }
         let later = r#"{"messages":[{"role":"user","content":"u"},{"role":"tool","content":"Error"},{"role":"user","content":[{"type":"text","text":"v"},{"type":"image_url"}]}]}"#;
-        let steps = steps(&Conversation::read(later.as_bytes()).unwrap());
         assert_eq!(
-            steps,
+            steps_of(later),
             Steps { turns: 2, tool_results: 1, errors: 0, after_tool: false, has_images: true }
         );
     }
