@@ -375,10 +375,7 @@ mod tests {
     #[test]
     fn a_decision_reads_as_a_header_and_survives_the_log_to_the_last_bit() {
         let decision = Decision::of(pair(Objective::Threshold(0.6), 0.625, 0.5), "".into());
-        assert_eq!(
-            decision.to_string(),
-            "large; reason=classifier; win=0.6250; quantile=0.5000; threshold=0.6"
-        );
+        assert_eq!(decision.text(), "large; reason=classifier; win=0.6250; quantile=0.5000; threshold=0.6");
         for at in 1..2_000_u16 {
             let odd = f32::from(at) / 2_003.0;
             let mut evidence = several(Objective::TargetQuality(f64::from(at) / 2_003.0), &[(odd, 1, 2)]);
