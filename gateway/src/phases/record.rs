@@ -146,7 +146,6 @@ fn log(record: &Record, duration: Duration) {
         model: record.model.as_ref().map(|model| model.name.as_str()),
         deployment: record.deployment.as_ref().map(|deployment| deployment.id.as_str()),
         route: record.routed.as_ref().map(|decision| decision.text()),
-        decision: record.routed.as_deref(),
         status: record.status,
         outcome: record.outcome,
         stream: record.stream,
@@ -160,6 +159,7 @@ fn log(record: &Record, duration: Duration) {
         duration_us: micros(duration),
         ttft_us: record.ttft.map(micros),
         overhead_us: micros(record.overhead()),
+        decision: record.routed.as_ref(),
     });
 }
 

@@ -1,7 +1,7 @@
 //! The access log: one JSON object a line. Requests append to a bounded buffer; a thread writes it out
 //! ten times a second, so that no request waits for a disk or a pipe.
 
-use std::io::{self, Write};
+use std::io::{self, BufWriter, Write};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -12,6 +12,10 @@ use crate::routing::Decision;
 
 /// Lines that do not fit are dropped and counted: a full disk must not stop the traffic.
 const BUFFER_LIMIT: usize = 8 << 20;
+/// What a decision that waits takes of that, about.
+const DECISION_BYTES: usize = 1 << 10;
+/// Lines are joined to writes of this.
+const WRITE_BYTES: usize = 64 << 10;
 const FLUSH_INTERVAL: Duration = Duration::from_millis(100);
 
 /// One request. Absent values are left out.
@@ -39,9 +43,6 @@ pub struct AccessLine<'a> {
     /// What a virtual model decided, as in the answer's header.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub route: Option<&'a str>,
-    /// The same with all that it was made of, for `signalbox router replay`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub decision: Option<&'a Decision>,
     /// The HTTP status; 499 when the client left.
     pub status: u16,
     /// `ok` or the error's label.
@@ -69,6 +70,10 @@ pub struct AccessLine<'a> {
     pub ttft_us: Option<u64>,
     /// Our own share of it.
     pub overhead_us: u64,
+    /// The decision with all that it was made of, for `signalbox router replay`. The writer's thread puts it last: in the middle
+    /// of a request it would cost three times as much.
+    #[serde(skip)]
+    pub decision: Option<&'a Arc<Decision>>,
 }
 
 /// The log's near end. Cheap to clone.
@@ -77,8 +82,16 @@ pub struct AccessLog(Option<Arc<Buffer>>);
 
 #[derive(Debug, Default)]
 struct Buffer {
-    lines: Mutex<Vec<u8>>,
+    lines: Mutex<Lines>,
     dropped: AtomicU64,
+}
+
+/// Lines that wait to be written.
+#[derive(Debug, Default)]
+struct Lines {
+    text: Vec<u8>,
+    /// Decisions, and before which byte of the text each belongs.
+    decisions: Vec<(usize, Arc<Decision>)>,
 }
 
 impl AccessLog {
@@ -107,14 +120,10 @@ impl AccessLog {
     pub fn append(&self, line: &AccessLine<'_>) {
         let Some(buffer) = &self.0 else { return };
         let mut lines = buffer.lines.lock().unwrap_or_else(PoisonError::into_inner);
-        let length = lines.len();
-        if length > BUFFER_LIMIT || serde_json::to_writer(&mut *lines, line).is_err() {
-            lines.truncate(length);
+        if !lines.append(line) {
             drop(lines);
             buffer.dropped.fetch_add(1, Ordering::Relaxed);
-            return;
         }
-        lines.push(b'\n');
     }
 
     /// Lines that did not fit.
@@ -126,7 +135,7 @@ impl AccessLog {
     pub async fn drain(&self) {
         let Some(buffer) = &self.0 else { return };
         for _ in 0..10 {
-            if buffer.lines.lock().unwrap_or_else(PoisonError::into_inner).is_empty() {
+            if buffer.lines.lock().unwrap_or_else(PoisonError::into_inner).text.is_empty() {
                 break;
             }
             tokio::time::sleep(FLUSH_INTERVAL).await;
@@ -135,15 +144,52 @@ impl AccessLog {
     }
 }
 
-fn write_out(buffer: &Arc<Buffer>, mut out: Box<dyn Write + Send>) {
-    let mut full = Vec::new();
+impl Lines {
+    /// False when there is no room, or the line is no JSON.
+    fn append(&mut self, line: &AccessLine<'_>) -> bool {
+        let length = self.text.len();
+        let taken = length + self.decisions.len() * DECISION_BYTES;
+        if taken > BUFFER_LIMIT || serde_json::to_writer(&mut self.text, line).is_err() {
+            self.text.truncate(length);
+            return false;
+        }
+        if let Some(decision) = line.decision {
+            self.decisions.push((self.text.len() - 1, decision.clone()));
+        }
+        self.text.push(b'\n');
+        true
+    }
+
+    fn write(&self, out: &mut impl Write) -> io::Result<()> {
+        let mut rest = &*self.text;
+        let mut written = 0;
+        for (before, decision) in &self.decisions {
+            let (lines, behind) = rest.split_at_checked(before - written).unwrap_or((rest, &[]));
+            out.write_all(lines)?;
+            out.write_all(b",\"decision\":")?;
+            serde_json::to_writer(&mut *out, decision.as_ref())?;
+            (rest, written) = (behind, *before);
+        }
+        out.write_all(rest)?;
+        out.flush()
+    }
+
+    fn clear(&mut self) {
+        self.text.clear();
+        self.decisions.clear();
+    }
+}
+
+fn write_out(buffer: &Arc<Buffer>, out: Box<dyn Write + Send>) {
+    let mut out = BufWriter::with_capacity(WRITE_BYTES, out);
+    let mut full = Lines::default();
     // The thread ends when the last near end is gone.
     while Arc::strong_count(buffer) > 1 {
         std::thread::park_timeout(FLUSH_INTERVAL);
         std::mem::swap(&mut full, &mut *buffer.lines.lock().unwrap_or_else(PoisonError::into_inner));
-        if !full.is_empty() {
+        if !full.text.is_empty() {
             // A reader that went away must not end the gateway.
-            let _ = out.write_all(&full).and_then(|()| out.flush());
+            let _ = full.write(&mut out);
             full.clear();
         }
     }
