@@ -5,6 +5,7 @@ pub mod accounts;
 pub mod admin;
 pub mod affinity;
 pub mod alerts;
+pub mod allowance;
 pub mod answer_cache;
 pub mod app;
 pub mod background;

@@ -1,7 +1,6 @@
 //! Answers that are kept for whoever asks the same again: what of a request is looked up, for whom an answer is kept and
 //! for how long, and what passes by. How it is kept is the cache crate's.
 
-mod allowance;
 mod audit;
 mod controls;
 mod embedders;

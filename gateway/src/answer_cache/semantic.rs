@@ -13,9 +13,9 @@ use domain::{Micros, Usage};
 use providers::{KeptAnswer, Operation, has_both_modes, last_question};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::allowance::Allowance;
 use super::embedders::{Embedders, EncoderCounts};
 use super::{AnswerCache, clock_ms};
+use crate::allowance::Allowance;
 use crate::app::App;
 use crate::config::Embedder;
 use crate::keys::Principal;
@@ -42,6 +42,7 @@ pub struct SemanticAnswers {
     served: Mutex<VecDeque<Served>>,
     comparisons: Arc<Semaphore>,
     audits: Arc<Semaphore>,
+    audit_cost: Micros,
     allowance: Allowance,
     counts: Counts,
 }
@@ -133,7 +134,8 @@ impl SemanticAnswers {
             served: Mutex::default(),
             comparisons: Arc::new(Semaphore::new(COMPARISONS)),
             audits: Arc::new(Semaphore::new(AUDITS)),
-            allowance: Allowance::new(audit_cost),
+            audit_cost,
+            allowance: Allowance::default(),
             counts: Counts::default(),
         }
     }
@@ -170,7 +172,8 @@ impl SemanticAnswers {
         }
         all.push_back(served);
         drop(all);
-        let is_asked = meaning.is_audit() && self.allowance.allows(&principal.id, clock_ms());
+        let allows = || self.allowance.allows(&principal.id, self.audit_cost, clock_ms());
+        let is_asked = meaning.is_audit() && allows();
         is_asked.then(|| self.audits.clone().try_acquire_owned().ok())?
     }
 

@@ -1,4 +1,4 @@
-//! What audits may cost each key in a day: an answer that is served and asked for all the same is charged like any other.
+//! What a key may spend in a day on answers that nobody waits for: they are asked for to compare, and charged like any other.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -6,32 +6,27 @@ use std::sync::{Arc, Mutex, PoisonError};
 use domain::Micros;
 
 const DAY_MS: u64 = 86_400_000;
-/// With more keys than these in a day the rest of them are not audited.
+/// With more keys than these in a day the rest of them spend nothing.
 const MOST_KEYS: usize = 100_000;
 
 /// What was spent since midnight, UTC.
-#[derive(Debug)]
-pub(super) struct Allowance {
-    limit: Micros,
+#[derive(Debug, Default)]
+pub struct Allowance {
+    /// The day, and who has spent what.
     spent: Mutex<(u64, HashMap<Arc<str>, Micros>)>,
 }
 
 impl Allowance {
-    /// Of so much for each key.
-    pub(super) fn new(limit: Micros) -> Self {
-        Self { limit, spent: Mutex::default() }
-    }
-
-    /// May an audit begin for this key? What those that run will cost is not known yet.
-    pub(super) fn allows(&self, key: &str, now_ms: u64) -> bool {
+    /// May this key spend more, with so much a day? What those that run will cost is not known yet.
+    pub fn allows(&self, key: &str, limit: Micros, now_ms: u64) -> bool {
         self.with(now_ms, |spent| match spent.get(key) {
-            Some(spent) => *spent < self.limit,
-            None => spent.len() < MOST_KEYS && self.limit > Micros(0),
+            Some(spent) => *spent < limit,
+            None => spent.len() < MOST_KEYS && limit > Micros(0),
         })
     }
 
-    /// An audit for this key has cost so much.
-    pub(super) fn spend(&self, key: &Arc<str>, cost: Micros, now_ms: u64) {
+    /// It has spent so much.
+    pub fn spend(&self, key: &Arc<str>, cost: Micros, now_ms: u64) {
         self.with(now_ms, |spent| {
             if spent.len() < MOST_KEYS || spent.contains_key(key) {
                 let spent = spent.entry(key.clone()).or_default();
@@ -57,15 +52,16 @@ mod tests {
 
     #[test]
     fn a_key_that_has_spent_its_allowance_waits_for_the_next_day() {
-        let allowance = Allowance::new(Micros(10));
+        let allowance = Allowance::default();
+        let allows = |key: &str, now_ms| allowance.allows(key, Micros(10), now_ms);
         let (one, other) = (Arc::from("one"), Arc::from("other"));
-        assert!(allowance.allows(&one, 5));
+        assert!(allows(&one, 5));
         allowance.spend(&one, Micros(9), 5);
-        assert!(allowance.allows(&one, 6));
+        assert!(allows(&one, 6));
         allowance.spend(&one, Micros(9), 6);
         allowance.spend(&other, Micros(1), 6);
-        assert!(!allowance.allows(&one, DAY_MS - 1) && allowance.allows(&other, DAY_MS - 1));
-        assert!(allowance.allows(&one, DAY_MS));
-        assert!(!Allowance::new(Micros(0)).allows(&one, 0));
+        assert!(!allows(&one, DAY_MS - 1) && allows(&other, DAY_MS - 1));
+        assert!(allows(&one, DAY_MS));
+        assert!(!allowance.allows("third", Micros(0), DAY_MS));
     }
 }
