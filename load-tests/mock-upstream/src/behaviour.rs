@@ -69,6 +69,7 @@ pub(crate) struct Behaviour {
     pub(crate) only: Option<String>,
     pub(crate) calls: Option<usize>,
     pub(crate) reasoning: bool,
+    pub(crate) say: Option<String>,
     pub(crate) no_usage: bool,
     pub(crate) cached: Option<u64>,
 }
@@ -173,6 +174,10 @@ const KEYS: &[Key] = &[
     key("calls", "the number of parallel tool calls, 1 to 16", |b, v| {
         b.calls = Some(number(v).filter(|n| (1..=16).contains(n))?);
         Some(())
+    }),
+    key("say", "the text of the answer, in place of the words of the request", |b, v| {
+        b.say = Some(v.to_owned()).filter(|text| !text.is_empty());
+        b.say.is_some().then_some(())
     }),
     key("reasoning", "1: reasoning before the answer", |b, v| set_flag(&mut b.reasoning, v)),
     key("no_usage", "1: no usage anywhere", |b, v| set_flag(&mut b.no_usage, v)),

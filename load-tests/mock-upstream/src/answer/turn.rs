@@ -61,7 +61,8 @@ impl Turn {
             stops: wanted.stops,
             prefill: conversation.prefill.as_deref(),
         };
-        let text = Text::compose(&conversation.last_user, behaviour, bounds);
+        let text =
+            Text::compose(behaviour.say.as_deref().unwrap_or(&conversation.last_user), behaviour, bounds);
         let calls = match wanted.tools {
             Some(tools) if !conversation.ends_with_tool_result => calls(context, wanted, tools)?,
             _ => Vec::new(),
