@@ -36,7 +36,7 @@ use crate::limits::{Gate, LimitBook, RetryBudget};
 use crate::notify::Readiness;
 use crate::request_log::{RequestLog, Writer};
 use crate::routing::{
-    Calibrations, Conversations, ExternalClient, FeedbackLog, Hesitations, Repeats, read_feedback,
+    Calibrations, Conversations, ExternalClient, FeedbackLog, Hesitations, Repeats, Shadows, read_feedback,
 };
 use crate::seal::{self, Sealer};
 use crate::sharing::{self, Sharing};
@@ -82,6 +82,8 @@ pub struct App {
     pub repeats: Repeats,
     /// How clear the decisions of virtual models were of late.
     pub hesitations: Hesitations,
+    /// Second looks at the answers of routes.
+    pub shadows: Shadows,
     /// Answers that are kept; None without a `cache` section.
     pub answers: Option<AnswerCache>,
     /// What requests cost.
@@ -176,6 +178,7 @@ impl App {
             external: ExternalClient::default(),
             calibrations: calibrations(storage.as_ref(), metrics),
             hesitations: Hesitations::default(),
+            shadows: Shadows::default(),
             answers: answer_cache::open(config)?,
             ledger,
             storage,

@@ -1,6 +1,8 @@
 //! The life of a request, top to bottom. A phase never calls another phase; the last one, `record`,
 //! runs when the [`Record`] is dropped.
 
+mod shadow;
+
 use std::sync::Arc;
 
 use cache::exact::{Entry, Lookup};
@@ -213,6 +215,9 @@ impl Asked {
         record: &mut Record,
     ) -> Result<Option<Arc<Entry>>, GatewayError> {
         let (Some(answers), Some(lookup)) = (&self.app.answers, &self.fill) else {
+            if self.is_shadowed(record) {
+                return Box::pin(self.fetch_shadowed(client, record)).await.map(|()| None);
+            }
             return self.fetch(client, record).await.map(|()| None);
         };
         let mut keeper = Keeper::new(client, answers.exact.largest_entry_bytes());
@@ -220,6 +225,9 @@ impl Asked {
         fetched.inspect_err(|error| answers.refused(lookup, error))?;
         let whole = (record.outcome == "ok" && record.status == 200).then(|| keeper.into_pieces());
         let Some(pieces) = whole.flatten() else { return Ok(None) };
+        if self.is_shadowed(record) {
+            self.look_again(record, &pieces);
+        }
         let entry = Arc::new(answers.entry(&self.request, record, &pieces));
         if self.is_worth_keeping(record)
             && answers.keep(lookup, &entry)
@@ -240,9 +248,7 @@ impl Asked {
         let (mut record, principal) = (record.for_background("audit"), principal.clone());
         tokio::spawn(async move {
             if let Err(error) = self.serve(&mut Nobody::default(), &mut record).await {
-                let face = error.face();
-                record.outcome = face.label;
-                record.status = face.status;
+                record.fail(&error);
             }
             let answers = self.app.answers.as_ref();
             if let Some(semantic) = answers.and_then(|answers| answers.semantic.as_ref()) {
@@ -303,9 +309,7 @@ impl Asked {
     async fn lead(self: Arc<Self>, mut lead: Lead, mut record: Record) {
         let served = self.serve(&mut lead, &mut record).await;
         if let Err(error) = &served {
-            let face = error.face();
-            record.outcome = face.label;
-            record.status = face.status;
+            record.fail(error);
         }
         lead.finish(served);
     }

@@ -11,6 +11,7 @@ use store::{Counted, Kind};
 
 use crate::answer_cache::{Controls, Mark};
 use crate::app::App;
+use crate::error::GatewayError;
 use crate::keys::Principal;
 use crate::ledger::{self, End, Refused, Reservation, Saving};
 use crate::limits::{Admitted, Denied, KeyLimits, Left, Parallel, Places, ReservedTokens};
@@ -126,6 +127,8 @@ pub struct Record {
     pub routed: Option<Arc<Decision>>,
     /// What it says of its answer when it comes again.
     pub repeatable: Option<Repeatable>,
+    /// Its answer is looked at a second time.
+    pub shadowed: bool,
     /// Who answered, or was asked last.
     pub deployment: Option<Arc<Deployment>>,
     /// Its way past the cache; None without one.
@@ -183,6 +186,7 @@ impl Record {
             model: None,
             routed: None,
             repeatable: None,
+            shadowed: false,
             deployment: None,
             cache: None,
             coalesced: false,
@@ -229,6 +233,13 @@ impl Record {
         background.stream = self.stream;
         background.cache = Some(Mark::Bypass);
         background
+    }
+
+    /// It ends with this error, which no client is told.
+    pub fn fail(&mut self, error: &GatewayError) {
+        let face = error.face();
+        self.outcome = face.label;
+        self.status = face.status;
     }
 
     /// Reserves tokens in the key's minute, if it has limits.

@@ -41,6 +41,11 @@ pub fn agree(kept: &str, fresh: &str) -> bool {
     shorter.words.len() >= 3 && !clash && agree_by_facts(shorter, longer)
 }
 
+/// Whether an answer is so short that it can be told for sure whether another short one says the same.
+pub fn is_short(answer: &str) -> bool {
+    Gist::of(answer).is_some_and(|gist| gist.words.len() <= SHORT)
+}
+
 fn agree_short(shorter: &Gist, longer: &Gist) -> bool {
     let facts = shorter.numbers.len() + shorter.names.len();
     let reach = if facts > 0 { 8 } else { 3 };

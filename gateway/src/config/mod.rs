@@ -17,6 +17,7 @@ mod route;
 mod router;
 mod schema;
 mod secret;
+mod shadow;
 mod unit;
 mod validate;
 
@@ -48,4 +49,5 @@ pub use route::{
 pub use router::{ModelRuntime, RouterConfig, Stage1Config};
 pub use schema::json_schema;
 pub use secret::{SecretSource, onnxruntime_path};
+pub use shadow::ShadowConfig;
 pub use unit::{Size, Span};

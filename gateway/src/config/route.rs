@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{SecretSource, Span};
+use super::{SecretSource, ShadowConfig, Span};
 
 /// The rule of a virtual model. Either `strong` and `weak` with `threshold` or `share`, or `candidates` with any of
 /// `target_quality`, `weights`, `max_cost` and `max_latency`.
@@ -67,6 +67,9 @@ pub struct RouteConfig {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = 1))]
     pub repeat_score: Option<f64>,
+    /// Whose answers are looked at a second time. Left out, nobody's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub shadow: Option<ShadowConfig>,
 }
 
 /// One of several models.
@@ -276,6 +279,7 @@ impl Default for RouteConfig {
             external: None,
             recalibrate: true,
             repeat_score: None,
+            shadow: None,
         }
     }
 }

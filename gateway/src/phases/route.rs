@@ -3,11 +3,12 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use crate::answer_cache::clock_ms;
 use crate::app::App;
 use crate::error::GatewayError;
 use crate::keys::Principal;
 use crate::request::{Plan, Record, Request};
-use crate::routing::{self, Decision, Objective, Repeatable, Subject};
+use crate::routing::{self, Decision, Objective, Prospect, Repeatable, Subject};
 use crate::snapshot::{Model, Snapshot};
 
 /// Fallbacks of fallbacks are followed up to this many models.
@@ -119,9 +120,18 @@ async fn decide(
         }
     }
     if !is_count {
+        record.shadowed = is_shadowed(subject, &decision, record);
         remember(subject, &decision, key, started, record);
     }
     record.routed = Some(Arc::new(decision));
+}
+
+/// Is the answer to be looked at again? Only where another model than the reference was chosen for its predicted quality.
+fn is_shadowed(subject: &Subject<'_>, decision: &Decision, record: &Record) -> bool {
+    let Some(shadow) = &subject.route.shadow else { return false };
+    let is_others = |chosen: &Prospect| chosen.raw_quality.is_some() && chosen.model != shadow.reference;
+    decision.chosen().is_some_and(is_others)
+        && subject.app.shadows.samples(shadow, subject.principal, &record.request_id, clock_ms())
 }
 
 /// For the conversation's next request, and for who judges the answer.

@@ -11,6 +11,7 @@ use super::evidence::{Evidence, Objective};
 use super::external::External;
 use super::policy::open;
 use super::rules::Rule;
+use super::shadow::Shadow;
 use super::stage1::Stage1;
 use crate::config::{CandidateConfig, Config, DeploymentConfig, RouteConfig, RuleConfig, Sticky};
 use crate::telemetry::RouteSeries;
@@ -50,6 +51,8 @@ pub struct Route {
     pub recalibrate: bool,
     /// What an answer was worth whose request the same key sends again; None: that says nothing.
     pub repeat_score: Option<f64>,
+    /// Whose answers are looked at again; None: nobody's.
+    pub shadow: Option<Shadow>,
     /// Its metrics.
     pub series: OnceLock<RouteSeries>,
 }
@@ -117,6 +120,7 @@ impl Route {
             external: External::new(config, whole),
             recalibrate: config.recalibrate,
             repeat_score: config.repeat_score,
+            shadow: config.shadow.as_ref().map(|shadow| Shadow::new(shadow, config.default_model())),
             stage1: classifiers.stage1(),
             series: OnceLock::new(),
             classifier,

@@ -6,7 +6,7 @@ use std::time::Duration;
 use prometheus::{Gauge, GaugeVec, Histogram, HistogramVec, IntCounter, IntCounterVec, IntGaugeVec};
 
 use super::register::Register;
-use crate::routing::{Decision, Reason, Routed, Stage1Outcome};
+use crate::routing::{Decision, Reason, Routed, ShadowOutcome, Stage1Outcome};
 
 /// Seconds: a decision takes microseconds.
 const SECONDS: [f64; 8] = [5e-6, 1e-5, 2e-5, 4e-5, 8e-5, 1.6e-4, 6.4e-4, 5e-3];
@@ -40,6 +40,8 @@ pub struct RouteMetrics {
     feedback: IntCounterVec,
     /// Judgements by a repeated request among them, by virtual model.
     repeats: IntCounterVec,
+    /// Answers looked at a second time, by virtual model and what came of it.
+    shadows: IntCounterVec,
     /// Judgements for which there was no room on their way to the store.
     pub feedback_unsaved: IntCounter,
     /// Failures of the store to take judgements.
@@ -111,6 +113,11 @@ impl RouteMetrics {
                 "Answers of virtual models whose request came again, which counts as a judgement.",
                 &["model"],
             ),
+            shadows: metrics.counter(
+                "signalbox_route_shadow_total",
+                "Answers of virtual models that were compared with a reference's, by what came of it; those agreed, differed and judged count as judgements.",
+                &["model", "outcome"],
+            ),
             feedback_unsaved: metrics.add(IntCounter::new(
                 "signalbox_route_feedback_unsaved_total",
                 "Judgements that a restart forgets: too many waited for the store.",
@@ -163,6 +170,11 @@ impl RouteMetrics {
     pub fn repeated(&self, routed: &Routed, score: f64) {
         self.repeats.with_label_values(&[routed.route.as_str()]).inc();
         self.judged(routed, score);
+    }
+
+    /// An answer was looked at a second time.
+    pub fn looked(&self, model: &str, outcome: ShadowOutcome) {
+        self.shadows.with_label_values(&[model, outcome.as_str()]).inc();
     }
 
     /// An answer was judged.

@@ -35,6 +35,7 @@ mod route_feedback;
 mod routing;
 mod semantic;
 mod service;
+mod shadow;
 mod simulate;
 #[cfg(feature = "onnxruntime-tests")]
 #[path = "../../../router-model/tests/support/small_model.rs"]

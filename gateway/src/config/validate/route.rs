@@ -1,7 +1,8 @@
 //! Routes: that what they name is there, that their policy is one, and that their rules can be read.
 
 use super::super::{
-    CandidateConfig, Config, ExternalKind, Faults, ModelRuntime, RouteConfig, RuleConfig, Stage1Config,
+    CandidateConfig, Config, ExternalKind, Faults, ModelRuntime, RouteConfig, RuleConfig, ShadowConfig,
+    Stage1Config,
 };
 use super::unknown;
 use crate::routing::{self, Rule};
@@ -86,6 +87,9 @@ pub(super) fn run(
         faults.add(format!("{path}.rules"), format!("are more than {MOST_RULES}: split the route"));
     }
     external(path, route, faults, notices);
+    if let Some(shadow) = &route.shadow {
+        check_shadow(&format!("{path}.shadow"), shadow, route, config, faults, notices);
+    }
     // A file that breaks must not keep the gateway from starting.
     match routing::load(&route.classifier) {
         Err(problem) => {
@@ -166,6 +170,36 @@ fn policy(path: &str, route: &RouteConfig, faults: &mut Faults) {
         if all.iter().any(|weight| !weight.is_finite() || *weight < 0.0) {
             faults.add(format!("{path}.weights"), "must be numbers from 0 on");
         }
+    }
+}
+
+fn check_shadow(
+    path: &str,
+    shadow: &ShadowConfig,
+    route: &RouteConfig,
+    config: &Config,
+    faults: &mut Faults,
+    notices: &mut Faults,
+) {
+    if !(0.0..=1.0).contains(&shadow.share) {
+        faults.add(format!("{path}.share"), "must be a share from 0 to 1: write for example 0.01");
+    }
+    if !shadow.usd.is_finite() || shadow.usd < 0.0 {
+        faults.add(format!("{path}.usd"), "must be an amount in USD: write for example 1.0");
+    }
+    for (field, name) in [("reference", &shadow.reference), ("judge", &shadow.judge)] {
+        let Some(name) = name else { continue };
+        match config.models.get(name) {
+            None => faults.add(format!("{path}.{field}"), unknown("model", name, config.models.keys())),
+            Some(model) if model.route.is_some() => {
+                let text = format!("`{name}` has a route itself: name a model with deployments");
+                faults.add(format!("{path}.{field}"), text);
+            }
+            Some(_) => {}
+        }
+    }
+    if !route.recalibrate {
+        notices.add(path, "costs calls whose outcome only metrics show: `recalibrate` is off");
     }
 }
 

@@ -1,0 +1,174 @@
+//! An answer that was given is looked at again: the reference is asked the same, and a judge how well the answer did. Nobody
+//! waits for either.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use domain::{ModelName, Usage};
+use providers::{KeptAnswer, Operation, has_both_modes};
+
+use super::Asked;
+use crate::answer_cache::{Controls, Keeper, Nobody, clock_ms};
+use crate::client::Client;
+use crate::error::GatewayError;
+use crate::keys::Principal;
+use crate::request::{Plan, Record, Request};
+use crate::routing::{Shadow, ShadowOutcome, shadow};
+use crate::snapshot::Model;
+
+/// Where judges are asked.
+const JUDGE: Operation = Operation::ChatCompletions;
+
+/// One look at an answer.
+pub(super) struct Look {
+    asked: Asked,
+    /// Whose route it was.
+    route: Arc<Model>,
+    principal: Arc<Principal>,
+    /// The answer's id.
+    request_id: String,
+    answer: String,
+}
+
+impl Asked {
+    /// Is the answer to be looked at again? Not of what calls tools or says several things.
+    pub(super) fn is_shadowed(&self, record: &Record) -> bool {
+        let head = &self.request.head;
+        record.shadowed
+            && has_both_modes(self.request.operation)
+            && !head.caching.has_tools
+            && head.choices <= 1
+    }
+
+    /// Answers, with what is said kept until it is looked at again.
+    pub(super) async fn fetch_shadowed(
+        &self,
+        client: &mut impl Client,
+        record: &mut Record,
+    ) -> Result<(), GatewayError> {
+        let mut keeper = Keeper::new(client, shadow::LONGEST_ANSWER);
+        self.fetch(&mut keeper, record).await?;
+        if record.outcome == "ok"
+            && record.status == 200
+            && let Some(pieces) = keeper.into_pieces()
+        {
+            self.look_again(record, &pieces);
+        }
+        Ok(())
+    }
+
+    /// Looks at an answer that has come to its end, in a task of its own.
+    pub(super) fn look_again(&self, record: &Record, pieces: &[Bytes]) {
+        let (Some(principal), Some(route), false) = (&record.principal, &record.model, record.fallback)
+        else {
+            return;
+        };
+        let Some(answer) = self.text(pieces) else { return };
+        let Some(place) = self.app.shadows.place() else {
+            self.app.metrics.routes.looked(route.name.as_str(), ShadowOutcome::Busy);
+            return;
+        };
+        let look = Look {
+            asked: self.aside(self.request.clone(), Vec::new()),
+            route: route.clone(),
+            principal: principal.clone(),
+            request_id: record.request_id.clone(),
+            answer,
+        };
+        // What it needs of the record: the rest belongs to the client's request.
+        let (second, third) = (record.for_background("shadow"), record.for_background("judge"));
+        tokio::spawn(async move {
+            look.run(second, third).await;
+            drop(place);
+        });
+    }
+
+    /// What an answer says; None when that is more than text.
+    fn text(&self, pieces: &[Bytes]) -> Option<String> {
+        let head = &self.request.head;
+        let answer = KeptAnswer {
+            operation: self.request.operation,
+            pieces,
+            is_stream: head.stream,
+            has_usage: head.include_usage,
+            usage: Usage::default(),
+        };
+        answer.text()
+    }
+
+    /// For a request that no client waits for, past the cache.
+    fn aside(&self, request: Arc<Request>, models: Vec<Arc<Model>>) -> Self {
+        let plan = Plan { models, credentials: self.plan.credentials.clone() };
+        let (app, snapshot) = (self.app.clone(), self.snapshot.clone());
+        Self { app, snapshot, plan, request, fill: None, meaning: None }
+    }
+}
+
+impl Look {
+    async fn run(self, second: Record, third: Record) {
+        let Some(shadow) = self.route.route.as_ref().and_then(|route| route.shadow.as_ref()) else { return };
+        let (score, outcome) = self.judge(shadow, second, third).await;
+        let app = &self.asked.app;
+        app.metrics.routes.looked(self.route.name.as_str(), outcome);
+        let Some(score) = score else { return };
+        // Whoever got the answer may have judged it meanwhile: that stands.
+        if let Some(routed) = app.calibrations.judge(&self.principal, &self.request_id, score) {
+            app.metrics.routes.judged(&routed, score);
+        }
+    }
+
+    async fn judge(&self, shadow: &Shadow, second: Record, third: Record) -> (Option<f64>, ShadowOutcome) {
+        let Some(reference) = self.ask(&shadow.reference, self.same(), second).await else {
+            return (None, ShadowOutcome::Failed);
+        };
+        if let Some((score, outcome)) = shadow::compared(&reference, &self.answer, shadow.judge.is_some()) {
+            return (Some(score), outcome);
+        }
+        let question = shadow.judge.as_ref().and_then(|judge| {
+            let body = shadow::question(judge, &self.asked.request.body, &reference, &self.answer)?;
+            Some((judge, to_judge(body)?))
+        });
+        let Some((judge, request)) = question else { return (None, ShadowOutcome::Unclear) };
+        match self.ask(judge, request, third).await {
+            None => (None, ShadowOutcome::Failed),
+            Some(said) => match shadow::mark(&said) {
+                Some(mark) => (Some(mark), ShadowOutcome::Judged),
+                None => (None, ShadowOutcome::Unclear),
+            },
+        }
+    }
+
+    /// What a model says to a request; None when it does not answer with text.
+    async fn ask(&self, name: &ModelName, request: Request, mut record: Record) -> Option<String> {
+        let model = self.asked.snapshot.concrete(name)?.clone();
+        record.model = Some(model.clone());
+        record.operation = Some(request.operation);
+        record.stream = request.head.stream;
+        record.routed = None;
+        let aside = self.asked.aside(Arc::new(request), vec![model]);
+        let mut nobody = Nobody::default();
+        let mut keeper = Keeper::new(&mut nobody, shadow::LONGEST_ANSWER);
+        let asked = Box::pin(aside.fetch(&mut keeper, &mut record)).await;
+        if let Err(error) = asked {
+            record.fail(&error);
+        }
+        aside.app.shadows.charge(&self.principal, record.cost().unwrap_or_default(), clock_ms());
+        let is_whole = record.outcome == "ok" && record.status == 200;
+        let pieces = keeper.into_pieces().filter(|_| is_whole)?;
+        aside.text(&pieces)
+    }
+
+    /// The client's request once more. It is another one to the provider, so that its idempotency key stays behind.
+    fn same(&self) -> Request {
+        let Request { operation, head, body, query, headers, .. } = &*self.asked.request;
+        let headers = headers.iter().filter(|(name, _)| name != "idempotency-key").cloned().collect();
+        let (operation, head, body, query) = (*operation, head.clone(), body.clone(), query.clone());
+        Request { operation, head, body, query, headers, controls: Controls::default(), session: None }
+    }
+}
+
+fn to_judge(body: Vec<u8>) -> Option<Request> {
+    let head = providers::read_request_head(JUDGE, "/v1/chat/completions", &body).ok()?;
+    let (controls, headers) = (Controls::default(), Vec::new());
+    Some(Request { operation: JUDGE, head, body: body.into(), query: None, headers, controls, session: None })
+}
