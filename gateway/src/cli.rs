@@ -18,12 +18,12 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::admin;
-use crate::app::{self, HandOver};
 use crate::background::ConfigFile;
 use crate::config::{self, Faults, Loaded};
 use crate::demo;
 use crate::descriptors;
 use crate::huge_pages;
+use crate::server::{self, HandOver};
 
 /// `EX_USAGE` of sysexits: the configuration is wrong.
 const EXIT_CONFIG: u8 = 64;
@@ -160,7 +160,7 @@ fn serve(path: PathBuf, hand_over: &HandOver) -> anyhow::Result<ExitCode> {
             for notice in notices {
                 say(&format!("notice: {notice}"));
             }
-            app::serve(&config, Some(ConfigFile { path, text }), hand_over, None, || {})?;
+            server::serve(&config, Some(ConfigFile { path, text }), hand_over, None, || {})?;
             Ok(ExitCode::SUCCESS)
         }
         Err(faults) => Ok(refuse(&path, &faults)),

@@ -10,8 +10,8 @@ use std::process::ExitCode;
 use anyhow::Context;
 use mock_upstream::{Mock, Options};
 
-use crate::app::{self, HandOver};
 use crate::config::{self, SecretSource};
+use crate::server::{self, HandOver};
 
 /// The mock's address.
 const MOCK: ([u8; 4], u16) = ([127, 0, 0, 1], 0);
@@ -29,7 +29,7 @@ pub fn run(listen: &str, admin: &str) -> anyhow::Result<ExitCode> {
     let text = configuration(listen, admin, mock, &folder.0);
     let loaded = config::load_text(&text).context("the demo's own configuration is wrong")?;
     let models: Vec<String> = loaded.config.models.keys().cloned().collect();
-    app::serve(&loaded.config, None, &HandOver::default(), Some(folder.0.clone()), || {
+    server::serve(&loaded.config, None, &HandOver::default(), Some(folder.0.clone()), || {
         introduce(listen, admin, &models);
     })?;
     Ok(ExitCode::SUCCESS)

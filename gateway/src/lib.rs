@@ -1,4 +1,4 @@
-//! Signalbox: an AI gateway on Pingora. Start at [`pipeline`] for the life of a request, at [`app`] for
+//! Signalbox: an AI gateway on Pingora. Start at [`pipeline`] for the life of a request, at [`server`] for
 //! the life of the process, at [`config`] for what can be set.
 
 pub mod accounts;
@@ -40,6 +40,7 @@ pub mod request_log;
 pub mod routing;
 pub mod seal;
 pub mod secret_file;
+pub mod server;
 pub mod sharing;
 pub mod snapshot;
 pub mod storage;
