@@ -55,7 +55,7 @@ pub(super) async fn run(
     let id = feedback.request_id;
     let routed = app.calibrations.judge(&principal, &id, score);
     if let Some(routed) = &routed {
-        app.metrics.routes.judged(routed, score);
+        app.metrics.feedback.judged(routed, score);
     }
     let semantic = app.answers.as_ref().and_then(|answers| answers.semantic.as_deref());
     // What is half right was no answer to another question.

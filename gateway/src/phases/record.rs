@@ -95,7 +95,7 @@ fn judge_repeated(record: &Record) {
     let app = &record.app;
     let earlier = app.repeats.answered(key, &record.request_id, record.started, Instant::now());
     if let Some(routed) = earlier.and_then(|earlier| app.calibrations.judge(principal, &earlier, score)) {
-        app.metrics.routes.repeated(&routed, score);
+        app.metrics.feedback.repeated(&routed, score);
     }
 }
 

@@ -65,7 +65,7 @@ impl Asked {
         };
         let Some(answer) = self.text(pieces) else { return };
         let Some(place) = self.app.shadows.place() else {
-            self.app.metrics.routes.looked(route.name.as_str(), ShadowOutcome::Busy);
+            self.app.metrics.feedback.looked(route.name.as_str(), ShadowOutcome::Busy);
             return;
         };
         let look = Look {
@@ -109,11 +109,11 @@ impl Look {
         let Some(shadow) = self.route.route.as_ref().and_then(|route| route.shadow.as_ref()) else { return };
         let (score, outcome) = self.judge(shadow, second, third).await;
         let app = &self.asked.app;
-        app.metrics.routes.looked(self.route.name.as_str(), outcome);
+        app.metrics.feedback.looked(self.route.name.as_str(), outcome);
         let Some(score) = score else { return };
         // Whoever got the answer may have judged it meanwhile: that stands.
         if let Some(routed) = app.calibrations.judge(&self.principal, &self.request_id, score) {
-            app.metrics.routes.judged(&routed, score);
+            app.metrics.feedback.judged(&routed, score);
         }
     }
 

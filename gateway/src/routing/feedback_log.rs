@@ -65,7 +65,7 @@ impl FeedbackLog {
         if self.backlog.take(noted.held()) {
             self.backlog.push(noted);
         } else {
-            self.metrics.routes.feedback_unsaved.inc();
+            self.metrics.feedback.unsaved.inc();
         }
     }
 
@@ -76,7 +76,7 @@ impl FeedbackLog {
 
     /// Writes what is appended, and erases what is too old, for as long as the process lives.
     pub async fn run(self: Arc<Self>, store: Store) {
-        let failures = &self.metrics.routes.feedback_failures;
+        let failures = &self.metrics.feedback.failures;
         let erase = async |before_ms| store.route_feedback().erase_before(before_ms).await;
         tokio::join!(Retention(KEEP).enforce(failures, "feedback on routes", erase), self.feed(&store));
     }
@@ -85,7 +85,7 @@ impl FeedbackLog {
         let mut waiting = Vec::new();
         loop {
             let done = self.write(store, &mut waiting).await;
-            self.backlog.pause(done, &self.metrics.routes.feedback_failures, "feedback on routes").await;
+            self.backlog.pause(done, &self.metrics.feedback.failures, "feedback on routes").await;
         }
     }
 

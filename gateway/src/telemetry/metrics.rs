@@ -10,8 +10,8 @@ use prometheus::{
 
 use super::register::Register;
 use super::{
-    CacheMetrics, ClusterMetrics, CredentialMetrics, KeyMetrics, LedgerMetrics, OverloadMetrics,
-    RequestLogMetrics, RouteMetrics,
+    CacheMetrics, ClusterMetrics, CredentialMetrics, FeedbackMetrics, KeyMetrics, LedgerMetrics,
+    OverloadMetrics, RequestLogMetrics, RouteMetrics,
 };
 
 /// Seconds, as OpenTelemetry advises for GenAI durations.
@@ -63,6 +63,8 @@ pub struct Metrics {
     pub ledger: LedgerMetrics,
     /// Of virtual models.
     pub routes: RouteMetrics,
+    /// What their answers were worth.
+    pub feedback: FeedbackMetrics,
     /// Of the request log.
     pub request_log: RequestLogMetrics,
     /// Of limits on requests in flight, and of what they refuse.
@@ -181,6 +183,7 @@ impl Metrics {
             credentials: CredentialMetrics::new(&metrics),
             keys: KeyMetrics::new(&metrics),
             routes: RouteMetrics::new(&metrics),
+            feedback: FeedbackMetrics::new(&metrics),
             ledger: LedgerMetrics::new(&metrics),
             request_log: RequestLogMetrics::new(&metrics),
             overload: OverloadMetrics::new(&metrics),

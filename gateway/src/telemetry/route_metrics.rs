@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use prometheus::{Gauge, GaugeVec, Histogram, HistogramVec, IntCounter, IntCounterVec, IntGaugeVec};
 
+use super::feedback_metrics::approach;
 use super::register::Register;
-use crate::routing::{Decision, Reason, Routed, ShadowOutcome, Stage1Outcome};
+use crate::routing::{Decision, Reason, Stage1Outcome};
 
 /// Seconds: a decision takes microseconds.
 const SECONDS: [f64; 8] = [5e-6, 1e-5, 2e-5, 4e-5, 8e-5, 1.6e-4, 6.4e-4, 5e-3];
@@ -36,18 +37,6 @@ pub struct RouteMetrics {
     /// By virtual model and what came of it.
     external: IntCounterVec,
     external_seconds: HistogramVec,
-    /// Answers that were judged, by virtual model and model chosen.
-    feedback: IntCounterVec,
-    /// Judgements by a repeated request among them, by virtual model.
-    repeats: IntCounterVec,
-    /// Answers looked at a second time, by virtual model and what came of it.
-    shadows: IntCounterVec,
-    /// Judgements for which there was no room on their way to the store.
-    pub feedback_unsaved: IntCounter,
-    /// Failures of the store to take judgements.
-    pub feedback_failures: IntCounter,
-    /// By how much they were better than predicted, of late.
-    surprise: GaugeVec,
     /// The mean quantile of prompts, of late: 0.5 for prompts like those of the calibration.
     quantile: GaugeVec,
 }
@@ -103,34 +92,6 @@ impl RouteMetrics {
                 &EXTERNAL_SECONDS,
                 &["model"],
             ),
-            feedback: metrics.counter(
-                "signalbox_route_feedback_total",
-                "Answers of virtual models that clients have judged.",
-                &["model", "chosen"],
-            ),
-            repeats: metrics.counter(
-                "signalbox_route_repeats_total",
-                "Answers of virtual models whose request came again, which counts as a judgement.",
-                &["model"],
-            ),
-            shadows: metrics.counter(
-                "signalbox_route_shadow_total",
-                "Answers of virtual models that were compared with a reference's, by what came of it; those agreed, differed and judged count as judgements.",
-                &["model", "outcome"],
-            ),
-            feedback_unsaved: metrics.add(IntCounter::new(
-                "signalbox_route_feedback_unsaved_total",
-                "Judgements that a restart forgets: too many waited for the store.",
-            )),
-            feedback_failures: metrics.add(IntCounter::new(
-                "signalbox_route_feedback_failures_total",
-                "Times that the store did not take judgements of routed answers or erase old ones; it is tried again.",
-            )),
-            surprise: metrics.shares(
-                "signalbox_route_feedback_surprise",
-                "Mean of score less predicted quality over the last dozens of judged answers: far from 0 the prediction drifts.",
-                &["model", "chosen"],
-            ),
             quantile: metrics.shares(
                 "signalbox_route_score_quantile",
                 "Mean quantile of the last hundreds of prompts: far from 0.5 they are unlike those of the calibration.",
@@ -164,29 +125,6 @@ impl RouteMetrics {
     pub fn external_answered(&self, model: &str, outcome: &str, took: Duration) {
         self.external.with_label_values(&[model, outcome]).inc();
         self.external_seconds.with_label_values(&[model]).observe(took.as_secs_f64());
-    }
-
-    /// An answer was judged by its request's coming again.
-    pub fn repeated(&self, routed: &Routed, score: f64) {
-        self.repeats.with_label_values(&[routed.route.as_str()]).inc();
-        self.judged(routed, score);
-    }
-
-    /// An answer was looked at a second time.
-    pub fn looked(&self, model: &str, outcome: ShadowOutcome) {
-        self.shadows.with_label_values(&[model, outcome.as_str()]).inc();
-    }
-
-    /// An answer was judged.
-    pub fn judged(&self, routed: &Routed, score: f64) {
-        let labels = [routed.route.as_str(), routed.chosen.as_str()];
-        self.feedback.with_label_values(&labels).inc();
-        approach(
-            &self.surprise.with_label_values(&labels),
-            0.0,
-            score - f64::from(routed.quality),
-            1.0 / 32.0,
-        );
     }
 }
 
@@ -223,10 +161,4 @@ impl Decisions {
             None => all.with_label_values(name).inc(),
         }
     }
-}
-
-/// Moves a mean towards a sample; it begins at `begin`.
-fn approach(mean: &Gauge, begin: f64, sample: f64, step: f64) {
-    let known = if mean.get() == 0.0 { begin } else { mean.get() };
-    mean.set(known + step * (sample - known));
 }
