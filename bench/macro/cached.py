@@ -16,14 +16,14 @@ import tempfile
 import urllib.request
 
 import load
-from targets import KEY, MOCK, SIGNALBOX, Mock, Process, running
+from targets import KEY, MOCK, ONE, SIGNALBOX, Mock, Process, running
 
 BUCKET = re.compile(r'^signalbox_overhead_seconds_bucket\{[^}]*le="([^"]+)"\} (\d+)', re.M)
 
 
 def gateway(folder, name, port, cache):
     """A gateway with this cache section."""
-    text = SIGNALBOX.format(port=port, admin=port + 10, mock=MOCK, key=KEY, log="'off'", limits="")
+    text = SIGNALBOX.format(port=port, admin=port + 10, mock=MOCK, key=KEY, log="'off'", limits="", models=ONE)
     config = folder / f"{name}.yaml"
     config.write_text(f"{cache}\n{text}")
     binary = str(load.ROOT / "target/release/signalbox")

@@ -14,7 +14,7 @@ import sys
 import tempfile
 
 import load
-from targets import MOCK, SIGNALBOX, Mock, Process, running
+from targets import MOCK, ONE, SIGNALBOX, Mock, Process, running
 
 KEYS = 10_000
 SCRIPT = str(load.ROOT / "load-tests/wrk/keys.lua")
@@ -24,7 +24,7 @@ PRICED = "model: gpt-4o-mini, price: {input: 0.15, output: 0.6}"
 
 def gateway(folder, keys, port, has_ledger):
     """A gateway with so many keys."""
-    head = SIGNALBOX.format(port=port, admin=port + 10, mock=MOCK, key="sk-none", log="'off'", limits="")
+    head = SIGNALBOX.format(port=port, admin=port + 10, mock=MOCK, key="sk-none", log="'off'", limits="", models=ONE)
     head = head.replace("model: gpt-4o-mini}", PRICED + "}")
     home = folder / str(keys)
     home.mkdir()

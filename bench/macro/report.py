@@ -11,10 +11,12 @@ NAMES = {
     "bare": "bare Pingora",
     "plain": "Signalbox, plain",
     "full": "Signalbox, limits, metrics, log",
+    "routed": "the same with a route",
 }
 BOUNDS = [
     ("plain", "bare", 1.25),
     ("full", "bare", 1.5),
+    ("routed", "bare", 1.5),
     ("plain", "nginx", 4.5),
     ("full", "nginx", 4.5),
 ]

@@ -102,17 +102,14 @@ class Direct:
 
 
 def targets(root, mock):
-    """Direct, nginx, bare Pingora, Signalbox plain, Signalbox with everything on."""
+    """Direct, nginx, bare Pingora, Signalbox plain, Signalbox with everything on, and that with a route in front of the model."""
     folder = pathlib.Path(tempfile.mkdtemp(prefix="signalbox-bench-"))
     nginx = folder / "nginx.conf"
     nginx.write_text(NGINX.format(folder=folder, port=19001, mock=MOCK))
-    plain, full = folder / "plain.yaml", folder / "full.yaml"
-    plain.write_text(SIGNALBOX.format(port=19003, admin=19013, mock=MOCK, key=KEY, log="'off'", limits=""))
-    limits = ", rpm: 100000000, tpm: 1000000000000, max_parallel: 100000"
-    log = folder / "access.log"
-    store = f"store: sqlite:{folder}/signalbox.db\nledger: {{path: {folder}/ledger}}\n"
-    text = SIGNALBOX.format(port=19004, admin=19014, mock=MOCK, key=KEY, log=log, limits=limits)
-    full.write_text(store + text)
+    plain = folder / "plain.yaml"
+    plain.write_text(SIGNALBOX.format(port=19003, admin=19013, mock=MOCK, key=KEY, log="'off'", limits="", models=ONE))
+    full = everything(folder, "full", 19004, ONE)
+    routed = everything(folder, "routed", 19005, ROUTE)
     binary = str(root / "target/release/signalbox")
     pass_through = [str(root / "target/release/pass-through"), "--listen", "127.0.0.1:19002"]
     return [
@@ -121,7 +118,18 @@ def targets(root, mock):
         Process("bare", 19002, [*pass_through, "--upstream", f"127.0.0.1:{MOCK}"]),
         Process("plain", 19003, [binary, "serve", "--config", str(plain)]),
         Process("full", 19004, [binary, "serve", "--config", str(full)]),
+        Process("routed", 19005, [binary, "serve", "--config", str(routed)]),
     ]
+
+
+def everything(folder, name, port, models):
+    """The configuration file with limits, log, store and ledger."""
+    limits = ", rpm: 100000000, tpm: 1000000000000, max_parallel: 100000"
+    file, log = folder / f"{name}.yaml", folder / f"{name}.log"
+    store = f"store: sqlite:{folder}/{name}.db\nledger: {{path: {folder}/{name}-ledger}}\n"
+    text = SIGNALBOX.format(port=port, admin=port + 10, mock=MOCK, key=KEY, log=log, limits=limits, models=models)
+    file.write_text(store + text)
+    return file
 
 
 def accepts(port):
@@ -167,9 +175,16 @@ log: {{access: {log}, level: error}}
 providers:
   mock: {{kind: openai, base_url: 'http://127.0.0.1:{mock}/v1', api_key: provider-credential}}
 models:
-  gpt-4o-mini:
-    deployments: [{{provider: mock, model: gpt-4o-mini}}]
-    retries: {{attempts: 2}}
+{models}
 keys:
   - {{name: bench, key: {key}, models: [gpt-4o-mini]{limits}}}
+"""
+
+ONE = "  gpt-4o-mini: {deployments: [{provider: mock, model: gpt-4o-mini}], retries: {attempts: 2}}"
+
+# The classifier chooses between two models that the mock answers alike.
+ROUTE = """
+  large: {deployments: [{provider: mock, model: gpt-4o-mini}], retries: {attempts: 2}}
+  small: {deployments: [{provider: mock, model: gpt-4o-mini}], retries: {attempts: 2}}
+  gpt-4o-mini: {route: {strong: large, weak: small, share: 0.5}}
 """
