@@ -74,7 +74,7 @@ fn unknown(snapshot: &Snapshot, has_semantic: bool) -> String {
         return "There is nothing to judge: add `cache.semantic` or a model with a `route` to the configuration."
             .to_owned();
     }
-    "No answer of the semantic cache or of a route to your key has this id, or it has been judged already: `request_id` \
+    "No answer of the semantic cache or of a route to your key has this id, or you have judged it already: `request_id` \
      is the `x-request-id` of an answer with `x-signalbox-cache: semantic` or `x-signalbox-route`."
         .to_owned()
 }

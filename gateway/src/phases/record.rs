@@ -94,7 +94,7 @@ fn judge_repeated(record: &Record) {
     }
     let app = &record.app;
     let earlier = app.repeats.answered(key, &record.request_id, record.started, Instant::now());
-    if let Some(routed) = earlier.and_then(|earlier| app.calibrations.judge(principal, &earlier, score)) {
+    if let Some(routed) = earlier.and_then(|earlier| app.calibrations.infer(principal, &earlier, score)) {
         app.metrics.feedback.repeated(&routed, score);
     }
 }

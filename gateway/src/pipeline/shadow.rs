@@ -111,8 +111,7 @@ impl Look {
         let app = &self.asked.app;
         app.metrics.feedback.looked(self.route.name.as_str(), outcome);
         let Some(score) = score else { return };
-        // Whoever got the answer may have judged it meanwhile: that stands.
-        if let Some(routed) = app.calibrations.judge(&self.principal, &self.request_id, score) {
+        if let Some(routed) = app.calibrations.infer(&self.principal, &self.request_id, score) {
             app.metrics.feedback.judged(&routed, score);
         }
     }

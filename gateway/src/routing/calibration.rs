@@ -143,6 +143,18 @@ impl Calibrations {
     /// A client judges an answer, from 0 to 1; None when it got none of that id from a route. It can do so once.
     pub fn judge(&self, principal: &Principal, request_id: &str, score: f64) -> Option<Routed> {
         let routed = self.routed.take(answer(principal, request_id))?;
+        self.learn(&routed, score);
+        Some(routed)
+    }
+
+    /// Something else than its client judges an answer, unless that has done so; it still can.
+    pub fn infer(&self, principal: &Principal, request_id: &str, score: f64) -> Option<Routed> {
+        let routed = self.routed.get(answer(principal, request_id))?;
+        self.learn(&routed, score);
+        Some(routed)
+    }
+
+    fn learn(&self, routed: &Routed, score: f64) {
         if routed.learns {
             let label = Judged { model: routed.chosen.clone(), logit: logit(routed.raw), score };
             let only_newest = self.tenant(routed.tenant).learn(label.clone());
@@ -150,7 +162,6 @@ impl Calibrations {
                 log.append(routed.tenant, &label, only_newest);
             }
         }
-        Some(routed)
     }
 
     fn tenant(&self, key: u64) -> Arc<Tenant> {

@@ -42,14 +42,30 @@ impl<T> Recent<T> {
     /// The value, which is gone then.
     pub(super) fn take(&self, key: u64) -> Option<T> {
         let mut ring = self.ring();
-        let (older, newer) = (ring.keys.get(ring.next..)?, ring.keys.get(..ring.next)?);
-        let in_newer = newer.iter().rposition(|known| *known == key);
-        let at = in_newer.or_else(|| Some(ring.next + older.iter().rposition(|known| *known == key)?))?;
+        let at = ring.place(key)?;
         ring.values.get_mut(at)?.take()
+    }
+
+    /// A copy of the value.
+    pub(super) fn get(&self, key: u64) -> Option<T>
+    where
+        T: Clone,
+    {
+        let ring = self.ring();
+        ring.values.get(ring.place(key)?)?.clone()
     }
 
     fn ring(&self) -> MutexGuard<'_, Ring<T>> {
         self.ring.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<T> Ring<T> {
+    /// Where the newest value of a key is, or was.
+    fn place(&self, key: u64) -> Option<usize> {
+        let (older, newer) = (self.keys.get(self.next..)?, self.keys.get(..self.next)?);
+        let is_it = |known: &u64| *known == key;
+        newer.iter().rposition(is_it).or_else(|| Some(self.next + older.iter().rposition(is_it)?))
     }
 }
 
@@ -64,6 +80,7 @@ mod tests {
         for key in 0..6 {
             recent.put(key, key * 10);
         }
+        assert_eq!((recent.get(5), recent.get(1)), (Some(50), None));
         assert_eq!([0, 1, 2, 5].map(|key| recent.take(key)), [None, None, Some(20), Some(50)]);
         assert_eq!(recent.take(5), None);
         recent.put(6, 60);

@@ -169,12 +169,9 @@ mod tests {
 
     #[test]
     fn short_answers_are_compared_and_long_ones_are_for_the_judge() {
-        let long = |what: &str| {
-            format!(
-                "{} {what}.",
-                "The answer needs quite a number of different words here, for example:".repeat(2)
-            )
-        };
+        let fruit =
+            "apples pears plums cherries grapes melons figs dates lemons oranges apricots peaches quinces";
+        let long = |what: &str| format!("Among {fruit} one grows near {what}.");
         let agreed = Some((1.0, ShadowOutcome::Agreed));
         assert_eq!(compared("42", "The answer is 42.", false), agreed);
         assert_eq!(compared("42", "41", false), Some((0.0, ShadowOutcome::Differed)));

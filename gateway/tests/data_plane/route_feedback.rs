@@ -74,7 +74,11 @@ async fn who_asks_the_same_again_judges_the_answer_before() {
     assert_eq!(judged().await, 0, "other keys and other models repeat nothing");
     let second = ask(key, "auto", 0.9).await;
     assert_eq!(judged().await, 1);
-    assert_eq!(judge(&gateway, key, json!({"request_id": first, "score": 1})).await.0, 400, "it is judged");
+    assert_eq!(
+        judge(&gateway, key, json!({"request_id": first, "score": 1})).await.0,
+        200,
+        "its client still can"
+    );
     assert_eq!(judge(&gateway, key, json!({"request_id": second, "score": 1})).await.0, 200);
     ask(key, "auto", 0.9).await;
     assert_eq!(judged().await, 1, "what the client has said counts");
