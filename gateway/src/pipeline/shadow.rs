@@ -8,7 +8,7 @@ use domain::{ModelName, Usage};
 use providers::{KeptAnswer, Operation, has_both_modes};
 
 use super::Asked;
-use crate::answer_cache::{Controls, Keeper, Nobody, clock_ms};
+use crate::answer_cache::{Controls, Keeper, Mark, Nobody, clock_ms};
 use crate::client::Client;
 use crate::error::GatewayError;
 use crate::keys::Principal;
@@ -75,10 +75,8 @@ impl Asked {
             request_id: record.request_id.clone(),
             answer,
         };
-        // What it needs of the record: the rest belongs to the client's request.
-        let (second, third) = (record.for_background("shadow"), record.for_background("judge"));
         tokio::spawn(async move {
-            look.run(second, third).await;
+            look.run().await;
             drop(place);
         });
     }
@@ -105,9 +103,9 @@ impl Asked {
 }
 
 impl Look {
-    async fn run(self, second: Record, third: Record) {
+    async fn run(self) {
         let Some(shadow) = self.route.route.as_ref().and_then(|route| route.shadow.as_ref()) else { return };
-        let (score, outcome) = self.judge(shadow, second, third).await;
+        let (score, outcome) = self.judge(shadow).await;
         let app = &self.asked.app;
         app.metrics.feedback.looked(self.route.name.as_str(), outcome);
         let Some(score) = score else { return };
@@ -116,8 +114,8 @@ impl Look {
         }
     }
 
-    async fn judge(&self, shadow: &Shadow, second: Record, third: Record) -> (Option<f64>, ShadowOutcome) {
-        let Some(reference) = self.ask(&shadow.reference, self.same(), second).await else {
+    async fn judge(&self, shadow: &Shadow) -> (Option<f64>, ShadowOutcome) {
+        let Some(reference) = self.ask("shadow", &shadow.reference, self.same()).await else {
             return (None, ShadowOutcome::Failed);
         };
         if let Some((score, outcome)) = shadow::compared(&reference, &self.answer, shadow.judge.is_some()) {
@@ -128,7 +126,7 @@ impl Look {
             Some((judge, to_judge(body)?))
         });
         let Some((judge, request)) = question else { return (None, ShadowOutcome::Unclear) };
-        match self.ask(judge, request, third).await {
+        match self.ask("judge", judge, request).await {
             None => (None, ShadowOutcome::Failed),
             Some(said) => match shadow::mark(&said) {
                 Some(mark) => (Some(mark), ShadowOutcome::Judged),
@@ -138,12 +136,17 @@ impl Look {
     }
 
     /// What a model says to a request; None when it does not answer with text.
-    async fn ask(&self, name: &ModelName, request: Request, mut record: Record) -> Option<String> {
+    async fn ask(&self, why: &str, name: &ModelName, request: Request) -> Option<String> {
         let model = self.asked.snapshot.concrete(name)?.clone();
-        record.model = Some(model.clone());
+        // Made when it is needed: one that is dropped unused would be logged as a request that was given up.
+        let mut record = Record::new(self.asked.app.clone());
+        record.request_id = format!("{}-{why}", self.request_id);
+        record.client = request.operation.wire_format();
         record.operation = Some(request.operation);
+        record.principal = Some(self.principal.clone());
+        record.model = Some(model.clone());
         record.stream = request.head.stream;
-        record.routed = None;
+        record.cache = Some(Mark::Bypass);
         let aside = self.asked.aside(Arc::new(request), vec![model]);
         let mut nobody = Nobody::default();
         let mut keeper = Keeper::new(&mut nobody, shadow::LONGEST_ANSWER);

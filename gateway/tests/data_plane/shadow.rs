@@ -71,6 +71,7 @@ async fn of_long_answers_a_judge_tells_where_there_is_one() {
         let metrics = gateway.metrics().await;
         let feedback = "signalbox_route_feedback_total{chosen=\"small\",model=\"auto\"} 1";
         assert_eq!(metrics.contains(feedback), judged, "{metrics}");
+        assert!(!metrics.contains("aborted"), "whatever was begun came to its end: {metrics}");
         let asked = gateway.mock.requests();
         let bodies: Vec<_> = asked.iter().map(|it| String::from_utf8_lossy(&it.body).into_owned()).collect();
         let to_judge = bodies.iter().find(|body| body.contains("You grade answers"));
