@@ -1,6 +1,6 @@
 # The recipes that README and CI call. Each is one line of work; the rest is in scripts/.
 
-.PHONY: demo test deps lint unit onnx minilm recordings release smoke schemathesis hostile endurance clients peers load bench micro fuzz schema deny
+.PHONY: demo test deps lint unit onnx minilm stage1 recordings release smoke schemathesis hostile endurance clients peers load bench micro fuzz schema deny
 
 # The main job, with no account and no key.
 demo:
@@ -34,6 +34,11 @@ onnx:
 minilm:
 	scripts/fetch-onnxruntime
 	scripts/fetch-minilm
+
+# The transformer of `router.stage1`, trained here on ../shared/router-data, and the library that runs it, into target/. Not part of
+# `test`: it installs 5 GB of PyTorch and takes some ten minutes of one core.
+stage1:
+	scripts/build-stage1
 
 # Replays recorded provider traffic, which is kept beside the repository in ../shared/fixtures.
 recordings:
