@@ -1,9 +1,10 @@
-//! The access log: one JSON object a line. Requests append to a bounded buffer; a thread writes it out
-//! ten times a second, so that no request waits for a disk or a pipe.
+//! The access log: one JSON object a line. Requests append to a bounded buffer; a thread writes it out ten times a second, and
+//! sooner when so much waits that it would push other things out of the processor's cache: no request waits for a disk or a pipe.
 
 use std::io::{self, BufWriter, Write};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::thread::Thread;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -16,6 +17,8 @@ const BUFFER_LIMIT: usize = 8 << 20;
 const DECISION_BYTES: usize = 1 << 10;
 /// Lines are joined to writes of this.
 const WRITE_BYTES: usize = 64 << 10;
+/// When this much waits it is written at once.
+const ENOUGH_BYTES: usize = 256 << 10;
 const FLUSH_INTERVAL: Duration = Duration::from_millis(100);
 
 /// One request. Absent values are left out.
@@ -84,6 +87,8 @@ pub struct AccessLog(Option<Arc<Buffer>>);
 struct Buffer {
     lines: Mutex<Lines>,
     dropped: AtomicU64,
+    /// Who writes them.
+    writer: OnceLock<Thread>,
 }
 
 /// Lines that wait to be written.
@@ -107,7 +112,9 @@ impl AccessLog {
         };
         let buffer = Arc::new(Buffer::default());
         let far_end = buffer.clone();
-        std::thread::Builder::new().name("access-log".to_owned()).spawn(move || write_out(&far_end, out))?;
+        let writer = std::thread::Builder::new().name("access-log".to_owned());
+        let writer = writer.spawn(move || write_out(&far_end, out))?;
+        let _ = buffer.writer.set(writer.thread().clone());
         Ok(Self(Some(buffer)))
     }
 
@@ -120,9 +127,15 @@ impl AccessLog {
     pub fn append(&self, line: &AccessLine<'_>) {
         let Some(buffer) = &self.0 else { return };
         let mut lines = buffer.lines.lock().unwrap_or_else(PoisonError::into_inner);
-        if !lines.append(line) {
-            drop(lines);
+        let before = lines.bytes();
+        let is_taken = lines.append(line);
+        let is_enough = before < ENOUGH_BYTES && lines.bytes() >= ENOUGH_BYTES;
+        drop(lines);
+        if !is_taken {
             buffer.dropped.fetch_add(1, Ordering::Relaxed);
+        }
+        if is_enough && let Some(writer) = buffer.writer.get() {
+            writer.unpark();
         }
     }
 
@@ -145,11 +158,15 @@ impl AccessLog {
 }
 
 impl Lines {
+    /// What they take, about.
+    fn bytes(&self) -> usize {
+        self.text.len() + self.decisions.len() * DECISION_BYTES
+    }
+
     /// False when there is no room, or the line is no JSON.
     fn append(&mut self, line: &AccessLine<'_>) -> bool {
         let length = self.text.len();
-        let taken = length + self.decisions.len() * DECISION_BYTES;
-        if taken > BUFFER_LIMIT || serde_json::to_writer(&mut self.text, line).is_err() {
+        if self.bytes() > BUFFER_LIMIT || serde_json::to_writer(&mut self.text, line).is_err() {
             self.text.truncate(length);
             return false;
         }
