@@ -1,6 +1,8 @@
 //! The headers of answers and errors.
 
 use domain::Micros;
+use http::header::{AGE, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use http::response;
 use pingora::http::ResponseHeader;
 
 use crate::answer_cache::Mark;
@@ -36,7 +38,45 @@ pub(super) fn error_header(
     Ok(head)
 }
 
-const INVALID_NAME: GatewayError = GatewayError::Framing("A name in the answer's header is not valid HTTP.");
+const INVALID: GatewayError = GatewayError::Framing("A value in the answer's header is not valid HTTP.");
+
+/// Our own names: pingora would read one that is given as text for each answer anew.
+static NAMES: Names = Names {
+    model: HeaderName::from_static("x-signalbox-model"),
+    deployment: HeaderName::from_static("x-signalbox-deployment"),
+    attempts: HeaderName::from_static("x-signalbox-attempts"),
+    fallback: HeaderName::from_static("x-signalbox-fallback"),
+    route: HeaderName::from_static("x-signalbox-route"),
+    cache: HeaderName::from_static("x-signalbox-cache"),
+    cache_status: HeaderName::from_static("cache-status"),
+    request_id: HeaderName::from_static("x-request-id"),
+    anthropic_request_id: HeaderName::from_static("request-id"),
+    overhead: HeaderName::from_static("x-signalbox-overhead-us"),
+    limit_requests: HeaderName::from_static("x-ratelimit-limit-requests"),
+    remaining_requests: HeaderName::from_static("x-ratelimit-remaining-requests"),
+    limit_tokens: HeaderName::from_static("x-ratelimit-limit-tokens"),
+    remaining_tokens: HeaderName::from_static("x-ratelimit-remaining-tokens"),
+};
+
+struct Names {
+    model: HeaderName,
+    deployment: HeaderName,
+    attempts: HeaderName,
+    fallback: HeaderName,
+    route: HeaderName,
+    cache: HeaderName,
+    cache_status: HeaderName,
+    request_id: HeaderName,
+    anthropic_request_id: HeaderName,
+    overhead: HeaderName,
+    limit_requests: HeaderName,
+    remaining_requests: HeaderName,
+    limit_tokens: HeaderName,
+    remaining_tokens: HeaderName,
+}
+
+/// As many as most answers have.
+const USUAL_HEADERS: usize = 16;
 
 /// What every answer carries.
 pub(super) fn header(
@@ -44,68 +84,72 @@ pub(super) fn header(
     status: u16,
     content_type: &'static str,
 ) -> Result<Box<ResponseHeader>, GatewayError> {
-    let build = || -> pingora::Result<ResponseHeader> {
-        let mut head = ResponseHeader::build_no_case(status, Some(16))?;
-        head.insert_header("content-type", content_type)?;
+    let build = || -> Result<ResponseHeader, http::Error> {
+        let (mut head, ()) = http::Response::builder().status(status).body(())?.into_parts();
+        head.headers = HeaderMap::with_capacity(USUAL_HEADERS);
+        let headers = &mut head.headers;
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
         if let Some(model) = &record.model {
-            head.insert_header("x-signalbox-model", model.name.as_str())?;
+            headers.insert(&NAMES.model, model.name.as_str().parse()?);
         }
         if let Some(deployment) = &record.deployment {
-            head.insert_header("x-signalbox-deployment", deployment.id.as_str())?;
-            head.insert_header("x-signalbox-attempts", record.attempts.to_string())?;
-            head.insert_header("x-signalbox-fallback", if record.fallback { "true" } else { "false" })?;
+            headers.insert(&NAMES.deployment, deployment.id.as_str().parse()?);
+            headers.insert(&NAMES.attempts, record.attempts.into());
+            let fallback = if record.fallback { "true" } else { "false" };
+            headers.insert(&NAMES.fallback, HeaderValue::from_static(fallback));
         }
         if let Some(decision) = &record.routed {
-            head.insert_header("x-signalbox-route", decision.text())?;
+            headers.insert(&NAMES.route, decision.text().parse()?);
         }
         if let Some(mark) = record.cache {
-            head.insert_header("x-signalbox-cache", mark.as_str())?;
-            head.insert_header("cache-status", mark.status(record.coalesced))?;
+            headers.insert(&NAMES.cache, HeaderValue::from_static(mark.as_str()));
+            headers.insert(&NAMES.cache_status, mark.status(record.coalesced).try_into()?);
             if let Mark::Hit { age, .. } | Mark::Stale { age, .. } | Mark::Semantic { age, .. } = mark {
-                head.insert_header("age", age.to_string())?;
+                headers.insert(AGE, age.into());
             }
         }
-        add_own(&mut head, record)?;
-        Ok(head)
+        add_own(headers, record)?;
+        Ok(head.into())
     };
-    build().map(Box::new).map_err(|_| INVALID_NAME)
+    build().map(Box::new).map_err(|_| INVALID)
 }
 
 /// The header of an answer that several requests share.
 pub fn followed(shared: &ResponseHeader, record: &Record) -> Result<Box<ResponseHeader>, GatewayError> {
-    let build = || -> pingora::Result<ResponseHeader> {
-        let mut head = shared.clone();
-        add_own(&mut head, record)?;
+    let build = || -> Result<ResponseHeader, http::Error> {
+        let mut head = response::Parts::from(shared.clone());
+        add_own(&mut head.headers, record)?;
         if record.coalesced {
-            head.insert_header("x-signalbox-coalesced", "true")?;
+            head.headers.insert("x-signalbox-coalesced", HeaderValue::from_static("true"));
             if let Some(mark) = record.cache {
-                head.insert_header("cache-status", mark.status(true))?;
+                head.headers.insert(&NAMES.cache_status, mark.status(true).try_into()?);
             }
             // The one that asked first pays.
-            if head.headers.contains_key("x-signalbox-cost-usd") {
-                head.insert_header("x-signalbox-cost-usd", Micros(0).to_string())?;
+            if let Some(cost) = head.headers.get_mut("x-signalbox-cost-usd") {
+                *cost = Micros(0).to_string().try_into()?;
             }
         }
-        Ok(head)
+        Ok(head.into())
     };
-    build().map(Box::new).map_err(|_| INVALID_NAME)
+    build().map(Box::new).map_err(|_| INVALID)
 }
 
 /// What differs from one request to the next.
-fn add_own(head: &mut ResponseHeader, record: &Record) -> pingora::Result<()> {
-    head.insert_header("x-request-id", record.request_id.as_str())?;
+fn add_own(headers: &mut HeaderMap, record: &Record) -> Result<(), http::Error> {
+    headers.insert(&NAMES.request_id, record.request_id.parse()?);
     if record.client == providers::WireFormat::Anthropic {
-        head.insert_header("request-id", record.request_id.as_str())?;
+        headers.insert(&NAMES.anthropic_request_id, record.request_id.parse()?);
     }
-    head.insert_header("x-signalbox-overhead-us", record.overhead().as_micros().to_string())?;
+    let overhead = u64::try_from(record.overhead().as_micros()).unwrap_or(u64::MAX);
+    headers.insert(&NAMES.overhead, overhead.into());
     if let Some(limits) = record.limits_left() {
         if let Some((limit, left)) = limits.requests {
-            head.insert_header("x-ratelimit-limit-requests", limit.to_string())?;
-            head.insert_header("x-ratelimit-remaining-requests", left.to_string())?;
+            headers.insert(&NAMES.limit_requests, limit.into());
+            headers.insert(&NAMES.remaining_requests, left.into());
         }
         if let Some((limit, left)) = limits.tokens {
-            head.insert_header("x-ratelimit-limit-tokens", limit.to_string())?;
-            head.insert_header("x-ratelimit-remaining-tokens", left.to_string())?;
+            headers.insert(&NAMES.limit_tokens, limit.into());
+            headers.insert(&NAMES.remaining_tokens, left.into());
         }
     }
     Ok(())
@@ -114,11 +158,8 @@ fn add_own(head: &mut ResponseHeader, record: &Record) -> pingora::Result<()> {
 pub(super) fn put(
     head: &mut ResponseHeader,
     name: &'static str,
-    value: impl TryInto<http::HeaderValue>,
+    value: impl TryInto<HeaderValue>,
 ) -> Result<(), GatewayError> {
-    let value = value
-        .try_into()
-        .map_err(|_| GatewayError::Framing("A value in the answer's header is not valid HTTP."))?;
-    head.insert_header(name, value)
-        .map_err(|_| GatewayError::Framing("A value in the answer's header is not valid HTTP."))
+    let value = value.try_into().map_err(|_| INVALID)?;
+    head.insert_header(name, value).map_err(|_| INVALID)
 }
