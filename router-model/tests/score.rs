@@ -80,13 +80,15 @@ fn a_long_prompt_counts_with_its_head_and_its_tail() {
 #[test]
 fn an_explanation_adds_up_to_the_score() {
     let model = RouteModel::shipped().unwrap();
-    let prompt = "Prove that the square root of 2 is irrational.\nWhy?";
-    let scores = model.score(prompt).unwrap();
-    for (explanation, quality) in model.explain(prompt).iter().zip(scores.quality()) {
-        assert!((explanation.quality - quality).abs() < 1e-5);
-        let sides = [&explanation.raised, &explanation.lowered];
-        assert!(sides.iter().all(|side| side.len() <= 8));
-        assert!(sides.into_iter().flatten().all(|reason| !reason.what.is_empty()));
+    let open = "Prove that the square root of 2 is irrational.\nWhy?";
+    for prompt in [open, &format!("{open}\nA. It is not.\nB. By contradiction.")] {
+        let scores = model.score(prompt).unwrap();
+        for (explanation, quality) in model.explain(prompt).iter().zip(scores.quality()) {
+            assert!((explanation.quality - quality).abs() < 1e-5);
+            let sides = [&explanation.raised, &explanation.lowered];
+            assert!(sides.iter().all(|side| side.len() <= 8));
+            assert!(sides.into_iter().flatten().all(|reason| !reason.what.is_empty()));
+        }
     }
 }
 
@@ -104,23 +106,49 @@ fn the_kind_of_a_task_is_recognised_and_tells_who_does_well_at_it() {
     assert!(quality("codegemma-7b") > quality("llama3-chatqa-1.5-8b"));
 }
 
-#[test]
-fn a_model_of_the_layout_without_kinds_is_still_read() {
+/// A file of one head with nothing but zeros in its table.
+fn only_head(layout: &[u8], floats: &[f32]) -> Result<RouteModel, ModelError> {
     use sha2::{Digest, Sha256};
     let head = format!(
         r#"{{"name": "old", "features": {FEATURES_VERSION}, "heads": ["only"], "quantiles": [0.0, 1.0]}}"#
     );
-    let mut file = b"SBROUTE2".to_vec();
-    file.extend(u32::try_from(head.len()).unwrap().to_le_bytes());
+    let mut file = layout.to_vec();
+    file.extend(u32::try_from(head.len()).unwrap_or_default().to_le_bytes());
     file.extend(head.as_bytes());
     file.extend(vec![0; 2 << 17]);
-    // A row for the table's sum, sixteen for the features made by hand, then bias and floor.
-    file.extend(
-        [[0.0_f32; 17].as_slice(), &[0.0, 0.25]].concat().iter().flat_map(|value| value.to_le_bytes()),
-    );
+    file.extend(floats.iter().flat_map(|value| value.to_le_bytes()));
     let hash = Sha256::digest(&file);
     file.extend_from_slice(&hash);
-    let model = load(&file).unwrap();
-    assert_eq!(model.score("hello").unwrap().quality(), [0.625]);
-    assert_eq!(model.explain("hello")[0].quality, 0.625);
+    load(&file)
+}
+
+const CHOICES: &str = "hello\nA. one\nB. two";
+
+#[test]
+fn a_model_of_an_older_layout_is_still_read_and_makes_no_difference_without_choices() {
+    // A row for the table's sum, sixteen for the features made by hand, then bias and floor.
+    let floats = [[0.0_f32; 17].as_slice(), &[0.0, 0.25]].concat();
+    for layout in [b"SBROUTE2", b"SBROUTE3"] {
+        let model = only_head(layout, &floats).unwrap();
+        for prompt in ["hello", CHOICES] {
+            assert_eq!(model.score(prompt).unwrap().quality(), [0.625]);
+            assert_eq!(model.explain(prompt)[0].quality, 0.625);
+        }
+    }
+}
+
+#[test]
+fn a_prompt_without_choices_has_weights_of_its_own() {
+    let mut floats = [0.0_f32; 37];
+    // Behind matrix, bias and floor: how much of the words' sum counts, 16 features made by hand of which the second is the
+    // logarithm of one more than the words, and the bias.
+    floats[21] = 1.0;
+    floats[36] = 3.0_f32.ln();
+    let model = only_head(b"SBROUTE4", &floats).unwrap();
+    assert_eq!(model.score(CHOICES).unwrap().quality(), [0.5]);
+    for (prompt, odds) in [("", 3.0), ("hello", 6.0), ("hello you", 9.0)] {
+        let quality = model.score(prompt).unwrap().quality()[0];
+        assert!((quality - odds / (1.0 + odds)).abs() < 1e-6, "{prompt}: {quality}");
+        assert!((model.explain(prompt)[0].quality - quality).abs() < 1e-6);
+    }
 }

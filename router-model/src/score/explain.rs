@@ -58,10 +58,15 @@ fn explain_head(
     let column: Vec<f32> = weights.matrix.iter().skip(head).step_by(heads).copied().collect();
     let (of_table, rest) = column.split_at_checked(heads).unwrap_or_default();
     let (of_kinds, of_hand) = rest.split_at_checked(kinds.len()).unwrap_or_default();
-    let words = features.buckets.iter().zip(&features.weights).map(|(bucket, weight)| {
-        let sum: f32 =
-            weights.row(*bucket).iter().zip(of_table).map(|(cell, factor)| f32::from(*cell) * factor).sum();
-        Reason { what: grams.get(bucket).cloned().unwrap_or_default(), logit: weight * sum / length }
+    let open = weights.open(features);
+    let part = open.and_then(|open| open.words.get(head)).copied().unwrap_or(1.0);
+    let open_hand: Option<Vec<f32>> =
+        open.map(|open| open.hand.iter().skip(head).step_by(heads).copied().collect());
+    let of_hand = open_hand.as_deref().unwrap_or(of_hand);
+    let words = features.buckets.iter().zip(weights.rows(features)).map(|(bucket, (weight, row))| {
+        let sum: f32 = row.iter().zip(of_table).map(|(cell, factor)| f32::from(*cell) * factor).sum();
+        let what = grams.get(bucket).cloned().unwrap_or_default();
+        Reason { what, logit: weight * sum / length * part }
     });
     let named = |((input, factor), name): ((&f32, &f32), &str)| Reason {
         what: format!("[{name}]"),
@@ -72,7 +77,8 @@ fn explain_head(
     let kinds =
         kinds.iter().zip(of_kinds).zip(kind_names).map(|(factors, name)| named((factors, name.as_str())));
     let mut reasons: Vec<Reason> = words.chain(hand).chain(kinds).collect();
-    let bias = weights.bias.get(head).copied().unwrap_or_default();
+    let biases = open.map_or(&weights.bias, |open| &open.bias);
+    let bias = biases.get(head).copied().unwrap_or_default();
     let logit = bias + reasons.iter().map(|reason| reason.logit).sum::<f32>();
     reasons.sort_by(|one, other| other.logit.total_cmp(&one.logit));
     Explanation {

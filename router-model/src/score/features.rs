@@ -2,7 +2,7 @@
 //! and sixteen features made by hand. Training and the gateway both use this file, so a change here needs a new model and a
 //! new [`FEATURES_VERSION`].
 
-use super::hand::{HAND, HandCounts};
+use super::hand::{CHOICES, HAND, HandCounts};
 use super::words::{self, Word};
 
 /// Which featuriser a model was trained with; a model of another one is refused.
@@ -51,6 +51,11 @@ impl Features {
         }
         self.weigh();
         self.hand = counts.features();
+    }
+
+    /// No line begins like one of several answers.
+    pub(super) fn is_without_choices(&self) -> bool {
+        self.hand.get(CHOICES).is_some_and(|choices| *choices == 0.0)
     }
 
     fn count(&mut self, bucket: u32) {

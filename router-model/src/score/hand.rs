@@ -7,6 +7,9 @@ use super::words::{KINDS, Kind, Word, hash};
 /// How many there are.
 pub const HAND: usize = 16;
 
+/// Which of them tells how many choices a question gives.
+pub(super) const CHOICES: usize = 12;
+
 /// What each is called in an explanation.
 pub const HAND_NAMES: [&str; HAND] = [
     "bytes",

@@ -24,8 +24,8 @@ pub(super) fn lifted(logit: f32, floor: f32) -> f32 {
 /// The length of a prompt's weights, each multiplied by how telling its row is. The least telling row counts 1.
 #[must_use]
 pub(super) fn length(weights: &Weights, features: &Features) -> f32 {
-    let squares = features.buckets.iter().zip(&features.weights).map(|(bucket, weight)| {
-        let telling = weights.row(*bucket).last().copied().unwrap_or(1);
+    let squares = weights.rows(features).map(|(weight, row)| {
+        let telling = row.last().copied().unwrap_or(1);
         (weight * f32::from(telling)).powi(2)
     });
     squares.sum::<f32>().sqrt().max(1.0)
@@ -33,9 +33,19 @@ pub(super) fn length(weights: &Weights, features: &Features) -> f32 {
 
 fn logits(weights: &Weights, features: &Features) -> Vec<f32> {
     let (mut inputs, kinds) = sums(weights, features);
-    inputs.extend(likely_kinds(weights, features, &kinds));
-    inputs.extend_from_slice(&features.hand);
-    mix(&weights.matrix, &weights.bias, &inputs)
+    let likely = likely_kinds(weights, features, &kinds);
+    let Some(open) = weights.open(features) else {
+        inputs.extend(likely);
+        inputs.extend_from_slice(&features.hand);
+        return mix(&weights.matrix, &weights.bias, &inputs);
+    };
+    for (sum, part) in inputs.iter_mut().zip(&open.words) {
+        *sum *= part;
+    }
+    inputs.extend(likely);
+    // The rows of the features made by hand, the last of the matrix, are left for those of `open`.
+    let rest = mix(&weights.matrix, &open.bias, &inputs);
+    mix(&open.hand, &rest, &features.hand)
 }
 
 /// The table's sums for the heads and for the kinds, of a prompt of length 1.
@@ -43,8 +53,7 @@ pub(super) fn sums(weights: &Weights, features: &Features) -> (Vec<f32>, Vec<f32
     let heads = weights.head.heads.len();
     let mut sums = vec![0.0_f32; heads + weights.head.kinds.len() + 1];
     let mut squares = 0.0_f32;
-    for (bucket, weight) in features.buckets.iter().zip(&features.weights) {
-        let row = weights.row(*bucket);
+    for (weight, row) in weights.rows(features) {
         for (sum, cell) in sums.iter_mut().zip(row) {
             *sum += weight * f32::from(*cell);
         }
