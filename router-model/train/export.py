@@ -12,6 +12,8 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from train import CHOICES, HAND
+
 HERE = Path(__file__).resolve().parent
 FEATURES_VERSION, OPSET = 2, 17
 
@@ -28,28 +30,42 @@ def quantise(kept):
         "kind_bias": kept["kind_bias"].astype("<f4"),
         "matrix": np.vstack([np.diag(scale[:heads]), kept["kind_means"], kept["hand"]]).astype("<f4"),
         "bias": kept["bias"].astype("<f4"), "floor": kept["floor"].astype("<f4"),
+        **{name: kept[name].astype("<f4") for name in ("open_words", "open_hand", "open_bias")},
     }
 
 
 def write_model(path, about, tensors):
     head = json.dumps({**about, "features": FEATURES_VERSION}).encode()
-    content = b"SBROUTE3" + struct.pack("<I", len(head)) + head + b"".join(tensor.tobytes() for tensor in tensors.values())
+    content = b"SBROUTE4" + struct.pack("<I", len(head)) + head + b"".join(tensor.tobytes() for tensor in tensors.values())
     path.write_bytes(content + hashlib.sha256(content).digest())
 
 
 def write_onnx(path, about, tensors):
     """buckets int64[n], weights float[n], hand float[16] -> quality float[1, heads]"""
-    heads, kinds = len(about["heads"]), len(about["kinds"])
+    heads, kinds, half = len(about["heads"]), len(about["kinds"]), len(tensors["table"]) // 2
     whole = lambda *values: np.array(values, dtype=np.int64)
-    tensors = {**tensors, "room": 1 - tensors["floor"], "row": whole(0), "column": whole(1),
+    above = len(tensors["matrix"]) - HAND
+    tensors = {**tensors, "matrix": tensors["matrix"][:above], "hand_matrix": tensors["matrix"][above:],
+               # What a prompt without choices takes off each sum.
+               "words_less": tensors["open_words"] - 1,
+               "room": 1 - tensors["floor"], "row": whole(0), "column": whole(1), "choices": whole(CHOICES),
+               "none": np.zeros(1, np.float32), "half": whole(half), "all": whole(2 * half),
                "cells_of": whole(heads, kinds, 1), "one": np.array(1, dtype=np.float32)}
     if not kinds:
         tensors["cells_of"] = whole(heads, 1)
         del tensors["kind_matrix"], tensors["kind_bias"]
+    del tensors["open_words"]
     node = helper.make_node
     sums = lambda cells, out: [node("MatMul", ["weights_row", cells], [f"long_{out}"]), node("Div", [f"long_{out}", "divisor"], [out])]
     nodes = [
-        node("Gather", ["table", "buckets"], ["cells"], axis=0),
+        node("Gather", ["hand", "choices"], ["has_choices"], axis=0),
+        node("Equal", ["has_choices", "none"], ["is_open"]),
+        node("Cast", ["is_open"], ["open_whole"], to=TensorProto.INT64),
+        node("Cast", ["is_open"], ["open"], to=TensorProto.FLOAT),
+        node("Mul", ["open_whole", "half"], ["away"]),
+        node("Add", ["buckets", "away"], ["moved"]),
+        node("Mod", ["moved", "all"], ["places"]),
+        node("Gather", ["table", "places"], ["cells"], axis=0),
         node("Cast", ["cells"], ["rows"], to=TensorProto.FLOAT),
         node("Unsqueeze", ["weights", "row"], ["weights_row"]),
         node("Unsqueeze", ["hand", "row"], ["hand_row"]),
@@ -69,9 +85,16 @@ def write_onnx(path, about, tensors):
             node("Softmax", ["kind_logits"], ["likely"], axis=1),
         ]
     nodes += [
-        node("Concat", ["sums", *["likely"] * bool(kinds), "hand_row"], ["inputs"], axis=1),
-        node("MatMul", ["inputs", "matrix"], ["mixed"]),
-        node("Add", ["mixed", "bias"], ["logits"]),
+        node("Mul", ["open", "words_less"], ["less"]),
+        node("Add", ["less", "one"], ["words_count"]),
+        node("Mul", ["sums", "words_count"], ["counted"]),
+        node("Concat", ["counted", *["likely"] * bool(kinds)], ["inputs"], axis=1),
+        node("MatMul", ["inputs", "matrix"], ["of_words"]),
+        node("Where", ["is_open", "open_hand", "hand_matrix"], ["hand_weights"]),
+        node("MatMul", ["hand_row", "hand_weights"], ["of_hand"]),
+        node("Add", ["of_words", "of_hand"], ["mixed"]),
+        node("Where", ["is_open", "open_bias", "bias"], ["its_bias"]),
+        node("Add", ["mixed", "its_bias"], ["logits"]),
         node("Sigmoid", ["logits"], ["plain"]),
         node("Mul", ["plain", "room"], ["lifted"]),
         node("Add", ["lifted", "floor"], ["quality"]),

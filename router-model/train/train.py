@@ -18,12 +18,16 @@ HAND_ALPHA, PRIOR, MOST_FLOOR, MOST_ROUNDS = 300.0, 10, 0.5, 1000
 COMMON, APART = (2.0, 0.5), (0.7, 0.8)
 # Ridge of the scores for kinds of tasks, the weight of the features made by hand there, and what may be a kind.
 KIND_RIDGE, KIND_HAND, KIND_ROWS, MOST_KINDS = 0.5, 0.05, 40, 32
+# Where a prompt tells how many choices it has, and the only features made by hand whose meaning lasts from one kind of prompt
+# without choices to another: bytes and words. A pair counts them double there and words a fifth: predicted from other groups,
+# the slope within a group is 1.5 for these and 0.1 to 0.4 for words, against 0.7 and 0.65 where there are choices.
+CHOICES, LENGTHS, WITHOUT_CHOICES = 12, [0, 1], (2.0, 0.2)
 
 
 class Rows:
     """Prepared rows: words as a sparse matrix, features made by hand, a column of scores for each model, and where each comes
     from: a group, whose labels are smoothed together unless it is alone in its file, and a kind of task, which the model is to
-    recognise."""
+    recognise. A prompt without choices keeps its words in buckets of its own, half the table away."""
 
     def __init__(self, words, hand, scores, models, groups, alone, kinds, keys):
         self.words, self.hand, self.scores = words, hand, scores
@@ -39,6 +43,11 @@ class Rows:
     def column(self, model):
         return self.scores[:, self.models.index(model)]
 
+    @property
+    def open(self):
+        """Which rows have no choices."""
+        return self.hand[:, CHOICES] == 0
+
 
 def kinds_of(name, groups):
     """Groups that are few and large are kinds of tasks; many small ones, like MMLU's subjects, are one kind together."""
@@ -49,7 +58,9 @@ def kinds_of(name, groups):
 def load(work, name):
     kept = np.load(Path(work) / f"{name}.npz")
     shape = (len(kept["starts"]) - 1, 1 << BITS)
-    words = sparse.csr_matrix((kept["weights"], kept["buckets"].astype(np.int32), kept["starts"]), shape=shape)
+    without_choices = np.repeat(kept["hand"][:, CHOICES] == 0, np.diff(kept["starts"]))
+    buckets = kept["buckets"].astype(np.int32) ^ (without_choices.astype(np.int32) << (BITS - 1))
+    words = sparse.csr_matrix((kept["weights"], buckets, kept["starts"]), shape=shape)
     groups = kept["groups"]
     alone = np.full(len(groups), len(np.unique(groups)) == 1)
     return Rows(words, kept["hand"].astype(np.float64), kept["scores"], kept["models"], groups, alone,
@@ -82,14 +93,18 @@ def softmax(logits):
 class Heads:
     """Three things tell how well a model answers, each linear in the words: how hard a prompt is for all models, what sets this
     one apart, and how well it does at the kinds of tasks that the prompt looks like. Their sum goes through a sigmoid, lifted
-    by the floor. A prompt's words are first multiplied by how telling each is, and brought to length 1."""
+    by the floor. A prompt's words are first multiplied by how telling each is, and brought to length 1. A prompt without choices
+    has weights of its own for the features made by hand, and what its words say counts only so far as `steady` tells."""
 
     def __init__(self, models, kinds):
         self.models, self.kinds = list(models), list(kinds)
         heads, buckets = len(self.models), 1 << BITS
         self.telling = np.ones(buckets)
         self.common, self.apart = np.zeros((buckets, heads)), np.zeros((buckets, heads))
-        self.hand = np.zeros(HAND)
+        # Weights with choices, and without.
+        self.hand, self.hand_bias = np.zeros((2, HAND)), np.zeros(2)
+        # How much of the hand's and of the words' part stays without choices, for each head, and around which means of words.
+        self.steady, self.common_mean, self.apart_mean = np.ones((2, heads)), np.zeros(heads), np.zeros(heads)
         self.common_bias, self.apart_bias = np.zeros(heads), np.zeros(heads)
         self.kind_table, self.kind_hand = np.zeros((buckets, len(self.kinds))), np.zeros((HAND, len(self.kinds)))
         self.kind_bias, self.warmth = np.zeros(len(self.kinds)), 1.0
@@ -108,9 +123,12 @@ class Heads:
 
     def parts(self, rows, kind_scores=None):
         """What the three say of each row and head. How well a model does at a kind is told as the distance to its mean."""
-        words = self.inputs(rows.words)
-        common = words @ self.common + (rows.hand @ self.hand)[:, None] + self.common_bias
-        apart = words @ self.apart + self.apart_bias
+        words, without = self.inputs(rows.words), rows.open
+        by_hand = np.where(without, rows.hand @ self.hand[1] + self.hand_bias[1], rows.hand @ self.hand[0] + self.hand_bias[0])
+        held = lambda said, mean: np.where(without[:, None], mean + self.steady[1] * (said - mean), said)
+        common = held(words @ self.common, self.common_mean) + self.common_bias
+        common += by_hand[:, None] * np.where(without[:, None], self.steady[0], 1)
+        apart = held(words @ self.apart, self.apart_mean) + self.apart_bias
         if not self.kinds:
             return np.stack([common, apart, np.zeros_like(common)])
         scores = self.kind_scores(rows) if kind_scores is None else kind_scores
@@ -190,19 +208,39 @@ def fit(rows, models=None):
     mean, deviation = rows.hand.mean(0), rows.hand.std(0) + 1e-6
     hand = (rows.hand - mean) / deviation
     common = np.nanmean(rows.scores, 1)
-    shared = Ridge(HAND_ALPHA, fit_intercept=False).fit(within(hand, rows.groups), within(common, rows.groups)).coef_
-    rest = common - hand @ shared
-    heads.telling, heads.hand = telling(rows.words), shared / deviation
+    rest = common - by_hand(heads, rows, common)
+    heads.telling = telling(rows.words)
     words = heads.inputs(rows.words)
     for family, there in families(rows, heads.models):
         some, of_some = words[there], rows.pick(there)
         labels = np.column_stack([of_some.column(heads.models[at]) for at in family])
         table, bias = words_of(some, rest[there][:, None], of_some, COMMON)
-        heads.common[:, family], heads.common_bias[family] = table, bias - mean @ heads.hand
+        heads.common[:, family], heads.common_bias[family] = table, bias
         heads.apart[:, family], heads.apart_bias[family] = words_of(some, labels - common[there][:, None], of_some, APART)
+        without = of_some.open
+        if len(family) == 2 and without.any() and not without.all():
+            heads.steady[:, family] = np.array(WITHOUT_CHOICES)[:, None]
+            heads.common_mean[family] = (some[without] @ table).mean(0)
+            heads.apart_mean[family] = (some[without] @ heads.apart[:, family]).mean(0)
     if heads.kinds:
         recognise(heads, rows, words, hand * KIND_HAND, mean, deviation / KIND_HAND)
     return heads
+
+
+def by_hand(heads, rows, common):
+    """Fits the weights of the features made by hand, those of rows without choices on such rows alone, and tells their part in
+    each row."""
+    parts, everywhere = np.zeros(len(rows)), np.full(len(rows), True)
+    for form, (those, features) in enumerate([(everywhere, list(range(HAND))), (rows.open, LENGTHS)]):
+        if not those.any():
+            continue
+        hand, groups = rows.hand[those][:, features], rows.groups[those]
+        mean, deviation = hand.mean(0), hand.std(0) + 1e-6
+        inputs = (hand - mean) / deviation
+        weights = Ridge(HAND_ALPHA, fit_intercept=False).fit(within(inputs, groups), within(common[those], groups)).coef_
+        heads.hand[form, features] = weights / deviation
+        heads.hand_bias[form], parts[those] = -mean @ (weights / deviation), inputs @ weights
+    return parts
 
 
 def kinds_in(rows, models=None):
@@ -301,11 +339,16 @@ def win(quality, models):
 
 
 def vars_of(heads):
-    """Everything that export.py needs: what the words say is one table, for the parts differ in how far they are trusted only."""
+    """Everything that export.py needs: what the words say is one table, for the parts differ in how far they are trusted only.
+    Without choices there are another matrix and bias for the features made by hand, and the table's sums count less."""
+    by_hand, words = heads.steady
+    means = heads.common_mean * heads.trust[0] + heads.apart_mean * heads.trust[1]
+    bias = heads.common_bias * heads.trust[0] + heads.apart_bias * heads.trust[1] + heads.shift
     return {
         "table": (heads.common * heads.trust[0] + heads.apart * heads.trust[1]).astype(np.float32), "telling": heads.telling,
-        "hand": np.outer(heads.hand, heads.trust[0]), "floor": heads.floor,
-        "bias": heads.common_bias * heads.trust[0] + heads.apart_bias * heads.trust[1] + heads.shift,
+        "hand": np.outer(heads.hand[0], heads.trust[0]), "floor": heads.floor, "bias": bias + heads.hand_bias[0] * heads.trust[0],
+        "open_hand": np.outer(heads.hand[1], heads.trust[0] * by_hand), "open_words": words,
+        "open_bias": bias + heads.hand_bias[1] * heads.trust[0] * by_hand + (1 - words) * means,
         "kind_table": (heads.kind_table * heads.warmth).astype(np.float32), "kind_hand": heads.kind_hand * heads.warmth,
         "kind_bias": heads.kind_bias * heads.warmth, "kind_means": heads.kind_means * heads.trust[2],
     }
