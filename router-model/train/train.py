@@ -23,6 +23,10 @@ KIND_RIDGE, KIND_HAND, KIND_ROWS, MOST_KINDS = 0.5, 0.05, 40, 32
 # the slope within a group is 1.5 for these and 0.1 to 0.4 for words, against 0.7 and 0.65 where there are choices.
 CHOICES, LENGTHS, WITHOUT_CHOICES = 12, [0, 1], (2.0, 0.2)
 
+# A pair's logits are drawn to their mean and lowered by so much: rows of subjects held out have a slope of 0.76 to 0.89 of that which
+# known ones have, and the weak model does 0.02 worse there than predicted. This goes a part of the way, for both are to come.
+CAUTION = (0.95, -0.1)
+
 
 class Rows:
     """Prepared rows: words as a sparse matrix, features made by hand, a column of scores for each model, and where each comes
@@ -323,7 +327,9 @@ def fit_calibrated(rows, folds, models=None):
             continue
         for place, at in enumerate(family):
             (slope,), heads.shift[[at]], heads.floor[[at]] = calibrate(told[:2, :, [place]].sum(0)[None], labels[:, [place]])
-            heads.trust[:, at] = slope, slope, 0
+            drawn, lowered = CAUTION
+            heads.shift[at] += (1 - drawn) * slope * told[:2, :, place].sum(0).mean() + lowered
+            heads.trust[:, at] = drawn * slope, drawn * slope, 0
     return heads, heads.lifted(parts)
 
 
