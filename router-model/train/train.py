@@ -360,6 +360,13 @@ def vars_of(heads):
     }
 
 
+def balanced(wins, without):
+    """Quantiles of win rates, in which prompts without choices count as much together as those with choices: there are fewer of
+    them in the rows, but more where a gateway stands, and their win rates are higher."""
+    counts = np.maximum(np.bincount(without.astype(int), minlength=2), 1)
+    return np.quantile(wins, np.linspace(0, 1, STEPS + 1), weights=1 / counts[without.astype(int)], method="inverted_cdf")
+
+
 def main():
     arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     arguments.add_argument("--work", type=Path, default=HERE / "work")
@@ -375,12 +382,12 @@ def build(work, sets, name):
     heads, quality = fit_calibrated(rows, random_folds(rows))
     pair = "weak" in heads.models and "strong" in heads.models
     measured = ~np.isnan(rows.column("strong")) if pair else np.full(len(rows), True)
-    wins = win(quality[measured], heads.models)
+    wins, without = win(quality[measured], heads.models), rows.open[measured]
     about = {
         "name": name, "heads": heads.models, "kinds": [str(kind) for kind in heads.kinds], "seed": SEED,
         "common": COMMON, "apart": APART, "rows": len(rows),
         "data": {name: str(np.load(work / f"{name}.npz")["sha256"]) for name in sets},
-        "quantiles": [round(float(at), 5) for at in np.quantile(wins, np.linspace(0, 1, STEPS + 1))],
+        "quantiles": [round(float(at), 5) for at in balanced(wins, without)],
     }
     np.savez(work / "model.npz", about=json.dumps(about), **vars_of(heads))
     print(f"{name}: {len(rows)} rows, {len(heads.models)} heads: {', '.join(heads.models)}")
