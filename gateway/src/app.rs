@@ -22,7 +22,8 @@ use crate::ledger::{Applier, Ledger, now_ms};
 use crate::limits::{Gate, LimitBook, RetryBudget};
 use crate::request_log::{RequestLog, Writer};
 use crate::routing::{
-    Calibrations, Conversations, ExternalClient, FeedbackLog, Hesitations, Repeats, Shadows, read_feedback,
+    Calibrations, Conversations, ExternalClient, FeedbackLog, Hesitations, Repeats, Shadows, Traffic,
+    read_feedback,
 };
 use crate::seal::{self, Sealer};
 use crate::sharing::{self, Sharing};
@@ -66,6 +67,8 @@ pub struct App {
     pub repeats: Repeats,
     /// How clear the decisions of virtual models were of late.
     pub hesitations: Hesitations,
+    /// How the prompts of virtual models score of late.
+    pub traffic: Traffic,
     /// Second looks at the answers of routes.
     pub shadows: Shadows,
     /// Answers that are kept; None without a `cache` section.
@@ -124,10 +127,7 @@ impl App {
         let request_log = Arc::new(RequestLog::new(&config.log.requests, storage.is_some(), metrics));
         let contents = Arc::new(ContentsLog::new(&config.log.contents, sealer.is_some(), metrics));
         if let Some(storage) = &storage {
-            let (log, store, sealer) = (contents.clone(), storage.store.clone(), sealer.clone());
-            storage.spawn(contents::Writer::new(log, store, sealer, &config.log).run());
-            let keep = config.log.requests.keep.0;
-            storage.spawn(Writer::new(request_log.clone(), storage.store.clone(), keep).run());
+            start_logs(storage, &contents, &request_log, sealer.clone(), config);
             start_ledger(&ledger, storage, metrics)?;
             let (keys, store) = (stored_keys.clone(), storage.store.clone());
             start_keys(KeySync::new(store, keys, limits.clone(), ledger.clone(), metrics), storage)?;
@@ -162,6 +162,7 @@ impl App {
             external: ExternalClient::default(),
             calibrations: calibrations(storage.as_ref(), metrics),
             hesitations: Hesitations::default(),
+            traffic: Traffic::default(),
             shadows: Shadows::default(),
             answers: answer_cache::open(config)?,
             ledger,
@@ -268,6 +269,19 @@ impl App {
         self.close_connections();
         self.draining.store(true, Ordering::Relaxed);
     }
+}
+
+/// What requests leave behind is written beside them.
+fn start_logs(
+    storage: &Storage,
+    contents: &Arc<ContentsLog>,
+    requests: &Arc<RequestLog>,
+    sealer: Option<Sealer>,
+    config: &Config,
+) {
+    let store = &storage.store;
+    storage.spawn(contents::Writer::new(contents.clone(), store.clone(), sealer, &config.log).run());
+    storage.spawn(Writer::new(requests.clone(), store.clone(), config.log.requests.keep.0).run());
 }
 
 /// What processes before this one have left behind goes to the store, the accounts learn what is spent, and from then on

@@ -44,7 +44,7 @@ pub use root::{
 };
 pub use route::{
     CandidateConfig, ConditionConfig, CountRange, ExternalConfig, ExternalKind, RouteConfig, RouteWeights,
-    RuleConfig, Sticky, Tradeoff,
+    RuleConfig, ShareOf, Sticky, Tradeoff,
 };
 pub use router::{ModelRuntime, RouterConfig, Stage1Config};
 pub use schema::json_schema;

@@ -28,6 +28,9 @@ pub struct RouteConfig {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = 1))]
     pub share: Option<f64>,
+    /// Among which prompts that share is counted.
+    #[serde(skip_serializing_if = "ShareOf::is_calibration")]
+    pub share_of: ShareOf,
     /// Any number of models to choose from, in place of `strong` and `weak`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub candidates: Vec<CandidateConfig>,
@@ -70,6 +73,23 @@ pub struct RouteConfig {
     /// Whose answers are looked at a second time. Left out, nobody's.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub shadow: Option<ShadowConfig>,
+}
+
+/// Which prompts a share is counted among.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ShareOf {
+    /// Those that the classifier was calibrated on: the same prompt is always decided alike.
+    #[default]
+    Calibration,
+    /// Those that the route has had of late, so that the share is met whatever they are.
+    Traffic,
+}
+
+impl ShareOf {
+    fn is_calibration(&self) -> bool {
+        *self == Self::Calibration
+    }
 }
 
 /// One of several models.
@@ -266,6 +286,7 @@ impl Default for RouteConfig {
             weak: None,
             threshold: None,
             share: None,
+            share_of: ShareOf::default(),
             candidates: Vec::new(),
             target_quality: None,
             weights: None,

@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use crate::answer_cache::clock_ms;
 use crate::app::App;
+use crate::config::ShareOf;
 use crate::error::GatewayError;
 use crate::keys::Principal;
 use crate::request::{Plan, Record, Request};
@@ -120,6 +121,9 @@ async fn decide(
         }
     }
     if !is_count {
+        if let (ShareOf::Traffic, Some(score)) = (subject.route.share_of, decision.evidence.score) {
+            app.traffic.saw(model.name.as_str(), &subject.route.version, score.win);
+        }
         record.shadowed = is_shadowed(subject, &decision, record);
         remember(subject, &decision, key, started, record);
     }

@@ -19,7 +19,7 @@ use super::rules::{self, Asked};
 use super::stage1::Question;
 use crate::affinity;
 use crate::app::App;
-use crate::config::Sticky;
+use crate::config::{ShareOf, Sticky};
 use crate::conversation::{Conversation, Turn};
 use crate::keys::Principal;
 use crate::request::Request;
@@ -112,20 +112,34 @@ pub async fn assess<'a>(subject: &Subject<'a>, objective: Objective, now: Instan
         stage1: None,
     };
     evidence.note_limits();
-    predict(&mut evidence, route, scored.as_ref().ok(), shift.as_deref());
+    predict(subject, &mut evidence, scored.as_ref().ok(), shift.as_deref());
     let waited = second_opinion(subject, &mut evidence, text.as_deref(), scored, shift.as_deref()).await;
     Assessment { evidence, conversation, text, key, waited }
 }
 
 /// What scores say of the candidates, as feedback corrects it.
-fn predict(evidence: &mut Evidence, route: &Route, scores: Option<&Scores>, shift: Option<&Shift>) {
-    evidence.score = scores.map(|scores| Score { win: scores.strong_win(), quantile: scores.quantile() });
-    for (prospect, candidate) in evidence.candidates.iter_mut().zip(&route.candidates) {
+fn predict(subject: &Subject<'_>, evidence: &mut Evidence, scores: Option<&Scores>, shift: Option<&Shift>) {
+    let objective = evidence.objective;
+    evidence.score = scores
+        .map(|scores| Score { win: scores.strong_win(), quantile: quantile(subject, objective, scores) });
+    for (prospect, candidate) in evidence.candidates.iter_mut().zip(&subject.route.candidates) {
         prospect.raw_quality = candidate.quality(scores);
         prospect.quality = match (prospect.raw_quality, shift) {
             (Some(raw), Some(shift)) => Some(shift.apply(&candidate.model, raw)),
             (raw, _) => raw,
         };
+    }
+}
+
+/// The share of prompts with a lower win rate, among those that the route counts them among.
+fn quantile(subject: &Subject<'_>, objective: Objective, scores: &Scores) -> f32 {
+    let (route, name) = (subject.route, subject.model.name.as_str());
+    match (route.share_of, objective) {
+        (ShareOf::Traffic, Objective::Share(_)) => {
+            let (win, usual) = (scores.strong_win(), scores.quantile());
+            subject.app.traffic.quantile(name, &route.version, win, usual)
+        }
+        _ => scores.quantile(),
     }
 }
 
@@ -144,7 +158,7 @@ async fn second_opinion(
     let waiting = Instant::now();
     let question = Question { route, text, scores, name };
     if let Some(blended) = stage1.ask(&question, evidence, &subject.app.hesitations).await {
-        predict(evidence, route, Some(&blended), shift);
+        predict(subject, evidence, Some(&blended), shift);
     }
     waiting.elapsed()
 }

@@ -22,6 +22,7 @@ pub mod shadow;
 pub mod simulation;
 mod slots;
 mod stage1;
+mod traffic;
 
 pub use assess::{Assessment, Subject, assess};
 pub use calibration::{Calibrations, Routed, Shift};
@@ -42,3 +43,4 @@ pub use route::{Candidate, Forecast, Route};
 pub use rules::{Asked, Rule};
 pub use shadow::{Shadow, ShadowOutcome, Shadows};
 pub use stage1::Stage1;
+pub use traffic::Traffic;

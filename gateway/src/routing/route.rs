@@ -13,7 +13,7 @@ use super::policy::open;
 use super::rules::Rule;
 use super::shadow::Shadow;
 use super::stage1::Stage1;
-use crate::config::{CandidateConfig, Config, DeploymentConfig, RouteConfig, RuleConfig, Sticky};
+use crate::config::{CandidateConfig, Config, DeploymentConfig, RouteConfig, RuleConfig, ShareOf, Sticky};
 use crate::telemetry::RouteSeries;
 
 /// What a virtual model chooses from, and how.
@@ -25,6 +25,8 @@ pub struct Route {
     pub is_pair: bool,
     /// What is wanted.
     pub objective: Objective,
+    /// Among which prompts a share is counted.
+    pub share_of: ShareOf,
     /// What a request may cost.
     pub max_cost_nanos: Option<u64>,
     /// How long a first token may take.
@@ -107,6 +109,7 @@ impl Route {
         Self {
             is_pair: config.strong.is_some(),
             objective: objective(config),
+            share_of: config.share_of,
             max_cost_nanos: config.max_cost.map(|dollars| (dollars * 1e9) as u64),
             max_latency_us: config
                 .max_latency

@@ -36,6 +36,7 @@ mod routing;
 mod semantic;
 mod service;
 mod shadow;
+mod share;
 mod simulate;
 #[cfg(feature = "onnxruntime-tests")]
 #[path = "../../../router-model/tests/support/small_model.rs"]

@@ -2,7 +2,7 @@
 
 use super::super::{
     CandidateConfig, Config, ExternalKind, Faults, ModelRuntime, RouteConfig, RuleConfig, ShadowConfig,
-    Stage1Config,
+    ShareOf, Stage1Config,
 };
 use super::unknown;
 use crate::routing::{self, Rule};
@@ -143,6 +143,9 @@ fn policy(path: &str, route: &RouteConfig, faults: &mut Faults) {
     let cuts = usize::from(route.threshold.is_some()) + usize::from(route.share.is_some());
     let aims = usize::from(route.target_quality.is_some()) + usize::from(route.weights.is_some());
     let limits = route.max_cost.is_some() || route.max_latency.is_some();
+    if route.share_of != ShareOf::Calibration && route.share.is_none() {
+        faults.add(format!("{path}.share_of"), "is for a share: add `share`, or take it away");
+    }
     if cuts == 2 {
         faults.add(path, "has both a threshold and a share: keep one of them");
     } else if cuts + aims > 1 {
