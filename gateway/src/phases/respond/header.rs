@@ -40,40 +40,21 @@ pub(super) fn error_header(
 
 const INVALID: GatewayError = GatewayError::Framing("A value in the answer's header is not valid HTTP.");
 
-/// Our own names: pingora would read one that is given as text for each answer anew.
-static NAMES: Names = Names {
-    model: HeaderName::from_static("x-signalbox-model"),
-    deployment: HeaderName::from_static("x-signalbox-deployment"),
-    attempts: HeaderName::from_static("x-signalbox-attempts"),
-    fallback: HeaderName::from_static("x-signalbox-fallback"),
-    route: HeaderName::from_static("x-signalbox-route"),
-    cache: HeaderName::from_static("x-signalbox-cache"),
-    cache_status: HeaderName::from_static("cache-status"),
-    request_id: HeaderName::from_static("x-request-id"),
-    anthropic_request_id: HeaderName::from_static("request-id"),
-    overhead: HeaderName::from_static("x-signalbox-overhead-us"),
-    limit_requests: HeaderName::from_static("x-ratelimit-limit-requests"),
-    remaining_requests: HeaderName::from_static("x-ratelimit-remaining-requests"),
-    limit_tokens: HeaderName::from_static("x-ratelimit-limit-tokens"),
-    remaining_tokens: HeaderName::from_static("x-ratelimit-remaining-tokens"),
-};
-
-struct Names {
-    model: HeaderName,
-    deployment: HeaderName,
-    attempts: HeaderName,
-    fallback: HeaderName,
-    route: HeaderName,
-    cache: HeaderName,
-    cache_status: HeaderName,
-    request_id: HeaderName,
-    anthropic_request_id: HeaderName,
-    overhead: HeaderName,
-    limit_requests: HeaderName,
-    remaining_requests: HeaderName,
-    limit_tokens: HeaderName,
-    remaining_tokens: HeaderName,
-}
+// Our own names: pingora would read one that is given as text for each answer anew.
+static MODEL: HeaderName = HeaderName::from_static("x-signalbox-model");
+static DEPLOYMENT: HeaderName = HeaderName::from_static("x-signalbox-deployment");
+static ATTEMPTS: HeaderName = HeaderName::from_static("x-signalbox-attempts");
+static FALLBACK: HeaderName = HeaderName::from_static("x-signalbox-fallback");
+static ROUTE: HeaderName = HeaderName::from_static("x-signalbox-route");
+static CACHE: HeaderName = HeaderName::from_static("x-signalbox-cache");
+static CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
+static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+static ANTHROPIC_REQUEST_ID: HeaderName = HeaderName::from_static("request-id");
+static OVERHEAD: HeaderName = HeaderName::from_static("x-signalbox-overhead-us");
+static LIMIT_REQUESTS: HeaderName = HeaderName::from_static("x-ratelimit-limit-requests");
+static REMAINING_REQUESTS: HeaderName = HeaderName::from_static("x-ratelimit-remaining-requests");
+static LIMIT_TOKENS: HeaderName = HeaderName::from_static("x-ratelimit-limit-tokens");
+static REMAINING_TOKENS: HeaderName = HeaderName::from_static("x-ratelimit-remaining-tokens");
 
 /// As many as most answers have.
 const USUAL_HEADERS: usize = 16;
@@ -90,20 +71,20 @@ pub(super) fn header(
         let headers = &mut head.headers;
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
         if let Some(model) = &record.model {
-            headers.insert(&NAMES.model, model.name.as_str().parse()?);
+            headers.insert(&MODEL, model.name.as_str().parse()?);
         }
         if let Some(deployment) = &record.deployment {
-            headers.insert(&NAMES.deployment, deployment.id.as_str().parse()?);
-            headers.insert(&NAMES.attempts, record.attempts.into());
+            headers.insert(&DEPLOYMENT, deployment.id.as_str().parse()?);
+            headers.insert(&ATTEMPTS, record.attempts.into());
             let fallback = if record.fallback { "true" } else { "false" };
-            headers.insert(&NAMES.fallback, HeaderValue::from_static(fallback));
+            headers.insert(&FALLBACK, HeaderValue::from_static(fallback));
         }
         if let Some(decision) = &record.routed {
-            headers.insert(&NAMES.route, decision.text().parse()?);
+            headers.insert(&ROUTE, decision.text().parse()?);
         }
         if let Some(mark) = record.cache {
-            headers.insert(&NAMES.cache, HeaderValue::from_static(mark.as_str()));
-            headers.insert(&NAMES.cache_status, mark.status(record.coalesced).try_into()?);
+            headers.insert(&CACHE, HeaderValue::from_static(mark.as_str()));
+            headers.insert(&CACHE_STATUS, mark.status(record.coalesced).try_into()?);
             if let Mark::Hit { age, .. } | Mark::Stale { age, .. } | Mark::Semantic { age, .. } = mark {
                 headers.insert(AGE, age.into());
             }
@@ -122,7 +103,7 @@ pub fn followed(shared: &ResponseHeader, record: &Record) -> Result<Box<Response
         if record.coalesced {
             head.headers.insert("x-signalbox-coalesced", HeaderValue::from_static("true"));
             if let Some(mark) = record.cache {
-                head.headers.insert(&NAMES.cache_status, mark.status(true).try_into()?);
+                head.headers.insert(&CACHE_STATUS, mark.status(true).try_into()?);
             }
             // The one that asked first pays.
             if let Some(cost) = head.headers.get_mut("x-signalbox-cost-usd") {
@@ -136,20 +117,20 @@ pub fn followed(shared: &ResponseHeader, record: &Record) -> Result<Box<Response
 
 /// What differs from one request to the next.
 fn add_own(headers: &mut HeaderMap, record: &Record) -> Result<(), http::Error> {
-    headers.insert(&NAMES.request_id, record.request_id.parse()?);
+    headers.insert(&REQUEST_ID, record.request_id.parse()?);
     if record.client == providers::WireFormat::Anthropic {
-        headers.insert(&NAMES.anthropic_request_id, record.request_id.parse()?);
+        headers.insert(&ANTHROPIC_REQUEST_ID, record.request_id.parse()?);
     }
     let overhead = u64::try_from(record.overhead().as_micros()).unwrap_or(u64::MAX);
-    headers.insert(&NAMES.overhead, overhead.into());
+    headers.insert(&OVERHEAD, overhead.into());
     if let Some(limits) = record.limits_left() {
         if let Some((limit, left)) = limits.requests {
-            headers.insert(&NAMES.limit_requests, limit.into());
-            headers.insert(&NAMES.remaining_requests, left.into());
+            headers.insert(&LIMIT_REQUESTS, limit.into());
+            headers.insert(&REMAINING_REQUESTS, left.into());
         }
         if let Some((limit, left)) = limits.tokens {
-            headers.insert(&NAMES.limit_tokens, limit.into());
-            headers.insert(&NAMES.remaining_tokens, left.into());
+            headers.insert(&LIMIT_TOKENS, limit.into());
+            headers.insert(&REMAINING_TOKENS, left.into());
         }
     }
     Ok(())
