@@ -223,7 +223,7 @@ impl Asked {
         let mut keeper = Keeper::new(client, answers.exact.largest_entry_bytes());
         let fetched = Box::pin(self.fetch(&mut keeper, record)).await;
         fetched.inspect_err(|error| answers.refused(lookup, error))?;
-        let whole = (record.outcome == "ok" && record.status == 200).then(|| keeper.into_pieces());
+        let whole = record.is_whole().then(|| keeper.into_pieces());
         let Some(pieces) = whole.flatten() else { return Ok(None) };
         if self.is_shadowed(record) {
             self.look_again(record, &pieces);

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use domain::{Micros, Usage};
 use http::{HeaderName, HeaderValue};
-use providers::{Operation, RequestHead, WireFormat};
+use providers::{KeptAnswer, Operation, RequestHead, WireFormat, has_both_modes};
 use store::{Counted, Kind};
 
 use crate::answer_cache::{Controls, Mark};
@@ -47,6 +47,23 @@ impl Request {
     /// Its prompt in tokens, estimated.
     pub fn prompt_tokens(&self) -> u64 {
         self.body.len() as u64 / BYTES_PER_TOKEN
+    }
+
+    /// It goes on with a conversation, wants one answer, and offers no tools.
+    pub fn wants_one_text(&self) -> bool {
+        has_both_modes(self.operation) && !self.head.caching.has_tools && self.head.choices <= 1
+    }
+
+    /// What an answer to it says, as it was sent to the client; None when that is more than text.
+    pub fn text_of(&self, pieces: &[Bytes]) -> Option<String> {
+        let answer = KeptAnswer {
+            operation: self.operation,
+            pieces,
+            is_stream: self.head.stream,
+            has_usage: self.head.include_usage,
+            usage: Usage::default(),
+        };
+        answer.text()
     }
 
     /// What is the same for every attempt at its answer.
@@ -223,16 +240,27 @@ impl Record {
 
     /// For the same question once more, of which its client knows nothing.
     pub fn for_background(&self, why: &str) -> Self {
-        let mut background = Self::new(self.app.clone());
-        background.request_id = format!("{}-{why}", self.request_id);
+        let mut background = Self::beside(self.app.clone(), &self.request_id, why);
         background.client = self.client;
         background.operation = self.operation;
         background.principal.clone_from(&self.principal);
         background.model.clone_from(&self.model);
         background.routed.clone_from(&self.routed);
         background.stream = self.stream;
-        background.cache = Some(Mark::Bypass);
         background
+    }
+
+    /// For a call that goes past the cache beside the request of this id.
+    pub fn beside(app: Arc<App>, request_id: &str, why: &str) -> Self {
+        let mut beside = Self::new(app);
+        beside.request_id = format!("{request_id}-{why}");
+        beside.cache = Some(Mark::Bypass);
+        beside
+    }
+
+    /// The answer came to its end, and is no error.
+    pub fn is_whole(&self) -> bool {
+        self.outcome == "ok" && self.status == 200
     }
 
     /// It ends with this error, which no client is told.

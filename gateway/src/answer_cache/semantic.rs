@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use cache::exact::{Entry, Flags, Question};
 use cache::semantic::{self, Candidate, Decision, SemanticCache, Signature, Threshold, Vector, compare};
-use domain::{Micros, Usage};
-use providers::{KeptAnswer, Operation, has_both_modes, last_question};
+use domain::Micros;
+use providers::{KeptAnswer, Operation, last_question};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::embedders::{Embedders, EncoderCounts};
@@ -201,9 +201,7 @@ impl AnswerCache {
     /// What a request means, and which kept questions are like it; None when it is not looked up by its meaning.
     pub async fn meaning(&self, principal: &Principal, model: &Model, request: &Request) -> Option<Meaning> {
         let semantic = self.semantic.as_deref()?;
-        let head = &request.head;
-        let is_plain = has_both_modes(request.operation) && !head.caching.has_tools && head.choices <= 1;
-        if !is_plain || request.body.len() > LONGEST_BODY {
+        if !request.wants_one_text() || request.body.len() > LONGEST_BODY {
             return None;
         }
         let question = last_question(request.operation, &request.body)?;
@@ -313,15 +311,7 @@ pub fn learn(app: &Arc<App>, meaning: Meaning, fresh: &Fresh<'_>) {
         return;
     }
     let Ok(permit) = semantic.comparisons.clone().try_acquire_owned() else { return };
-    let head = &fresh.request.head;
-    let answer = KeptAnswer {
-        operation: fresh.request.operation,
-        pieces: fresh.pieces,
-        is_stream: head.stream,
-        has_usage: head.include_usage,
-        usage: Usage::default(),
-    };
-    let (operation, text) = (fresh.request.operation, answer.text());
+    let (operation, text) = (fresh.request.operation, fresh.request.text_of(fresh.pieces));
     let app = app.clone();
     tokio::spawn(async move {
         if let (Some(text), Some(answers)) = (text, &app.answers) {

@@ -4,11 +4,11 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use domain::{ModelName, Usage};
-use providers::{KeptAnswer, Operation, has_both_modes};
+use domain::ModelName;
+use providers::Operation;
 
 use super::Asked;
-use crate::answer_cache::{Controls, Keeper, Mark, Nobody, clock_ms};
+use crate::answer_cache::{Controls, Keeper, Nobody, clock_ms};
 use crate::client::Client;
 use crate::error::GatewayError;
 use crate::keys::Principal;
@@ -33,11 +33,7 @@ pub(super) struct Look {
 impl Asked {
     /// Is the answer to be looked at again? Not of what calls tools or says several things.
     pub(super) fn is_shadowed(&self, record: &Record) -> bool {
-        let head = &self.request.head;
-        record.shadowed
-            && has_both_modes(self.request.operation)
-            && !head.caching.has_tools
-            && head.choices <= 1
+        record.shadowed && self.request.wants_one_text()
     }
 
     /// Answers, with what is said kept until it is looked at again.
@@ -48,8 +44,7 @@ impl Asked {
     ) -> Result<(), GatewayError> {
         let mut keeper = Keeper::new(client, shadow::LONGEST_ANSWER);
         self.fetch(&mut keeper, record).await?;
-        if record.outcome == "ok"
-            && record.status == 200
+        if record.is_whole()
             && let Some(pieces) = keeper.into_pieces()
         {
             self.look_again(record, &pieces);
@@ -63,13 +58,13 @@ impl Asked {
         else {
             return;
         };
-        let Some(answer) = self.text(pieces) else { return };
+        let Some(answer) = self.request.text_of(pieces) else { return };
         let Some(place) = self.app.shadows.place() else {
             self.app.metrics.feedback.looked(route.name.as_str(), ShadowOutcome::Busy);
             return;
         };
         let look = Look {
-            asked: self.aside(self.request.clone(), Vec::new()),
+            asked: self.aside(self.request.clone(), self.plan.models.clone()),
             route: route.clone(),
             principal: principal.clone(),
             request_id: record.request_id.clone(),
@@ -79,19 +74,6 @@ impl Asked {
             look.run().await;
             drop(place);
         });
-    }
-
-    /// What an answer says; None when that is more than text.
-    fn text(&self, pieces: &[Bytes]) -> Option<String> {
-        let head = &self.request.head;
-        let answer = KeptAnswer {
-            operation: self.request.operation,
-            pieces,
-            is_stream: head.stream,
-            has_usage: head.include_usage,
-            usage: Usage::default(),
-        };
-        answer.text()
     }
 
     /// For a request that no client waits for, past the cache.
@@ -139,14 +121,12 @@ impl Look {
     async fn ask(&self, why: &str, name: &ModelName, request: Request) -> Option<String> {
         let model = self.asked.snapshot.concrete(name)?.clone();
         // Made when it is needed: one that is dropped unused would be logged as a request that was given up.
-        let mut record = Record::new(self.asked.app.clone());
-        record.request_id = format!("{}-{why}", self.request_id);
+        let mut record = Record::beside(self.asked.app.clone(), &self.request_id, why);
         record.client = request.operation.wire_format();
         record.operation = Some(request.operation);
         record.principal = Some(self.principal.clone());
         record.model = Some(model.clone());
         record.stream = request.head.stream;
-        record.cache = Some(Mark::Bypass);
         let aside = self.asked.aside(Arc::new(request), vec![model]);
         let mut nobody = Nobody::default();
         let mut keeper = Keeper::new(&mut nobody, shadow::LONGEST_ANSWER);
@@ -155,9 +135,8 @@ impl Look {
             record.fail(&error);
         }
         aside.app.shadows.charge(&self.principal, record.cost().unwrap_or_default(), clock_ms());
-        let is_whole = record.outcome == "ok" && record.status == 200;
-        let pieces = keeper.into_pieces().filter(|_| is_whole)?;
-        aside.text(&pieces)
+        let pieces = keeper.into_pieces().filter(|_| record.is_whole())?;
+        aside.request.text_of(&pieces)
     }
 
     /// The client's request once more. It is another one to the provider, so that its idempotency key stays behind.
