@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use super::features::{Features, each_gram};
 use super::hand::HAND_NAMES;
-use super::linear::{length, lifted, likely_kinds, sums};
+use super::linear::{Sums, lifted, likely_kinds};
 use super::weights::Weights;
 
 /// How many reasons on each side.
@@ -42,19 +42,20 @@ pub(super) fn explain(weights: &Weights, prompt: &str) -> Vec<Explanation> {
     each_gram(prompt, |bucket, gram| {
         grams.entry(bucket).or_insert_with(|| gram.to_owned());
     });
-    let kinds = likely_kinds(weights, &features, &sums(weights, &features).1);
-    (0..weights.head.heads.len()).map(|head| explain_head(weights, &features, &grams, &kinds, head)).collect()
+    let sums = Sums::of(weights, &features);
+    let kinds = likely_kinds(weights, &features, sums.kinds());
+    let explain = |head| explain_head(weights, (&features, sums.length), &grams, &kinds, head);
+    (0..weights.head.heads.len()).map(explain).collect()
 }
 
 fn explain_head(
     weights: &Weights,
-    features: &Features,
+    (features, length): (&Features, f32),
     grams: &HashMap<u32, String>,
     kinds: &[f32],
     head: usize,
 ) -> Explanation {
     let heads = weights.head.heads.len();
-    let length = length(weights, features);
     let column: Vec<f32> = weights.matrix.iter().skip(head).step_by(heads).copied().collect();
     let (of_table, rest) = column.split_at_checked(heads).unwrap_or_default();
     let (of_kinds, of_hand) = rest.split_at_checked(kinds.len()).unwrap_or_default();

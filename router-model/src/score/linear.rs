@@ -21,57 +21,64 @@ pub(super) fn lifted(logit: f32, floor: f32) -> f32 {
     floor + (1.0 - floor) * sigmoid(logit)
 }
 
-/// The length of a prompt's weights, each multiplied by how telling its row is. The least telling row counts 1.
-#[must_use]
-pub(super) fn length(weights: &Weights, features: &Features) -> f32 {
-    let squares = weights.rows(features).map(|(weight, row)| {
-        let telling = row.last().copied().unwrap_or(1);
-        (weight * f32::from(telling)).powi(2)
-    });
-    squares.sum::<f32>().sqrt().max(1.0)
-}
-
 fn logits(weights: &Weights, features: &Features) -> Vec<f32> {
-    let (mut inputs, kinds) = sums(weights, features);
-    let likely = likely_kinds(weights, features, &kinds);
+    let sums = Sums::of(weights, features);
+    let likely = likely_kinds(weights, features, sums.kinds());
+    let (heads, kinds, hand) = (sums.heads().iter().copied(), likely.into_iter(), features.hand);
     let Some(open) = weights.open(features) else {
-        inputs.extend(likely);
-        inputs.extend_from_slice(&features.hand);
-        return mix(&weights.matrix, &weights.bias, &inputs);
+        let mut logits = weights.bias.clone();
+        add(&mut logits, &weights.matrix, heads.chain(kinds).chain(hand));
+        return logits;
     };
-    for (sum, part) in inputs.iter_mut().zip(&open.words) {
-        *sum *= part;
-    }
-    inputs.extend(likely);
+    let mut logits = open.bias.clone();
+    let heads = heads.zip(&open.words).map(|(sum, part)| sum * part);
     // The rows of the features made by hand, the last of the matrix, are left for those of `open`.
-    let rest = mix(&weights.matrix, &open.bias, &inputs);
-    mix(&open.hand, &rest, &features.hand)
+    add(&mut logits, &weights.matrix, heads.chain(kinds));
+    add(&mut logits, &open.hand, hand);
+    logits
 }
 
-/// The table's sums for the heads and for the kinds, of a prompt of length 1.
-pub(super) fn sums(weights: &Weights, features: &Features) -> (Vec<f32>, Vec<f32>) {
-    let heads = weights.head.heads.len();
-    let mut sums = vec![0.0_f32; heads + weights.head.kinds.len() + 1];
-    let mut squares = 0.0_f32;
-    for (weight, row) in weights.rows(features) {
-        for (sum, cell) in sums.iter_mut().zip(row) {
-            *sum += weight * f32::from(*cell);
+/// What the table says of a prompt, brought to length 1.
+pub(super) struct Sums {
+    /// One for each head, one for each kind.
+    sums: Vec<f32>,
+    heads: usize,
+    /// Of the prompt's weights, each multiplied by how telling its row is. The least telling row counts 1.
+    pub(super) length: f32,
+}
+
+impl Sums {
+    pub(super) fn of(weights: &Weights, features: &Features) -> Self {
+        let heads = weights.head.heads.len();
+        let mut sums = vec![0.0_f32; heads + weights.head.kinds.len() + 1];
+        let mut squares = 0.0_f32;
+        for (weight, row) in weights.rows(features) {
+            for (sum, cell) in sums.iter_mut().zip(row) {
+                *sum += weight * f32::from(*cell);
+            }
+            squares += (weight * f32::from(row.last().copied().unwrap_or(1))).powi(2);
         }
-        squares += (weight * f32::from(row.last().copied().unwrap_or(1))).powi(2);
+        sums.pop();
+        let length = squares.sqrt().max(1.0);
+        for sum in &mut sums {
+            *sum /= length;
+        }
+        Self { sums, heads, length }
     }
-    sums.pop();
-    let length = squares.sqrt().max(1.0);
-    for sum in &mut sums {
-        *sum /= length;
+
+    fn heads(&self) -> &[f32] {
+        self.sums.get(..self.heads).unwrap_or_default()
     }
-    let kinds = sums.split_off(heads);
-    (sums, kinds)
+
+    pub(super) fn kinds(&self) -> &[f32] {
+        self.sums.get(self.heads..).unwrap_or_default()
+    }
 }
 
 /// How probable it is that a prompt is of each kind, from the table's sums for the kinds.
 pub(super) fn likely_kinds(weights: &Weights, features: &Features, sums: &[f32]) -> Vec<f32> {
-    let inputs = [sums, &features.hand].concat();
-    let mut likely = mix(&weights.kind_matrix, &weights.kind_bias, &inputs);
+    let mut likely = weights.kind_bias.clone();
+    add(&mut likely, &weights.kind_matrix, sums.iter().copied().chain(features.hand));
     let most = likely.iter().copied().fold(f32::NEG_INFINITY, f32::max);
     likely.iter_mut().for_each(|logit| *logit = (*logit - most).exp());
     let total: f32 = likely.iter().sum();
@@ -79,13 +86,11 @@ pub(super) fn likely_kinds(weights: &Weights, features: &Features, sums: &[f32])
     likely
 }
 
-/// The bias and each input times its row of a matrix.
-fn mix(matrix: &[f32], bias: &[f32], inputs: &[f32]) -> Vec<f32> {
-    let mut logits = bias.to_vec();
-    for (input, row) in inputs.iter().zip(matrix.chunks_exact(logits.len().max(1))) {
+/// Adds each input times its row of a matrix.
+fn add(logits: &mut [f32], matrix: &[f32], inputs: impl IntoIterator<Item = f32>) {
+    for (input, row) in inputs.into_iter().zip(matrix.chunks_exact(logits.len().max(1))) {
         for (logit, cell) in logits.iter_mut().zip(row) {
             *logit += input * cell;
         }
     }
-    logits
 }
