@@ -58,8 +58,17 @@ impl fmt::Debug for KeyHasher {
 
 impl ConstantTimeEq for KeyHash {
     fn ct_eq(&self, other: &Self) -> Choice {
-        self.0.ct_eq(&other.0)
+        // In words of 64 bits, since each comparison is kept from the optimiser by itself.
+        words(&self.0).ct_eq(&words(&other.0))
     }
+}
+
+fn words(hash: &[u8; 32]) -> [u64; 4] {
+    let mut words = [0; 4];
+    for (word, bytes) in words.iter_mut().zip(hash.as_chunks().0) {
+        *word = u64::from_ne_bytes(*bytes);
+    }
+    words
 }
 
 impl fmt::Debug for KeyHash {
