@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header;
+use http::header::{self, HeaderMap, HeaderValue};
 use pingora::http::ResponseHeader;
 use pingora::proxy::Session;
 
@@ -79,9 +79,14 @@ impl<'a> Downstream<'a> {
         self.session.downstream_session.req_header().uri.query()
     }
 
+    /// All headers.
+    pub fn headers(&self) -> &HeaderMap {
+        &self.session.downstream_session.req_header().headers
+    }
+
     /// A header's value.
     pub fn header(&self, name: &str) -> Option<&[u8]> {
-        self.session.downstream_session.req_header().headers.get(name).map(http::HeaderValue::as_bytes)
+        self.headers().get(name).map(HeaderValue::as_bytes)
     }
 
     /// The client's address.

@@ -1,6 +1,6 @@
 //! What is asked for?
 
-use http::{HeaderName, HeaderValue};
+use http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use providers::{Operation, WireFormat};
 
 use crate::affinity::session;
@@ -37,7 +37,7 @@ pub async fn run(
     record.operation = Some(operation);
     let query = downstream.query().map(str::to_owned);
     let target = query.as_ref().map_or_else(|| path.to_owned(), |query| format!("{path}?{query}"));
-    let headers = headers(downstream, operation, record)?;
+    let headers = headers(downstream, operation, record);
     let session = downstream.header("x-signalbox-session").map(session);
     let mut controls = Controls::default();
     for (name, is_ours) in CACHE_HEADERS {
@@ -70,26 +70,25 @@ fn headers(
     downstream: &Downstream<'_>,
     operation: Operation,
     record: &Record,
-) -> Result<Vec<(HeaderName, HeaderValue)>, GatewayError> {
-    let mut headers = Vec::new();
-    for name in PASSED_ON {
-        let foreign = name.starts_with("anthropic") && operation.wire_format() != WireFormat::Anthropic;
-        if let Some(value) = downstream.header(name).filter(|_| !foreign) {
-            let value = HeaderValue::from_bytes(value)
-                .map_err(|_| GatewayError::Framing("A header is not valid."))?;
-            headers.push((HeaderName::from_static(name), value));
+) -> Vec<(HeaderName, HeaderValue)> {
+    let mut headers: Vec<(HeaderName, HeaderValue)> = Vec::new();
+    // One pass: most requests have few headers, and most of these none of them.
+    for (name, value) in downstream.headers() {
+        let foreign =
+            || name.as_str().starts_with("anthropic") && operation.wire_format() != WireFormat::Anthropic;
+        let is_known = || headers.iter().any(|(known, _)| known == name);
+        if PASSED_ON.contains(&name.as_str()) && !foreign() && !is_known() {
+            headers.push((name.clone(), value.clone()));
         }
     }
     // The delimiter of a form stands in it.
     if operation.is_form()
-        && let Some(value) = downstream.header("content-type")
+        && let Some(value) = downstream.headers().get(CONTENT_TYPE)
     {
-        let value =
-            HeaderValue::from_bytes(value).map_err(|_| GatewayError::Framing("A header is not valid."))?;
-        headers.push((http::header::CONTENT_TYPE, value));
+        headers.push((CONTENT_TYPE, value.clone()));
     }
     if let Some(value) = record.trace.as_ref().and_then(TraceContext::child_header) {
         headers.push((HeaderName::from_static("traceparent"), value));
     }
-    Ok(headers)
+    headers
 }

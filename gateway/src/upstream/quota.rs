@@ -51,10 +51,18 @@ impl Quota {
     /// Takes over what an answer says; what it leaves out stays as it was.
     pub fn read(&self, format: WireFormat, headers: &HeaderMap, now: Instant, clock: SystemTime) {
         let names = if format == WireFormat::Anthropic { &ANTHROPIC } else { &OPENAI };
-        for ([remaining, reset], meter) in names.iter().zip([&self.requests, &self.tokens]) {
-            let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim);
-            let Some(remaining) = text(remaining).and_then(|text| text.parse().ok()) else { continue };
-            let wait = text(reset).and_then(|text| until_reset(text, clock)).unwrap_or(USUAL_RESET);
+        // One pass: most answers have fewer headers than a look-up by each name would cost.
+        let mut said: [[Option<&str>; 2]; 2] = Default::default();
+        for (name, value) in headers {
+            let is_it = |known: &&str| *known == name.as_str();
+            let place = names.as_flattened().iter().position(is_it);
+            if let Some(said) = place.and_then(|place| said.as_flattened_mut().get_mut(place)) {
+                *said = said.or_else(|| value.to_str().ok().map(str::trim));
+            }
+        }
+        for ([remaining, reset], meter) in said.into_iter().zip([&self.requests, &self.tokens]) {
+            let Some(remaining) = remaining.and_then(|text| text.parse().ok()) else { continue };
+            let wait = reset.and_then(|text| until_reset(text, clock)).unwrap_or(USUAL_RESET);
             meter.reset.store(self.millis(now + wait.min(LONGEST_RESET)), Ordering::Relaxed);
             meter.remaining.store(remaining, Ordering::Relaxed);
         }
