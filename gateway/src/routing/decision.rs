@@ -1,6 +1,5 @@
 //! What was decided for a request, with all that it was decided by: for the answer's header, the log, and whoever replays it.
 
-use std::fmt::{self, Write};
 use std::sync::{Arc, OnceLock};
 
 use domain::ModelName;
@@ -111,8 +110,7 @@ impl Decision {
         self.text.get_or_init(|| {
             let mut text = String::with_capacity(TEXT_BYTES);
             self.describe(&mut text);
-            // Into a String that cannot fail.
-            let _ = write_objective(&mut text, self.evidence.objective);
+            push_objective(&mut text, self.evidence.objective);
             text
         })
     }
@@ -170,15 +168,37 @@ fn push_fraction(text: &mut String, name: &str, number: f32) {
     text.extend([digit(10_000), '.', digit(1_000), digit(100), digit(10), digit(1)]);
 }
 
-/// What was wanted, which is the same for most requests of a route.
-fn write_objective(text: &mut String, objective: Objective) -> fmt::Result {
+/// With as many places as it has; those of a configuration have four at most.
+fn push_number(text: &mut String, name: &str, number: f64) {
+    let places = (number * 1e4).round();
+    if !(0.0..1e8).contains(&places) || places / 1e4 != number {
+        push(text, name, &number.to_string());
+        return;
+    }
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 to 100,000,000")]
+    let places = places as u32;
+    push(text, name, &(places / 10_000).to_string());
+    let (mut rest, mut unit) = (places % 10_000, 1_000);
+    if rest > 0 {
+        text.push('.');
+    }
+    while rest > 0 {
+        text.push(char::from_digit(rest / unit, 10).unwrap_or('0'));
+        (rest, unit) = (rest % unit, unit / 10);
+    }
+}
+
+/// What was wanted.
+fn push_objective(text: &mut String, objective: Objective) {
     match objective {
-        Objective::Threshold(threshold) => write!(text, "; threshold={threshold}"),
-        Objective::Share(share) => write!(text, "; share={share}"),
-        Objective::TargetQuality(target) => write!(text, "; target_quality={target}"),
-        Objective::BestQuality => Ok(()),
+        Objective::Threshold(threshold) => push_number(text, "; threshold=", threshold),
+        Objective::Share(share) => push_number(text, "; share=", share),
+        Objective::TargetQuality(target) => push_number(text, "; target_quality=", target),
+        Objective::BestQuality => {}
         Objective::Weights { quality, cost, latency } => {
-            write!(text, "; weights={quality}/{cost}/{latency}")
+            push_number(text, "; weights=", quality);
+            push_number(text, "/", cost);
+            push_number(text, "/", latency);
         }
     }
 }
@@ -199,5 +219,16 @@ mod tests {
             ["0.0000", "1.0000", "0.5000", "0.0001", "1.0000"]
         );
         assert_eq!([f32::NAN, -0.5, 1.25].map(text), ["NaN", "-0.5000", "1.2500"]);
+    }
+
+    #[test]
+    fn a_number_is_written_as_it_is_displayed() {
+        for number in
+            [0.0, 1.0, 0.5, 0.116, 0.1161, 12.5, 9_999.999_9, 0.000_1, 0.000_01, 1e9, -0.5, f64::NAN]
+        {
+            let mut text = String::new();
+            push_number(&mut text, "", number);
+            assert_eq!(text, number.to_string());
+        }
     }
 }
