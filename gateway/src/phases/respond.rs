@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use domain::{FailureKind, Usage};
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use providers::{Answer, Operation};
 use store::Counted;
 
@@ -19,7 +20,7 @@ use crate::tokens;
 use crate::upstream::{AttemptFailure, Opened, OpenedStream, Seen, observe};
 
 pub use header::followed;
-use header::{error_header, header, put, stream_header};
+use header::{COST, error_header, header, put, stream_header};
 
 /// What is left of an unread body is read and thrown away up to this time, to keep the connection.
 const DRAIN_TIME: Duration = Duration::from_secs(5);
@@ -66,13 +67,13 @@ async fn whole(
     }
     let mut head = header(record, 200, "application/json")?;
     if let Some(content_type) = content_type {
-        put(&mut head, "content-type", content_type)?;
+        put(&mut head, &CONTENT_TYPE, content_type)?;
     }
-    put(&mut head, "content-length", answer.body.len().to_string())?;
+    put(&mut head, &CONTENT_LENGTH, answer.body.len())?;
     if let Some(cost) = record.cost() {
-        put(&mut head, "x-signalbox-cost-usd", cost.to_string())?;
+        put(&mut head, &COST, cost.to_string())?;
     }
-    client.write_head(head, record).await?;
+    client.write_head(Box::new(head.into()), record).await?;
     // In the log before the client has the whole of it.
     record.settle("ok", true);
     client.costs(record.cost().unwrap_or_default());
@@ -88,7 +89,7 @@ async fn streamed(
     record: &mut Record,
 ) -> Result<Delivered, GatewayError> {
     if !client.has_answered() {
-        client.write_head(stream_header(record)?, record).await?;
+        client.write_head(Box::new(stream_header(record)?.into()), record).await?;
     }
     match pump(&mut stream, request, client, record).await {
         Ok(None) => {
@@ -252,7 +253,7 @@ pub async fn error(downstream: &mut Downstream<'_>, record: &mut Record, error: 
     let head = error_header(record, error, face.status, body.len());
     // A client that is gone by now needs no error.
     if let Ok(head) = head
-        && downstream.write_head(head, record).await.is_ok()
+        && downstream.write_head(Box::new(head.into()), record).await.is_ok()
     {
         let _ = downstream.write(body, true).await;
     }

@@ -7,7 +7,8 @@ use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
 use domain::FailureKind;
-use http::{HeaderName, HeaderValue, Method, header};
+use http::request::Parts;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use pingora::http::RequestHeader;
 use pingora::protocols::Stream;
 use pingora::protocols::http::v1::client::HttpSession;
@@ -31,6 +32,8 @@ use crate::snapshot::Timeouts;
 pub(super) const ERROR_BODY_LIMIT: usize = 256 << 10;
 /// The binary events of Amazon.
 const EVENT_STREAM: &str = "application/vnd.amazon.eventstream";
+/// As many as most requests have.
+const USUAL_HEADERS: usize = 12;
 /// How often a pooled connection that turns out to be dead is replaced within one attempt.
 const STALE_CONNECTIONS: usize = 3;
 
@@ -204,24 +207,25 @@ impl Attempt<'_> {
         let provider = &self.deployment.provider;
         let same_format = self.format() == self.call.operation.wire_format();
         let path = provider.path(path, self.call.query.filter(|_| same_format));
-        let mut request = RequestHeader::build_no_case(Method::POST, path.as_bytes(), Some(12))?;
+        let mut request = Parts::from(RequestHeader::build_no_case(Method::POST, path.as_bytes(), Some(0))?);
+        request.headers = HeaderMap::with_capacity(USUAL_HEADERS);
+        // Into the map itself: pingora's own insertion writes each name in capitals and reads it again.
+        let headers = &mut request.headers;
         // A form brings its own, with the delimiter in it.
-        request.insert_header(header::CONTENT_TYPE, "application/json")?;
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
         for (name, value) in self.call.headers {
-            request.insert_header(name, value)?;
+            headers.insert(name, value.clone());
         }
-        request.insert_header(header::CONTENT_LENGTH, body.len())?;
-        request.insert_header(header::ACCEPT, self.accept())?;
-        request.insert_header(header::ACCEPT_ENCODING, "identity")?;
-        request.insert_header(header::USER_AGENT, crate::USER_AGENT)?;
-        for (name, value) in &provider.headers {
-            request.insert_header(name, value)?;
+        headers.insert(header::CONTENT_LENGTH, body.len().into());
+        headers.insert(header::ACCEPT, HeaderValue::from_static(self.accept()));
+        headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+        headers.insert(header::USER_AGENT, HeaderValue::from_static(crate::USER_AGENT));
+        let credential = self.deployment.credential.as_ref();
+        for (name, value) in provider.headers.iter().chain(credential.and_then(|it| it.header.as_ref())) {
+            headers.insert(name, value.clone());
         }
-        if let Some((name, value)) = self.deployment.credential.as_ref().and_then(|it| it.header.as_ref()) {
-            request.insert_header(name, value)?;
-        }
-        self.sign(&path, body, &mut request)?;
-        Ok(request)
+        self.sign(&path, body, headers)?;
+        Ok(request.into())
     }
 
     fn accept(&self) -> &'static str {
@@ -236,7 +240,7 @@ impl Attempt<'_> {
     }
 
     /// Last of all: the signature covers what is sent.
-    fn sign(&self, path: &str, body: &Bytes, request: &mut RequestHeader) -> Result<(), Box<Error>> {
+    fn sign(&self, path: &str, body: &Bytes, sent: &mut HeaderMap) -> Result<(), Box<Error>> {
         let signer = self.deployment.credential.as_ref().and_then(|it| it.signer.as_ref());
         let Some(signer) = signer else { return Ok(()) };
         let host = self.deployment.provider.origin.host_header();
@@ -245,9 +249,7 @@ impl Attempt<'_> {
         let signed = signer
             .sign(unsigned, SystemTime::now())
             .map_err(|reason| Error::explain(ErrorType::InvalidHTTPHeader, reason))?;
-        for (name, value) in signed {
-            request.insert_header(name, value)?;
-        }
+        sent.extend(signed);
         Ok(())
     }
 

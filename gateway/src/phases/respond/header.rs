@@ -1,19 +1,21 @@
 //! The headers of answers and errors.
 
 use domain::Micros;
-use http::header::{AGE, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
-use http::response;
+use http::header::{
+    AGE, ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER,
+};
+use http::response::Parts;
 use pingora::http::ResponseHeader;
 
 use crate::answer_cache::Mark;
 use crate::error::{GatewayError, seconds};
 use crate::request::Record;
 
-pub(super) fn stream_header(record: &Record) -> Result<Box<ResponseHeader>, GatewayError> {
+pub(super) fn stream_header(record: &Record) -> Result<Parts, GatewayError> {
     let mut head = header(record, 200, "text/event-stream; charset=utf-8")?;
-    put(&mut head, "cache-control", "no-cache")?;
+    put(&mut head, &CACHE_CONTROL, "no-cache")?;
     // nginx, and everything that copies it, would buffer the stream otherwise.
-    put(&mut head, "x-accel-buffering", "no")?;
+    put(&mut head, &ACCEL_BUFFERING, "no")?;
     Ok(head)
 }
 
@@ -22,25 +24,25 @@ pub(super) fn error_header(
     error: &GatewayError,
     status: u16,
     length: usize,
-) -> Result<Box<ResponseHeader>, GatewayError> {
+) -> Result<Parts, GatewayError> {
     let mut head = header(record, status, "application/json")?;
-    put(&mut head, "content-length", length.to_string())?;
+    put(&mut head, &CONTENT_LENGTH, length)?;
     if let Some(wait) = error.retry_after() {
-        put(&mut head, "retry-after", seconds(wait).to_string())?;
-        put(&mut head, "retry-after-ms", wait.as_millis().to_string())?;
+        put(&mut head, &RETRY_AFTER, seconds(wait))?;
+        put(&mut head, &RETRY_AFTER_MS, wait.as_millis().to_string())?;
     }
     if !error.may_be_retried() {
-        put(&mut head, "x-should-retry", "false")?;
+        put(&mut head, &SHOULD_RETRY, "false")?;
     }
     if let GatewayError::MethodNotAllowed { allowed, .. } = error {
-        put(&mut head, "allow", *allowed)?;
+        put(&mut head, &ALLOW, *allowed)?;
     }
     Ok(head)
 }
 
 const INVALID: GatewayError = GatewayError::Framing("A value in the answer's header is not valid HTTP.");
 
-// Our own names: pingora would read one that is given as text for each answer anew.
+// Our own names. They are put into a map of `http`'s: pingora's own insertion reads a name anew for each answer.
 static MODEL: HeaderName = HeaderName::from_static("x-signalbox-model");
 static DEPLOYMENT: HeaderName = HeaderName::from_static("x-signalbox-deployment");
 static ATTEMPTS: HeaderName = HeaderName::from_static("x-signalbox-attempts");
@@ -50,6 +52,11 @@ static CACHE: HeaderName = HeaderName::from_static("x-signalbox-cache");
 static CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
 static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 static ANTHROPIC_REQUEST_ID: HeaderName = HeaderName::from_static("request-id");
+pub(super) static COST: HeaderName = HeaderName::from_static("x-signalbox-cost-usd");
+pub(super) static COALESCED: HeaderName = HeaderName::from_static("x-signalbox-coalesced");
+static ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
+static RETRY_AFTER_MS: HeaderName = HeaderName::from_static("retry-after-ms");
+static SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
 static OVERHEAD: HeaderName = HeaderName::from_static("x-signalbox-overhead-us");
 static LIMIT_REQUESTS: HeaderName = HeaderName::from_static("x-ratelimit-limit-requests");
 static REMAINING_REQUESTS: HeaderName = HeaderName::from_static("x-ratelimit-remaining-requests");
@@ -64,8 +71,8 @@ pub(super) fn header(
     record: &Record,
     status: u16,
     content_type: &'static str,
-) -> Result<Box<ResponseHeader>, GatewayError> {
-    let build = || -> Result<ResponseHeader, http::Error> {
+) -> Result<Parts, GatewayError> {
+    let build = || -> Result<Parts, http::Error> {
         let (mut head, ()) = http::Response::builder().status(status).body(())?.into_parts();
         head.headers = HeaderMap::with_capacity(USUAL_HEADERS);
         let headers = &mut head.headers;
@@ -90,23 +97,23 @@ pub(super) fn header(
             }
         }
         add_own(headers, record)?;
-        Ok(head.into())
+        Ok(head)
     };
-    build().map(Box::new).map_err(|_| INVALID)
+    build().map_err(|_| INVALID)
 }
 
 /// The header of an answer that several requests share.
 pub fn followed(shared: &ResponseHeader, record: &Record) -> Result<Box<ResponseHeader>, GatewayError> {
     let build = || -> Result<ResponseHeader, http::Error> {
-        let mut head = response::Parts::from(shared.clone());
+        let mut head = Parts::from(shared.clone());
         add_own(&mut head.headers, record)?;
         if record.coalesced {
-            head.headers.insert("x-signalbox-coalesced", HeaderValue::from_static("true"));
+            head.headers.insert(&COALESCED, HeaderValue::from_static("true"));
             if let Some(mark) = record.cache {
                 head.headers.insert(&CACHE_STATUS, mark.status(true).try_into()?);
             }
             // The one that asked first pays.
-            if let Some(cost) = head.headers.get_mut("x-signalbox-cost-usd") {
+            if let Some(cost) = head.headers.get_mut(&COST) {
                 *cost = Micros(0).to_string().try_into()?;
             }
         }
@@ -137,10 +144,10 @@ fn add_own(headers: &mut HeaderMap, record: &Record) -> Result<(), http::Error> 
 }
 
 pub(super) fn put(
-    head: &mut ResponseHeader,
-    name: &'static str,
+    head: &mut Parts,
+    name: &'static HeaderName,
     value: impl TryInto<HeaderValue>,
 ) -> Result<(), GatewayError> {
-    let value = value.try_into().map_err(|_| INVALID)?;
-    head.insert_header(name, value).map_err(|_| INVALID)
+    head.headers.insert(name, value.try_into().map_err(|_| INVALID)?);
+    Ok(())
 }

@@ -5,10 +5,11 @@ use std::sync::Arc;
 use bytes::Bytes;
 use cache::exact::{Entry, Flags};
 use domain::{Micros, Usage};
+use http::header::CONTENT_LENGTH;
 use providers::{KeptAnswer, Wanted};
 use store::Kind;
 
-use super::header::{header, put, stream_header};
+use super::header::{COALESCED, COST, header, put, stream_header};
 use crate::client::Client;
 use crate::error::GatewayError;
 use crate::request::{Plan, Record, Request};
@@ -49,14 +50,14 @@ pub async fn run(
         stream_header(record)?
     } else {
         let mut head = header(record, entry.status, "application/json")?;
-        put(&mut head, "content-length", pieces.iter().map(Bytes::len).sum::<usize>().to_string())?;
-        put(&mut head, "x-signalbox-cost-usd", Micros(0).to_string())?;
+        put(&mut head, &CONTENT_LENGTH, pieces.iter().map(Bytes::len).sum::<usize>())?;
+        put(&mut head, &COST, Micros(0).to_string())?;
         head
     };
     if record.coalesced {
-        put(&mut head, "x-signalbox-coalesced", "true")?;
+        put(&mut head, &COALESCED, "true")?;
     }
-    client.write_head(head, record).await?;
+    client.write_head(Box::new(head.into()), record).await?;
     // In the log before the client has the whole of it.
     record.save(if record.coalesced { Kind::Coalesced } else { Kind::CacheHit }, "ok", entry.cost);
     let mut waiting = Vec::new();
