@@ -110,6 +110,14 @@ def subject_folds(rows, seed=SEED):
     return np.random.default_rng(seed).permutation(len(unique))[which] % SPLITS
 
 
+def failures_elsewhere(rows, known):
+    """The share of other models that fail each question, by their labels: more of how hard a question is than any text tells.
+    Its ties are broken at random."""
+    at = {key: place for place, key in enumerate(known.keys)}
+    fails = 1 - np.nanmean(known.scores[[at[key] for key in rows.keys]], axis=1)
+    return fails + np.random.default_rng(SEED).normal(0, 1e-6, len(rows))
+
+
 def pair(work):
     mmlu, gsm8k, mtbench, many_models, easy = (load(work, name) for name in SETS)
     # Other models' rows tell what the features made by hand mean, and `easy` what needs no strong model.
@@ -132,6 +140,7 @@ def pair(work):
         quality = fitted([*rest, *others], rows).quality(rows)
         show("none of its questions in training", gap(quality), rows, quality)
         if name == "GSM8K":
+            show("told what seven other models fail", failures_elsewhere(rows, load(work, "routerdc")), rows)
             quality = cross(rows, random_folds(rows), [mmlu, *others])
             show("five folds, with MMLU", gap(quality), rows, quality)
 
