@@ -161,31 +161,29 @@ fn push_fraction(text: &mut String, name: &str, number: f32) {
         push(text, name, &format!("{number:.4}"));
         return;
     }
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 to 10,000")]
-    let places = (number * 1e4).round() as u32;
-    text.push_str(name);
-    let digit = |unit: u32| char::from_digit(places / unit % 10, 10).unwrap_or('0');
-    text.extend([digit(10_000), '.', digit(1_000), digit(100), digit(10), digit(1)]);
+    push_places(text, name, (number * 1e4).round());
 }
 
 /// With as many places as it has; those of a configuration have four at most.
 fn push_number(text: &mut String, name: &str, number: f64) {
     let places = (number * 1e4).round();
-    if !(0.0..1e8).contains(&places) || places / 1e4 != number {
+    if !(0.0..10.0).contains(&number) || places / 1e4 != number {
         push(text, name, &number.to_string());
         return;
     }
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 to 100,000,000")]
+    #[expect(clippy::cast_possible_truncation, reason = "whole, and below 100,000")]
+    push_places(text, name, places as f32);
+    let length = text.trim_end_matches('0').trim_end_matches('.').len();
+    text.truncate(length);
+}
+
+/// A number below 10 by its four places: so many ten-thousandths.
+fn push_places(text: &mut String, name: &str, places: f32) {
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 to 99,999")]
     let places = places as u32;
-    push(text, name, &(places / 10_000).to_string());
-    let (mut rest, mut unit) = (places % 10_000, 1_000);
-    if rest > 0 {
-        text.push('.');
-    }
-    while rest > 0 {
-        text.push(char::from_digit(rest / unit, 10).unwrap_or('0'));
-        (rest, unit) = (rest % unit, unit / 10);
-    }
+    text.push_str(name);
+    let digit = |unit: u32| char::from_digit(places / unit % 10, 10).unwrap_or('0');
+    text.extend([digit(10_000), '.', digit(1_000), digit(100), digit(10), digit(1)]);
 }
 
 /// What was wanted.
