@@ -102,7 +102,7 @@ impl<'a> Downstream<'a> {
     /// What is wrong with the request on the wire. Two lengths for one body are how requests are
     /// smuggled past a proxy (RFC 9112, 11.2).
     pub(super) fn framing_fault(&self) -> Option<&'static str> {
-        let headers = &self.session.downstream_session.req_header().headers;
+        let headers = self.headers();
         let many = |name: header::HeaderName| headers.get_all(name).iter().nth(1).is_some();
         if headers.contains_key(header::CONTENT_LENGTH) && headers.contains_key(header::TRANSFER_ENCODING) {
             return Some("The request has both Content-Length and Transfer-Encoding: send one of them.");
@@ -119,7 +119,7 @@ impl<'a> Downstream<'a> {
     /// Is the request's header longer than this, target included, or of more fields?
     pub(super) fn header_exceeds(&self, bytes: u64, fields: u32) -> bool {
         let head = self.session.downstream_session.req_header();
-        let length = |(name, value): (&http::HeaderName, &http::HeaderValue)| {
+        let length = |(name, value): (&header::HeaderName, &HeaderValue)| {
             // A colon, a space and the line's end.
             name.as_str().len() + value.len() + 4
         };

@@ -207,8 +207,8 @@ impl Attempt<'_> {
         let provider = &self.deployment.provider;
         let same_format = self.format() == self.call.operation.wire_format();
         let path = provider.path(path, self.call.query.filter(|_| same_format));
-        let mut request = Parts::from(RequestHeader::build_no_case(Method::POST, path.as_bytes(), Some(0))?);
-        request.headers = HeaderMap::with_capacity(USUAL_HEADERS);
+        let request = RequestHeader::build_no_case(Method::POST, path.as_bytes(), Some(USUAL_HEADERS))?;
+        let mut request = Parts::from(request);
         // Into the map itself: pingora's own insertion writes each name in capitals and reads it again.
         let headers = &mut request.headers;
         // A form brings its own, with the delimiter in it.

@@ -44,13 +44,14 @@ pub(super) fn explain(weights: &Weights, prompt: &str) -> Vec<Explanation> {
     });
     let sums = Sums::of(weights, &features);
     let kinds = likely_kinds(weights, &features, sums.kinds());
-    let explain = |head| explain_head(weights, (&features, sums.length), &grams, &kinds, head);
+    let explain = |head| explain_head(weights, &features, sums.length, &grams, &kinds, head);
     (0..weights.head.heads.len()).map(explain).collect()
 }
 
 fn explain_head(
     weights: &Weights,
-    (features, length): (&Features, f32),
+    features: &Features,
+    length: f32,
     grams: &HashMap<u32, String>,
     kinds: &[f32],
     head: usize,
